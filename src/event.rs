@@ -1,0 +1,446 @@
+//! The one vocabulary: commands flow down to an engine, events flow up from it, and nothing else passes between the parts.
+//!
+//! A session is the stream of [`Event`]s, one JSON object a line: what a live screen folds into its state, what a
+//! recorder writes and what a remote host sends are the same bytes. This module imports nothing of ours.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Version of the stream's schema: raised when a reader of the old one would misread the new.
+pub const SCHEMA: u32 = 1;
+
+/// Monotonic nanoseconds since the session began.
+pub type Nanos = u64;
+
+/// Number of a run within its session: one configuration from the command that asked for it to the next.
+pub type RunId = u64;
+
+/// Number of a sensor within its session, as announced by [`Body::Sensors`].
+pub type SensorId = u16;
+
+/// The arithmetic a network runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// IEEE 754 binary32 throughout.
+    F32,
+    /// Stored as f32; products may be taken on tensor cores, which round their inputs to 10 bits of mantissa.
+    Tf32,
+    /// IEEE 754 binary16.
+    F16,
+    /// bfloat16: f32's range, 7 bits of mantissa.
+    Bf16,
+}
+
+impl Precision {
+    /// Every precision, in the order in which a key cycles through them.
+    pub const ALL: [Self; 4] = [Self::F32, Self::Tf32, Self::F16, Self::Bf16];
+
+    /// The name used on the command line, on the screen and in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Bytes that one stored value takes.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::F32 | Self::Tf32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|p| p.name() == s).ok_or_else(|| format!("unknown precision '{s}': f32, tf32, f16 or bf16"))
+    }
+}
+
+/// A configuration: everything that a user turns a knob for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Config {
+    /// Registry id of the network, such as `resnet50`.
+    pub network: String,
+    /// Images in one batch.
+    pub batch: u32,
+    /// Arithmetic.
+    pub precision: Precision,
+    /// Device name: `cpu`, `cuda:0`.
+    pub device: String,
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} · batch {} · {} · {}", self.network, self.batch, self.precision, self.device)
+    }
+}
+
+/// What a screen or a sweep asks of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Command {
+    /// Measure this configuration from now on. The newest one wins.
+    Run { config: Config },
+    /// Forget the statistics of the current run and start counting again.
+    Reset,
+    /// Stop the engine and end the stream.
+    Stop,
+}
+
+/// What an agent asks of its engine: [`Command::Run`] with the number the agent gave the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EngineCommand {
+    /// Measure this configuration from the next batch boundary on.
+    Run { run: RunId, config: Config },
+}
+
+/// One thing that happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened.
+    pub t: Nanos,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Body {
+    /// The session began: always the first event.
+    Header(Header),
+    /// The devices that this host has, and why others are missing.
+    Devices { devices: Vec<DeviceInfo> },
+    /// Static facts about a network, read off its executed graph.
+    Network(NetworkFacts),
+
+    /// The sensors of this host: each is sampled from now on, or says why not.
+    Sensors { sensors: Vec<Sensor> },
+    /// One tick of one source: values in the unit of each sensor's quantity.
+    Samples { values: Vec<(SensorId, f64)> },
+    /// These sensors stopped answering.
+    SensorsLost { sensors: Vec<SensorId>, reason: String },
+    /// What a card says about itself once.
+    Card(Card),
+    /// Why the card lowered its clocks; empty when it no longer does. Sent on change.
+    Throttle { device: String, reasons: Vec<String> },
+    /// Processes other than ours on a card. Sent on change.
+    Neighbours { device: String, processes: Vec<Neighbour> },
+
+    /// An engine process was started.
+    EngineStarted { pid: u32, device: String },
+    /// The engine's process is gone, though nobody asked it to stop.
+    EngineDied { reason: String, in_a_row: u32, run: RunId, config: Config },
+    /// A configuration is given up: its engine died three times in a row, or it can't run on its device.
+    Failing { run: RunId, config: Config, reason: String },
+    /// A run entered a phase. The first one of a run number begins that run.
+    Phase(PhaseChange),
+    /// Measured batches since the last such event, oldest first.
+    Batches(Batches),
+    /// The device had not enough memory for a batch; the run ends.
+    OutOfMemory { run: RunId, config: Config, requested_bytes: Option<u64>, message: String },
+    /// What the engine's allocator and process hold.
+    Memory(Memory),
+    /// Peak arithmetic throughput measured on the device, multiply-add counted as two operations.
+    Peak { device: String, precision: Precision, flops: f64, how: String },
+
+    /// The statistics of the current run were reset.
+    Reset,
+    /// Something that the user should read.
+    Notice { level: Level, text: String },
+}
+
+/// How much a [`Body::Notice`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// A number may not be what it seems.
+    Warning,
+    /// Something asked for did not happen.
+    Error,
+}
+
+/// What a record must keep to be believed later (MLPerf Power rules, arXiv 2410.12032).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`SCHEMA`] of the writer.
+    pub schema: u32,
+    /// Version of wattscope that wrote it.
+    pub version: String,
+    /// Version of Burn that ran the networks.
+    pub burn: String,
+    /// Wall clock at t = 0, RFC 3339.
+    pub started: String,
+    /// Host name.
+    pub host: String,
+    /// Operating system and kernel.
+    pub os: String,
+    /// Processor name.
+    pub cpu: String,
+    /// Logical processors that the process may use.
+    pub cpus: u32,
+    /// Physical memory, bytes.
+    pub memory_bytes: u64,
+    /// The command line as given.
+    pub command: Vec<String>,
+}
+
+/// A device on which networks could run, or the reason why one can't.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// `cpu`, `cuda:0`; `cuda` for an absent kind.
+    pub name: String,
+    /// What the device calls itself.
+    pub title: String,
+    /// What it computes in; the first one is the default. Empty where it is absent.
+    pub precisions: Vec<Precision>,
+    /// Memory it has, bytes.
+    pub memory_bytes: Option<u64>,
+    /// UUID of a card as its driver prints it (`GPU-…`), to find the same card through NVML.
+    pub uuid: Option<String>,
+    /// Why it can't be used, and what to do about it.
+    pub absent: Option<String>,
+}
+
+/// Static facts about a network: registry entry and what its captured graph says at batch 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkFacts {
+    /// Registry id.
+    pub id: String,
+    /// Name as printed, `ResNet-50`.
+    pub title: String,
+    /// Year of its first paper.
+    pub year: u16,
+    /// Side of the square input image, pixels.
+    pub input_px: u32,
+    /// Learned values, batch-norm statistics left out.
+    pub params: u64,
+    /// Multiply-accumulates of convolutions and linear layers.
+    pub macs: u64,
+    /// Operations by the paper's rule: 2 a MAC, 1 a bias and a ReLU output, k² a pooling output, 0 for batch norm.
+    pub ops: u64,
+    /// Values that convolutions and linear layers write.
+    pub activations: u64,
+    /// Largest sum of live activation values at any moment, had every operation ideal buffers; values, not bytes.
+    pub peak_activations: u64,
+    /// Published top-1 accuracy, per cent, single centre crop.
+    pub top1: Option<f64>,
+    /// Published top-5 accuracy, per cent.
+    pub top5: Option<f64>,
+    /// Where the accuracy was published.
+    pub accuracy_source: String,
+    /// Its layers in execution order.
+    pub layers: Vec<LayerFacts>,
+}
+
+/// One layer of a network at batch 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LayerFacts {
+    /// `conv`, `linear`, `batch norm`, `relu`, `max pool` …
+    pub kind: String,
+    /// What distinguishes it: `64 × 11×11 /4`, `4096 → 1000`.
+    pub detail: String,
+    /// Output shape, batch first.
+    pub output: Vec<u64>,
+    /// Learned values.
+    pub params: u64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Operations by the paper's rule.
+    pub ops: u64,
+}
+
+/// What a sensor measures; the unit follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Power now, as near to now as the sensor gets. W.
+    PowerInstant,
+    /// Power averaged by the sensor itself over about a second. W.
+    PowerAverage,
+    /// Energy since some moment in the past; only differences mean something. J.
+    Energy,
+    /// Power limit in force. W.
+    PowerCap,
+    /// Share of time in which the compute units were busy. %.
+    Utilisation,
+    /// Share of time in which the memory was read or written. %.
+    MemoryUtilisation,
+    /// Clock of the compute units. MHz.
+    ComputeClock,
+    /// Clock of the memory. MHz.
+    MemoryClock,
+    /// Temperature. °C.
+    Temperature,
+    /// Fan speed as a share of its maximum. %.
+    Fan,
+    /// Memory in use by everybody. Bytes.
+    MemoryUsed,
+    /// Memory there is. Bytes.
+    MemoryTotal,
+    /// Received over PCIe. Bytes/s.
+    PcieReceive,
+    /// Sent over PCIe. Bytes/s.
+    PcieSend,
+    /// Processor time of the engine as a share of all processors. %.
+    EngineUtilisation,
+    /// Resident set of the engine. Bytes.
+    EngineMemory,
+}
+
+impl Quantity {
+    /// Unit of the values, as printed behind them.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::PowerInstant | Self::PowerAverage | Self::PowerCap => "W",
+            Self::Energy => "J",
+            Self::Utilisation | Self::MemoryUtilisation | Self::Fan | Self::EngineUtilisation => "%",
+            Self::ComputeClock | Self::MemoryClock => "MHz",
+            Self::Temperature => "°C",
+            Self::MemoryUsed | Self::MemoryTotal | Self::EngineMemory => "B",
+            Self::PcieReceive | Self::PcieSend => "B/s",
+        }
+    }
+}
+
+/// One sensor: where a number comes from and what it means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sensor {
+    /// Its number in [`Body::Samples`].
+    pub id: SensorId,
+    /// Source that reads it: `nvml`, `hwmon`, `rapl`, `host`.
+    pub source: String,
+    /// What it belongs to: a device name (`cuda:0`, `cpu`), `host`, or `board` for a rail that feeds everything.
+    pub device: String,
+    /// What it measures.
+    pub quantity: Quantity,
+    /// As printed beside the number: `NVML instant`, `RAPL package-0`.
+    pub label: String,
+    /// How the value came about where it is not a plain reading: `derivative of the energy counter`,
+    /// `integral of the sampled power`, `averaged by the sensor over 1 s`.
+    pub method: Option<String>,
+    /// Time between readings, milliseconds.
+    pub period_ms: u32,
+    /// Why it can't be read; no samples follow then.
+    pub absent: Option<String>,
+}
+
+/// What a card says about itself once (rule 15: a record keeps it).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// Device name, `cuda:0`.
+    pub device: String,
+    /// Product name.
+    pub title: String,
+    /// UUID.
+    pub uuid: Option<String>,
+    /// Driver version.
+    pub driver: Option<String>,
+    /// Newest CUDA version that the driver supports, `13.0`.
+    pub cuda: Option<String>,
+    /// PCI bus id.
+    pub pci: Option<String>,
+    /// Power limit in force, W.
+    pub power_cap_w: Option<f64>,
+    /// Highest clock of the compute units, MHz.
+    pub max_compute_clock_mhz: Option<u32>,
+    /// `locked at 1410 MHz`, `floating`, or why it is not known.
+    pub clock_policy: Option<String>,
+}
+
+/// A process on the card that is not ours: its load is not our power.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Process id.
+    pub pid: u32,
+    /// Name, where the host tells it.
+    pub name: String,
+    /// Memory it holds on the card, bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Where a run stands. Only batches of the steady phase count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Making the network and its weights on the device.
+    Building,
+    /// First batch: kernels are compiled and autotuned.
+    Tuning,
+    /// Latency has not converged yet.
+    WarmingUp,
+    /// Converged: batches count.
+    Steady,
+}
+
+/// A run entered a phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseChange {
+    /// The run.
+    pub run: RunId,
+    /// Its configuration.
+    pub config: Config,
+    /// The phase it entered.
+    pub phase: Phase,
+    /// How the warm-up ended; with [`Phase::Steady`] only.
+    pub warm_up: Option<WarmUp>,
+}
+
+/// How a warm-up ended (rule 6: by convergence, not by a count; say which).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WarmUp {
+    /// Time from the first batch after tuning to steady, seconds.
+    pub seconds: f64,
+    /// Batches in it.
+    pub batches: u64,
+    /// Relative standard error of the latency over the last window, per cent.
+    pub error_percent: f64,
+    /// Whether the error fell below the bound; otherwise time ran out.
+    pub converged: bool,
+}
+
+/// Measured batches of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batches {
+    /// The run.
+    pub run: RunId,
+    /// Whether they count: warm-up batches do not.
+    pub steady: bool,
+    /// From the start of the first batch to the end of the last, what lies between them included. ns.
+    pub span_ns: u64,
+    /// Device-synchronised wall latency of each batch. ns.
+    pub wall_ns: Vec<u64>,
+    /// Device time of each batch by the device's own clock; empty where it has none. ns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_ns: Vec<u64>,
+}
+
+/// Memory held for the current run, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The run.
+    pub run: RunId,
+    /// Bytes in use in the device allocator; absent where it does not report.
+    pub in_use: Option<u64>,
+    /// Bytes that the device allocator has reserved.
+    pub reserved: Option<u64>,
+    /// Resident set of the engine's process.
+    pub resident: Option<u64>,
+}

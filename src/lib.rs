@@ -1,0 +1,7 @@
+//! wattscope: an oscilloscope for neural networks, in the terminal.
+//!
+//! One stream of [`event::Event`]s joins the parts: an engine runs a network on a device, an agent samples the sensors
+//! and watches over the engine, and screens and reports are functions of what the stream said.
+
+pub mod clock;
+pub mod event;
