@@ -93,15 +93,3 @@ pub(super) fn batch_norm(device: &Device) -> Sequential {
     ];
     Sequential { features: owt_features(Some(EPSILON), device), classifier }
 }
-
-pub(super) fn typical_original(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}
-
-pub(super) fn typical_owt(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}
-
-pub(super) fn typical_batch_norm(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}

@@ -139,6 +139,13 @@ impl Transition {
     }
 }
 
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
+/// Scales for seeded weights: 64 channels of the first block come from a max pool over a ReLU, and have a mean.
+pub(super) fn typical(key: &str, channel: usize) -> Option<f64> {
+    let pooled =
+        channel < 64 && (key.contains("denseblock1.") && key.contains("norm1.") || key.contains("transition1.norm."));
+    match key.rsplit('.').next()? {
+        "running_mean" if pooled => Some(0.95),
+        "running_var" if pooled => Some(0.6),
+        _ => None,
+    }
 }

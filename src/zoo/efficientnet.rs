@@ -118,6 +118,35 @@ impl SqueezeExcite {
     }
 }
 
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
+/// Scales for seeded weights: SiLU keeps 0.36 of a mean square, excitation 0.27 of that, and blocks have linear outputs.
+///
+/// A ReLU passes a signal twice as large on as twice as large; SiLU passes it on larger still, and thirty in a row would
+/// make any deviation from the expected size explode. A quarter of the mean square in front of each SiLU is therefore the
+/// norm's β, which no signal changes.
+pub(super) fn typical(key: &str, channel: usize) -> Option<f64> {
+    // features.<stage>.<block>.block.<step>.…: the first stage alone has no expansion, so its steps start one later.
+    let path: Vec<&str> = key.split('.').collect();
+    let beta = if channel.is_multiple_of(2) { 0.5 } else { -0.5 };
+    match path.as_slice() {
+        ["features", stage, block, "block", step, tensor @ ..] => {
+            let (block, step): (f64, usize) = (block.parse().ok()?, step.parse().ok()?);
+            match (step + usize::from(*stage == "1"), tensor) {
+                // Each block before this one of the stage added a quarter.
+                (0, ["0", "weight"]) => Some((1.0 + 0.25 * (block - 1.0).max(0.0)).sqrt().recip()),
+                (1, ["0", "weight"]) => Some(1.68),
+                (0 | 1, ["1", "weight"]) => Some(0.85),
+                (0 | 1, ["1", "bias"]) => Some(beta),
+                (2, ["fc1", "weight"]) => Some(2.0),
+                (2, ["fc2", "weight"]) => Some(1.0),
+                (3, ["0", "weight"]) => Some(3.2),
+                (3, ["1", "weight"]) if block > 0.0 => Some(0.5),
+                _ => None,
+            }
+        }
+        ["features", "8", "0", "weight"] => Some(1.0),
+        ["features", _, "1", "weight"] => Some(0.85),
+        ["features", _, "1", "bias"] => Some(beta),
+        ["classifier", "1", "weight"] => Some(3.0),
+        _ => None,
+    }
 }

@@ -233,7 +233,3 @@ impl InceptionBn {
         ])
     }
 }
-
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}

@@ -260,7 +260,3 @@ impl BlockE {
         ])
     }
 }
-
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}

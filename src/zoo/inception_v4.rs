@@ -299,7 +299,3 @@ impl BlockC {
         ])
     }
 }
-
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}

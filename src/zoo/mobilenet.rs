@@ -163,10 +163,17 @@ impl Inverted {
     }
 }
 
-pub(super) fn typical_v1(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}
-
-pub(super) fn typical_v2(_key: &str, _channel: usize) -> Option<f64> {
-    None
+/// Scales for MobileNet-v2's seeded weights: its blocks have linear outputs of mean square 1, to which a residual adds a
+/// quarter at most.
+pub(super) fn typical_v2(key: &str, _: usize) -> Option<f64> {
+    let path: Vec<&str> = key.split('.').collect();
+    let ["features", index, tensor @ ..] = path.as_slice() else { return None };
+    // The blocks that keep both size and channels, and have a residual for it.
+    let residual = matches!(*index, "3" | "5" | "6" | "8" | "9" | "10" | "12" | "13" | "15" | "16");
+    match tensor {
+        ["conv", "0", "0", "weight"] if *index != "1" => Some(0.9),
+        ["conv", "3", "weight"] if residual => Some(0.5),
+        ["0", "weight"] if *index == "18" => Some(1.0),
+        _ => None,
+    }
 }

@@ -36,7 +36,3 @@ impl Nin {
         self.fc.forward(global_features(run(&self.features, x)))
     }
 }
-
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}

@@ -124,7 +124,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Sequential(alexnet::original(d)),
-        typical: alexnet::typical_original,
+        typical: |_, _| None,
     },
     Entry {
         id: "alexnet-owt",
@@ -139,7 +139,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: false,
         construct: |d| Network::Sequential(alexnet::owt(d)),
-        typical: alexnet::typical_owt,
+        typical: |_, _| None,
     },
     Entry {
         id: "bn-alexnet",
@@ -154,7 +154,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Sequential(alexnet::batch_norm(d)),
-        typical: alexnet::typical_batch_norm,
+        typical: |_, _| None,
     },
     Entry {
         id: "bn-nin",
@@ -169,7 +169,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Nin(nin::Nin::new(d)),
-        typical: nin::typical,
+        typical: |_, _| None,
     },
     Entry {
         id: "enet",
@@ -199,7 +199,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Googlenet(googlenet::Googlenet::new(d)),
-        typical: googlenet::typical,
+        typical: |_, _| None,
     },
     Entry {
         id: "googlenet-bn",
@@ -214,7 +214,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: false,
         construct: |d| Network::GooglenetBn(googlenet::GooglenetBn::new(d)),
-        typical: googlenet::typical,
+        typical: |_, _| None,
     },
     Entry {
         id: "vgg16",
@@ -229,7 +229,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Sequential(vgg::vgg16(d)),
-        typical: vgg::typical16,
+        typical: |_, _| None,
     },
     Entry {
         id: "vgg19",
@@ -244,7 +244,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Sequential(vgg::vgg19(d)),
-        typical: vgg::typical19,
+        typical: |_, _| None,
     },
     Entry {
         id: "resnet18",
@@ -259,7 +259,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Resnet(Resnet::new(Kind::Basic, [2, 2, 2, 2], d)),
-        typical: resnet::typical,
+        typical: |key, _| resnet::typical(Kind::Basic, [2, 2, 2, 2], key),
     },
     Entry {
         id: "resnet34",
@@ -274,7 +274,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Resnet(Resnet::new(Kind::Basic, [3, 4, 6, 3], d)),
-        typical: resnet::typical,
+        typical: |key, _| resnet::typical(Kind::Basic, [3, 4, 6, 3], key),
     },
     Entry {
         id: "resnet50",
@@ -289,7 +289,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 4, 6, 3], d)),
-        typical: resnet::typical,
+        typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 4, 6, 3], key),
     },
     Entry {
         id: "resnet101",
@@ -304,7 +304,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 4, 23, 3], d)),
-        typical: resnet::typical,
+        typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 4, 23, 3], key),
     },
     Entry {
         id: "resnet152",
@@ -319,7 +319,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 8, 36, 3], d)),
-        typical: resnet::typical,
+        typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 8, 36, 3], key),
     },
     Entry {
         id: "inception-v3",
@@ -334,7 +334,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::InceptionV3(inception_v3::InceptionV3::new(d)),
-        typical: inception_v3::typical,
+        typical: |_, _| None,
     },
     Entry {
         id: "inception-v4",
@@ -349,7 +349,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: true,
         construct: |d| Network::InceptionV4(inception_v4::InceptionV4::new(d)),
-        typical: inception_v4::typical,
+        typical: |_, _| None,
     },
     Entry {
         id: "squeezenet1.1",
@@ -364,7 +364,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: false,
         construct: |d| Network::Squeezenet(squeezenet::Squeezenet::new(d)),
-        typical: squeezenet::typical,
+        typical: |_, _| None,
     },
     Entry {
         id: "mobilenet-v1",
@@ -379,7 +379,7 @@ static ENTRIES: [Entry; 21] = [
         },
         in_paper: false,
         construct: |d| Network::MobilenetV1(mobilenet::MobilenetV1::new(d)),
-        typical: mobilenet::typical_v1,
+        typical: |_, _| None,
     },
     Entry {
         id: "mobilenet-v2",

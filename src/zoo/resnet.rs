@@ -114,6 +114,30 @@ impl Block {
     }
 }
 
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
+/// How large a residual branch is beside what it is added to.
+const BRANCH: f64 = 0.7;
+
+/// Scales for seeded weights. A running variance keeps a trained block's branch as large as it was however much the sum has
+/// grown; here the first convolution's gain does: it divides by the size that the sum is expected to have.
+pub(super) fn typical(kind: Kind, depths: [usize; 4], key: &str) -> Option<f64> {
+    // After block k of a stage: what the first block leaves, and four fifths of each branch after it.
+    let sum = |k: usize| (1.0 + BRANCH * BRANCH) / 2.0 + 0.8 * BRANCH * BRANCH * k as f64;
+    if key == "fc.weight" {
+        return Some(1.5 / sum(depths[3] - 1).sqrt());
+    }
+    let (stage, rest) = key.strip_prefix("layer")?.split_once('.')?;
+    let (block, tensor) = rest.split_once('.')?;
+    let (stage, block): (usize, usize) = (stage.parse().ok()?, block.parse().ok()?);
+    let input = match (stage, block) {
+        // A max pool over a ReLU.
+        (1, 0) => 1.45,
+        (_, 0) => sum(depths[stage - 2] - 1),
+        _ => sum(block - 1),
+    };
+    let last = if kind == Kind::Basic { "bn2.weight" } else { "bn3.weight" };
+    match tensor {
+        "conv1.weight" | "downsample.0.weight" => Some(1.03 / input.sqrt()),
+        _ if tensor == last => Some(BRANCH),
+        _ => None,
+    }
 }

@@ -91,7 +91,3 @@ impl Fire {
         relu(concat([self.expand1x1.forward(x.clone()), self.expand3x3.forward(x)]))
     }
 }
-
-pub(super) fn typical(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}

@@ -27,11 +27,3 @@ pub(super) fn vgg16(device: &Device) -> Sequential {
 pub(super) fn vgg19(device: &Device) -> Sequential {
     vgg([2, 2, 4, 4, 4], device)
 }
-
-pub(super) fn typical16(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}
-
-pub(super) fn typical19(_key: &str, _channel: usize) -> Option<f64> {
-    None
-}
