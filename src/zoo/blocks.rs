@@ -222,3 +222,56 @@ impl DropoutLinear {
         self._1.forward(x)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[1, channels, side, side]` with a different value, some of them negative, at each place.
+    fn ramp(channels: usize, side: usize) -> (Vec<f32>, Tensor<4>) {
+        let values: Vec<f32> = (0..channels * side * side).map(|i| ((i * 37) % 101) as f32 - 70.0).collect();
+        let data = burn::tensor::TensorData::new(values.clone(), [1, channels, side, side]);
+        (values, Tensor::from_data(data, &Device::flex()))
+    }
+
+    fn values(tensor: Tensor<4>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn response_norm_is_its_definition() {
+        let (x, tensor) = ramp(9, 3);
+        let normed = values(local_response_norm(tensor));
+        for (i, y) in normed.iter().enumerate() {
+            let (channel, place) = (i / 9, i % 9);
+            let window = channel.saturating_sub(2)..(channel + 3).min(9);
+            let sum: f64 = window.map(|c| f64::from(x[c * 9 + place]).powi(2)).sum();
+            let expected = f64::from(x[i]) / (1.0 + 1e-4 / 5.0 * sum).powf(0.75);
+            assert!((f64::from(*y) - expected).abs() < 1e-5 * expected.abs().max(1.0), "{y} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn max_pools_round_as_asked_and_padding_never_wins() {
+        let (x, tensor) = ramp(1, 6);
+        let max = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
+            rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, c)| x[y * 6 + c]).fold(f32::MIN, f32::max)
+        };
+        let floor = [max(0..3, 0..3), max(0..3, 2..5), max(2..5, 0..3), max(2..5, 2..5)];
+        assert_eq!(values(max_pool(tensor.clone(), 3, 2, 0, Edge::Floor)), floor);
+        let ceil = values(max_pool(tensor.clone(), 3, 2, 0, Edge::Ceil));
+        assert_eq!((ceil.len(), ceil[2], ceil[8]), (9, max(0..3, 4..6), max(4..6, 4..6)));
+        let all_negative = tensor.sub_scalar(100.0);
+        let padded = values(max_pool(all_negative, 3, 2, 1, Edge::Floor));
+        assert_eq!((padded.len(), padded[0]), (9, max(0..2, 0..2) - 100.0));
+    }
+
+    #[test]
+    fn average_pools_count_padding_as_asked() {
+        let (x, tensor) = ramp(1, 4);
+        let corner = x[0] + x[1] + x[4] + x[5];
+        assert_eq!(values(avg_pool_same(tensor.clone(), true))[0], corner / 9.0);
+        assert_eq!(values(avg_pool_same(tensor.clone(), false))[0], corner / 4.0);
+        assert!((values(global_average(tensor))[0] - x.iter().sum::<f32>() / 16.0).abs() < 1e-5);
+    }
+}

@@ -318,7 +318,7 @@ pub fn input(batch: usize, px: usize, seed: u64, device: &Device) -> Tensor<4> {
     let plane = px * px;
     let mut values = vec![0.0; batch * 3 * plane];
     values.par_chunks_mut(plane.max(1)).enumerate().for_each(|(index, values)| {
-        let stream = |what: &str| Stream::new(seed.wrapping_add(index as u64 / 3), &format!("{what} {}", index % 3));
+        let stream = |what: &str| Stream::new(seed, &format!("{what} of image {} channel {}", index / 3, index % 3));
         // Uniform values of half width √3 have variance 1; interpolation leaves 4/9 of it. In all: 0.4 + 0.4 + 0.2.
         stream("grain").fill(values, (3.0f32 * 0.2).sqrt());
         for (cells, name) in [(6, "shapes"), (28, "texture")] {
