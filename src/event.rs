@@ -65,7 +65,10 @@ impl FromStr for Precision {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|p| p.name() == s).ok_or_else(|| format!("unknown precision '{s}': f32, tf32, f16 or bf16"))
+        Self::ALL
+            .into_iter()
+            .find(|p| p.name() == s)
+            .ok_or_else(|| format!("unknown precision '{s}': f32, tf32, f16 or bf16"))
     }
 }
 
