@@ -6,5 +6,8 @@
 pub mod agent;
 pub mod analysis;
 pub mod clock;
+pub mod engine;
 pub mod event;
+pub mod host;
 pub mod session;
+pub mod zoo;
