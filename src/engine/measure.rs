@@ -38,11 +38,11 @@ fn requested_text(requested: Option<u64>) -> String {
 impl MeasureError {
     /// Sorts an error of Burn or of the allocator by its text: neither passes the variant on.
     pub fn from_text(text: &str) -> Self {
-        let lower = text.to_lowercase();
-        let lacks_memory = ["out of memory", "out of device memory", "out-of-memory", "outofmemory", "memory allocation of"];
-        let message = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no message").to_owned();
-        if lacks_memory.iter().any(|sign| lower.contains(sign)) {
-            return Self::OutOfMemory { requested: requested_bytes(&lower), message };
+        const SIGNS: [&str; 5] =
+            ["out of memory", "out of device memory", "out-of-memory", "outofmemory", "memory allocation of"];
+        let lacks_memory = |line: &&str| SIGNS.iter().any(|sign| line.to_lowercase().contains(sign));
+        if let Some(line) = text.lines().map(str::trim).find(lacks_memory) {
+            return Self::OutOfMemory { requested: requested_bytes(&line.to_lowercase()), message: line.to_owned() };
         }
         Self::Device(text.lines().map(str::trim).filter(|l| !l.is_empty()).take(4).collect::<Vec<_>>().join(" "))
     }

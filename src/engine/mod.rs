@@ -8,6 +8,7 @@ pub mod device;
 pub mod measure;
 pub mod peak;
 pub mod process;
+pub mod setup;
 pub mod steady;
 
 use crate::{
@@ -36,9 +37,14 @@ const MOST_TUNING: usize = 5;
 /// Exit code of an engine whose device can't be used any more.
 pub const EXIT_DEVICE: i32 = 3;
 
-/// Runs the engine until its stdin ends.
-pub fn run(clock: Clock) -> ! {
+/// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes.
+pub fn run(clock: Clock, memory_limit: Option<u64>) -> ! {
     let (inbox, outbox) = process::open(clock);
+    setup::die_in_words();
+    setup::keep_caches();
+    if let Some(bytes) = memory_limit {
+        setup::limit_memory(bytes);
+    }
     Engine { inbox, outbox, built: None, peaks: BTreeSet::new() }.serve()
 }
 
