@@ -10,4 +10,5 @@ pub mod engine;
 pub mod event;
 pub mod host;
 pub mod session;
+pub mod telemetry;
 pub mod zoo;
