@@ -62,7 +62,7 @@ pub fn facts(entry: &Entry) -> Result<NetworkFacts, CostError> {
         id: entry.id.to_owned(),
         title: entry.title.to_owned(),
         year: entry.year,
-        input_px: entry.input_px,
+        input_px: entry.input_px as u32,
         params: cost.params,
         macs: cost.macs,
         ops: cost.ops,
