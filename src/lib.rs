@@ -3,6 +3,12 @@
 //! One stream of [`event::Event`]s joins the parts: an engine runs a network on a device, an agent samples the sensors
 //! and watches over the engine, and screens and reports are functions of what the stream said.
 
+pub mod agent;
+pub mod analysis;
 pub mod clock;
+pub mod engine;
 pub mod event;
+pub mod host;
+pub mod session;
+pub mod telemetry;
 pub mod zoo;

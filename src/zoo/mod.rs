@@ -4,6 +4,7 @@
 
 mod alexnet;
 mod blocks;
+pub mod cost;
 mod densenet;
 mod efficientnet;
 mod enet;

@@ -1,0 +1,145 @@
+//! Order statistics with their confidence, and running moments.
+
+use hdrhistogram::Histogram;
+
+/// z of a two-sided 95 % interval of the normal distribution.
+pub const Z95: f64 = 1.959_963_984_540_054;
+
+/// Mean and variance of a stream of values, in one pass and without cancellation (Welford 1962).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    n: u64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    /// Adds a value; one that is not finite is not a value.
+    pub fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        self.n += 1;
+        let delta = value - self.mean;
+        self.mean += delta / self.n as f64;
+        self.squares += delta * (value - self.mean);
+    }
+
+    /// How many values there were.
+    pub const fn count(&self) -> u64 {
+        self.n
+    }
+
+    /// Mean; none of no values.
+    pub fn mean(&self) -> Option<f64> {
+        (self.n > 0).then_some(self.mean)
+    }
+
+    /// Sample standard deviation; none of fewer than two values.
+    pub fn deviation(&self) -> Option<f64> {
+        (self.n > 1).then(|| (self.squares / (self.n - 1) as f64).sqrt())
+    }
+
+    /// Standard error of the mean relative to the mean.
+    pub fn relative_error(&self) -> Option<f64> {
+        let error = self.deviation()? / (self.n as f64).sqrt();
+        (self.mean != 0.0).then(|| error / self.mean.abs())
+    }
+}
+
+impl FromIterator<f64> for Moments {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut moments = Self::default();
+        values.into_iter().for_each(|v| moments.add(v));
+        moments
+    }
+}
+
+/// Latency of a run: median and tails with the median's confidence, never a mean alone (MLPerf Inference rules).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Lower end of the median's 95 % interval.
+    pub p50_low: f64,
+    /// Upper end of the median's 95 % interval.
+    pub p50_high: f64,
+}
+
+impl Percentiles {
+    /// Reads the percentiles off a histogram of nanoseconds, in milliseconds; none where it is empty.
+    ///
+    /// The median's interval is that of order statistics: ranks n/2 ± z·√n/2, whatever the distribution.
+    pub fn of_nanos(histogram: &Histogram<u64>) -> Option<Self> {
+        let n = histogram.len() as f64;
+        if n == 0.0 {
+            return None;
+        }
+        let at = |quantile: f64| histogram.value_at_quantile(quantile.clamp(0.0, 1.0)) as f64 / 1e6;
+        let half = Z95 / (2.0 * n.sqrt());
+        Some(Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p50_low: at(0.5 - half), p50_high: at(0.5 + half) })
+    }
+
+    /// Half the median's interval as a share of the median.
+    pub fn relative_confidence(&self) -> f64 {
+        if self.p50 > 0.0 { (self.p50_high - self.p50_low) / (2.0 * self.p50) } else { 0.0 }
+    }
+}
+
+/// Median of values in any order; none of no finite values.
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(sorted[middle]),
+        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_medians_interval_narrows_with_the_square_root_of_n() {
+        let interval = |n: u64| {
+            let mut h = Histogram::new(4).unwrap();
+            (0..n).for_each(|i| h.record(1_000_000 + (i * 7919) % n * 1_000_000 / n).unwrap());
+            Percentiles::of_nanos(&h).unwrap().relative_confidence()
+        };
+        let ratio = interval(100) / interval(10_000);
+        assert!((8.0..12.5).contains(&ratio), "{ratio}");
+        assert!(Percentiles::of_nanos(&Histogram::new(3).unwrap()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn moments_agree_with_two_passes(values in prop::collection::vec(-1e6..1e6f64, 2..200)) {
+            let m: Moments = values.iter().copied().collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+            prop_assert!((m.mean().unwrap() - mean).abs() <= 1e-9 * (1.0 + mean.abs()));
+            prop_assert!((m.deviation().unwrap() - variance.sqrt()).abs() <= 1e-6 * (1.0 + variance.sqrt()));
+        }
+
+        #[test]
+        fn the_median_has_half_on_each_side(values in prop::collection::vec(prop::num::f64::ANY, 0..50)) {
+            let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+            match median(values) {
+                None => prop_assert!(finite.is_empty()),
+                Some(m) => {
+                    let below = finite.iter().filter(|v| **v < m).count();
+                    let above = finite.iter().filter(|v| **v > m).count();
+                    prop_assert!(below <= finite.len() / 2 && above <= finite.len() / 2);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One configuration measured: what its steady batches, and the sensors read meanwhile, add up to.
+
+use crate::{
+    analysis::stats::{Moments, Percentiles},
+    event::{Batches, Config, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp},
+};
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+
+/// Part of a steady phase in which power still rises to its level: sensors that look at a quarter of every 100 ms, and
+/// boards with large capacitors, need it (arXiv 2312.02741). Readings in it do not count.
+pub const SETTLING: Nanos = 1_000_000_000;
+
+/// A run in progress or just ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// What is measured.
+    pub config: Config,
+    /// Where it stands.
+    pub phase: Phase,
+    /// When it entered that phase.
+    pub phase_since: Nanos,
+    /// How its warm-up ended.
+    pub warm_up: Option<WarmUp>,
+    /// Batches measured before steady; they do not count.
+    pub warm_up_batches: u64,
+    /// Memory it holds.
+    pub memory: Memory,
+    /// What counts.
+    pub steady: Steady,
+}
+
+/// Everything counted since a run became steady or its statistics were reset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Steady {
+    /// When counting began.
+    pub since: Nanos,
+    /// End of the last batch counted.
+    pub until: Nanos,
+    /// Batches counted.
+    pub batches: u64,
+    /// Time that they took, gaps between them included. ns.
+    pub span_ns: u64,
+    /// Wall latency of each. ns.
+    pub wall: Histogram<u64>,
+    /// Device time of each, where the device has a clock. ns.
+    pub device: Histogram<u64>,
+    /// Readings of each sensor after the power had settled.
+    pub sensors: BTreeMap<SensorId, Reading>,
+    /// Readings of power taken while the card was throttled, among all that counted.
+    pub throttled: u64,
+    /// Readings of power that counted.
+    pub power_readings: u64,
+}
+
+/// What a sensor read during the steady phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Mean and spread.
+    pub moments: Moments,
+    /// First value and its time.
+    pub first: (Nanos, f64),
+    /// Last value and its time.
+    pub last: (Nanos, f64),
+}
+
+impl Steady {
+    fn new(since: Nanos) -> Self {
+        Self {
+            since,
+            until: since,
+            batches: 0,
+            span_ns: 0,
+            wall: histogram(),
+            device: histogram(),
+            sensors: BTreeMap::new(),
+            throttled: 0,
+            power_readings: 0,
+        }
+    }
+
+    /// Images a second, gaps between batches included; none before the first batch.
+    pub fn images_per_s(&self, batch: u32) -> Option<f64> {
+        (self.span_ns > 0).then(|| self.batches as f64 * f64::from(batch) / (self.span_ns as f64 / 1e9))
+    }
+}
+
+/// Nanoseconds up to an hour, to three digits.
+fn histogram() -> Histogram<u64> {
+    // Cannot fail: low < high / 2 and 3 digits are what the crate asks of its constants.
+    Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("constant bounds")
+}
+
+impl Run {
+    /// A run that has just entered its first phase.
+    pub fn begin(t: Nanos, change: &PhaseChange) -> Self {
+        let mut run = Self {
+            id: change.run,
+            config: change.config.clone(),
+            phase: change.phase,
+            phase_since: t,
+            warm_up: change.warm_up,
+            warm_up_batches: 0,
+            memory: Memory::default(),
+            steady: Steady::new(t),
+        };
+        run.enter(t, change);
+        run
+    }
+
+    /// Enters the next phase.
+    pub fn enter(&mut self, t: Nanos, change: &PhaseChange) {
+        self.phase = change.phase;
+        self.phase_since = t;
+        if change.phase == Phase::Steady {
+            self.warm_up = change.warm_up;
+            self.steady = Steady::new(t);
+        }
+    }
+
+    /// Forgets what was counted; counting begins again at `t`.
+    pub fn reset(&mut self, t: Nanos) {
+        self.steady = Steady::new(t);
+    }
+
+    /// Counts batches that ended at `t`.
+    pub fn count(&mut self, t: Nanos, batches: &Batches) {
+        let n = batches.wall_ns.len() as u64;
+        if !batches.steady {
+            self.warm_up_batches += n;
+            return;
+        }
+        // Batches measured before a reset but reported after it belong to what was forgotten.
+        if self.phase != Phase::Steady
+            || t.saturating_sub(batches.span_ns) < self.steady.since && self.steady.batches == 0
+        {
+            return;
+        }
+        self.steady.batches += n;
+        self.steady.span_ns += batches.span_ns;
+        self.steady.until = t;
+        batches.wall_ns.iter().for_each(|ns| self.steady.wall.saturating_record((*ns).max(1)));
+        batches.device_ns.iter().for_each(|ns| self.steady.device.saturating_record((*ns).max(1)));
+    }
+
+    /// Counts a reading of a sensor.
+    pub fn read(&mut self, t: Nanos, sensor: SensorId, quantity: Quantity, value: f64, throttled: bool) {
+        if self.phase != Phase::Steady || t < self.steady.since + SETTLING {
+            return;
+        }
+        let reading = self.steady.sensors.entry(sensor).or_insert(Reading {
+            moments: Moments::default(),
+            first: (t, value),
+            last: (t, value),
+        });
+        reading.moments.add(value);
+        reading.last = (t, value);
+        if quantity == Quantity::PowerInstant {
+            self.steady.power_readings += 1;
+            self.steady.throttled += u64::from(throttled);
+        }
+    }
+}
+
+/// What a run came to: the figures of a table row, a plot's point and a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunResult {
+    /// Its number.
+    pub run: RunId,
+    /// What was measured.
+    pub config: Config,
+    /// Batches counted, all of them steady.
+    pub batches: u64,
+    /// Time that they took. s.
+    pub seconds: f64,
+    /// How its warm-up ended.
+    pub warm_up: Option<WarmUp>,
+    /// Device-synchronised wall latency of one batch. ms.
+    pub latency_ms: Percentiles,
+    /// Device time of one batch by the device's own clock. ms.
+    pub device_ms: Option<Percentiles>,
+    /// Images a second, gaps between batches included.
+    pub images_per_s: f64,
+    /// Operations a second over the peak measured on the device, %; 2 operations a multiply-accumulate.
+    pub flop_utilisation: Option<f64>,
+    /// Utilisation of the device while steady, %.
+    pub utilisation: Option<f64>,
+    /// Power while steady; absent with the reason.
+    pub power: Result<Power, String>,
+    /// Memory held.
+    pub memory: Memory,
+    /// Memory in use on the device by everybody at the end, bytes.
+    pub device_memory_used: Option<u64>,
+    /// Share of the power readings taken while the card was throttled.
+    pub throttled: Option<f64>,
+}
+
+/// Power and energy of a steady phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Power {
+    /// The sensor that read it.
+    pub sensor: String,
+    /// How its value came about, where it is not a plain reading.
+    pub method: Option<String>,
+    /// Mean over the steady phase, settling left out. W.
+    pub gross_w: f64,
+    /// Standard deviation of the readings. W.
+    pub deviation_w: f64,
+    /// Readings.
+    pub readings: u64,
+    /// Mean before the engine started. W.
+    pub idle_w: Option<f64>,
+    /// Gross minus idle. W.
+    pub net_w: Option<f64>,
+    /// Energy an image, gross. J.
+    pub joules_per_image: f64,
+    /// Where the energy comes from: `energy counter` or `mean power × time`.
+    pub energy_source: String,
+}

@@ -1,0 +1,99 @@
+//! A bounded stretch of time-stamped values.
+
+use crate::event::Nanos;
+use std::collections::VecDeque;
+
+/// Values in order of time, the oldest forgotten when full, so that memory stays bounded however long a session lasts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    points: VecDeque<(Nanos, f64)>,
+    capacity: usize,
+}
+
+impl Default for Series {
+    /// Ten minutes at 20 Hz.
+    fn default() -> Self {
+        Self::with_capacity(12_000)
+    }
+}
+
+impl Series {
+    /// An empty series that holds at most `capacity` points.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { points: VecDeque::new(), capacity }
+    }
+
+    /// Appends a value. A time that runs backwards is set to the last one's; a value that is not finite is a gap.
+    pub fn push(&mut self, t: Nanos, value: f64) {
+        let t = self.points.back().map_or(t, |(last, _)| t.max(*last));
+        if self.points.len() == self.capacity {
+            self.points.pop_front();
+        }
+        self.points.push_back((t, value));
+    }
+
+    /// Marks a gap: whoever draws must not join the points on its two sides.
+    pub fn gap(&mut self, t: Nanos) {
+        if self.points.back().is_some_and(|(_, v)| v.is_finite()) {
+            self.push(t, f64::NAN);
+        }
+    }
+
+    /// The newest value; none where there is none or after a gap.
+    pub fn last(&self) -> Option<(Nanos, f64)> {
+        self.points.back().copied().filter(|(_, v)| v.is_finite())
+    }
+
+    /// Points from `from` to `to`, both included, oldest first; NaN marks a gap.
+    pub fn between(&self, from: Nanos, to: Nanos) -> impl DoubleEndedIterator<Item = (Nanos, f64)> + '_ {
+        let start = self.points.partition_point(|(t, _)| *t < from);
+        let end = self.points.partition_point(|(t, _)| *t <= to);
+        self.points.range(start..end.max(start)).copied()
+    }
+
+    /// All points, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Nanos, f64)> + '_ {
+        self.points.iter().copied()
+    }
+
+    /// How many points it holds, gaps included.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn gaps_are_kept_apart_from_values() {
+        let mut s = Series::default();
+        s.gap(5);
+        assert!(s.is_empty(), "a gap before anything says nothing");
+        s.push(10, 1.0);
+        s.gap(20);
+        s.gap(30);
+        assert_eq!((s.len(), s.last()), (2, None));
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_holds_what_lies_in_it_and_the_series_stays_bounded(
+            times in prop::collection::vec(0u64..1000, 0..100), from in 0u64..1000, to in 0u64..1000,
+        ) {
+            let mut s = Series::with_capacity(32);
+            times.iter().for_each(|t| s.push(*t, 1.0));
+            prop_assert!(s.len() <= 32);
+            let expected = s.iter().filter(|(t, _)| (from..=to).contains(t)).count();
+            prop_assert_eq!(s.between(from, to).count(), expected);
+            prop_assert!(s.iter().zip(s.iter().skip(1)).all(|(a, b)| a.0 <= b.0));
+        }
+    }
+}

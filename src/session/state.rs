@@ -1,0 +1,356 @@
+//! State: a pure fold over events. Whoever folds the same stream gets the same state, live, remote or from a file.
+
+use super::{
+    run::{Power, Run, RunResult},
+    series::Series,
+};
+use crate::{
+    analysis::stats::{Moments, Percentiles},
+    event::*,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Notices, marks and results that are kept: enough for hours of turning knobs.
+const KEPT: usize = 1_000;
+
+/// What the events so far add up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Time of the newest event.
+    pub now: Nanos,
+    /// How the session began.
+    pub header: Option<Header>,
+    /// Devices of the host, the absent ones with their reasons.
+    pub devices: Vec<DeviceInfo>,
+    /// Static facts, by network id.
+    pub networks: BTreeMap<String, NetworkFacts>,
+    /// Sensors, the absent ones too, by number.
+    pub sensors: BTreeMap<SensorId, SensorState>,
+    /// What cards say about themselves, by device name.
+    pub cards: BTreeMap<String, Card>,
+    /// Why a device lowered its clocks, by device name; empty or missing where it does not.
+    pub throttle: BTreeMap<String, Vec<String>>,
+    /// Other processes on a card, by device name.
+    pub neighbours: BTreeMap<String, Vec<Neighbour>>,
+    /// Peak arithmetic throughput measured, operations/s, by device and precision.
+    pub peaks: BTreeMap<(String, Precision), (f64, String)>,
+    /// The engine's process.
+    pub engine: Engine,
+    /// The run in progress.
+    pub run: Option<Run>,
+    /// Median wall latency of each report of batches, ms; warm-up included.
+    pub latency: Series,
+    /// Images/s of each report of batches; warm-up included.
+    pub throughput: Series,
+    /// When which configuration began.
+    pub marks: VecDeque<Mark>,
+    /// The newest result of every configuration that was steady, in the order in which they were first measured.
+    pub results: Vec<RunResult>,
+    /// Configurations that did not run, and why.
+    pub failures: BTreeMap<Config, Failure>,
+    /// What the user should read, oldest first.
+    pub notices: VecDeque<(Nanos, Level, String)>,
+}
+
+/// A sensor and what it read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SensorState {
+    /// What it is.
+    pub info: Sensor,
+    /// Its readings.
+    pub series: Series,
+    /// Readings taken while no engine was running.
+    pub idle: Moments,
+}
+
+/// The engine's process, as far as events tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Engine {
+    /// None was started yet, or it was given up.
+    #[default]
+    Absent,
+    /// Alive.
+    Running { pid: u32, device: String },
+    /// It died and is about to be started again.
+    Died { reason: String, in_a_row: u32 },
+}
+
+/// A configuration began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// When.
+    pub t: Nanos,
+    /// Which.
+    pub config: Config,
+}
+
+/// Why a configuration did not run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// When it was found out.
+    pub t: Nanos,
+    /// Whether memory was what it lacked.
+    pub out_of_memory: bool,
+    /// Bytes asked for, where the device said.
+    pub requested_bytes: Option<u64>,
+    /// What happened.
+    pub reason: String,
+}
+
+impl State {
+    /// Folds one event in.
+    pub fn apply(&mut self, event: &Event) {
+        let t = event.t;
+        self.now = self.now.max(t);
+        match &event.body {
+            Body::Header(header) => self.header = Some(header.clone()),
+            Body::Devices { devices } => self.devices.clone_from(devices),
+            Body::Network(facts) => {
+                self.networks.insert(facts.id.clone(), facts.clone());
+            }
+            Body::Sensors { sensors } => sensors.iter().for_each(|s| self.announce(s)),
+            Body::Samples { values } => values.iter().for_each(|(id, value)| self.sample(t, *id, *value)),
+            Body::SensorsLost { sensors, reason } => self.lose(t, sensors, reason),
+            Body::Card(card) => {
+                self.cards.insert(card.device.clone(), card.clone());
+            }
+            Body::Throttle { device, reasons } => {
+                self.throttle.insert(device.clone(), reasons.clone());
+            }
+            Body::Neighbours { device, processes } => {
+                self.neighbours.insert(device.clone(), processes.clone());
+            }
+            Body::Peak { device, precision, flops, how } => {
+                self.peaks.insert((device.clone(), *precision), (*flops, how.clone()));
+            }
+            Body::Notice { level, text } => self.notice(t, *level, text.clone()),
+            Body::Reset => self.reset(t),
+            _ => self.engine_event(t, &event.body),
+        }
+    }
+
+    fn engine_event(&mut self, t: Nanos, body: &Body) {
+        match body {
+            Body::EngineStarted { pid, device } => {
+                self.engine = Engine::Running { pid: *pid, device: device.clone() };
+            }
+            Body::EngineDied { reason, in_a_row, config, .. } => {
+                self.end_run(t);
+                self.engine = Engine::Died { reason: reason.clone(), in_a_row: *in_a_row };
+                self.notice(t, Level::Error, format!("engine died on {config}: {reason}"));
+            }
+            Body::Failing { config, reason, .. } => self.fail(t, config, reason, false, None),
+            Body::OutOfMemory { config, requested_bytes, message, .. } => {
+                self.fail(t, config, message, true, *requested_bytes);
+            }
+            Body::Phase(change) => self.phase(t, change),
+            Body::Batches(batches) => self.batches(t, batches),
+            Body::Memory(memory) => {
+                if let Some(run) = self.run.as_mut().filter(|run| run.id == memory.run) {
+                    run.memory = *memory;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn announce(&mut self, sensor: &Sensor) {
+        let known = self.sensors.entry(sensor.id).or_insert_with(|| SensorState {
+            info: sensor.clone(),
+            series: Series::default(),
+            idle: Moments::default(),
+        });
+        known.info = sensor.clone();
+    }
+
+    fn sample(&mut self, t: Nanos, id: SensorId, value: f64) {
+        let Some(sensor) = self.sensors.get_mut(&id) else { return };
+        sensor.series.push(t, value);
+        match (&self.engine, &mut self.run) {
+            (Engine::Absent, _) => sensor.idle.add(value),
+            (Engine::Running { .. }, Some(run)) => {
+                let throttled = self.throttle.get(&run.config.device).is_some_and(|reasons| !reasons.is_empty());
+                run.read(t, id, sensor.info.quantity, value, throttled);
+            }
+            _ => {}
+        }
+    }
+
+    fn lose(&mut self, t: Nanos, lost: &[SensorId], reason: &str) {
+        for id in lost {
+            if let Some(sensor) = self.sensors.get_mut(id) {
+                sensor.series.gap(t);
+                sensor.info.absent = Some(reason.to_owned());
+            }
+        }
+    }
+
+    fn phase(&mut self, t: Nanos, change: &PhaseChange) {
+        match &mut self.run {
+            Some(run) if run.id == change.run => run.enter(t, change),
+            _ => {
+                self.end_run(t);
+                self.failures.remove(&change.config);
+                self.marks.push_back(Mark { t, config: change.config.clone() });
+                self.marks.drain(..self.marks.len().saturating_sub(KEPT));
+                self.run = Some(Run::begin(t, change));
+            }
+        }
+    }
+
+    fn batches(&mut self, t: Nanos, batches: &Batches) {
+        let Some(run) = self.run.as_mut().filter(|run| run.id == batches.run) else { return };
+        run.count(t, batches);
+        let mut sorted = batches.wall_ns.clone();
+        sorted.sort_unstable();
+        if let Some(median) = sorted.get(sorted.len() / 2) {
+            self.latency.push(t, *median as f64 / 1e6);
+        }
+        if batches.span_ns > 0 {
+            let images = sorted.len() as f64 * f64::from(run.config.batch);
+            self.throughput.push(t, images / (batches.span_ns as f64 / 1e9));
+        }
+    }
+
+    /// The run in progress is over: its result is kept, and its curves end here.
+    fn end_run(&mut self, t: Nanos) {
+        if let Some(result) = self.current_result() {
+            self.keep(result);
+        }
+        if self.run.take().is_some() {
+            self.latency.gap(t);
+            self.throughput.gap(t);
+        }
+    }
+
+    fn keep(&mut self, result: RunResult) {
+        match self.results.iter_mut().find(|kept| kept.config == result.config) {
+            Some(kept) => *kept = result,
+            None => self.results.push(result),
+        }
+        self.results.drain(..self.results.len().saturating_sub(KEPT));
+    }
+
+    fn fail(&mut self, t: Nanos, config: &Config, reason: &str, out_of_memory: bool, requested_bytes: Option<u64>) {
+        self.end_run(t);
+        let failure = Failure { t, out_of_memory, requested_bytes, reason: reason.to_owned() };
+        self.failures.insert(config.clone(), failure);
+        self.notice(t, Level::Error, format!("{config}: {reason}"));
+    }
+
+    fn reset(&mut self, t: Nanos) {
+        if let Some(run) = &mut self.run {
+            run.reset(t);
+        }
+    }
+
+    fn notice(&mut self, t: Nanos, level: Level, text: String) {
+        self.notices.push_back((t, level, text));
+        self.notices.drain(..self.notices.len().saturating_sub(KEPT));
+    }
+
+    /// The sensor that reads a quantity of a device, the absent ones only where no other does.
+    pub fn sensor(&self, device: &str, quantity: Quantity) -> Option<(SensorId, &SensorState)> {
+        let of = |s: &&SensorState| s.info.device == device && s.info.quantity == quantity;
+        let all = || self.sensors.iter().filter(|(_, s)| of(s)).map(|(id, s)| (*id, s));
+        all().find(|(_, s)| s.info.absent.is_none()).or_else(|| all().next())
+    }
+
+    /// The sensor whose reading is the power of a device: its own, nearest to now first, then a rail that feeds the board.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub fn power_sensor(&self, device: &str) -> Result<(SensorId, &SensorState), String> {
+        let quantities = [Quantity::PowerInstant, Quantity::PowerAverage];
+        let candidates = || [device, "board"].into_iter().flat_map(|d| quantities.map(|q| self.sensor(d, q))).flatten();
+        if let Some(found) = candidates().find(|(_, s)| s.info.absent.is_none()) {
+            return Ok(found);
+        }
+        match candidates().find_map(|(_, s)| s.info.absent.clone()) {
+            Some(reason) => Err(format!("no power sensor: {reason}")),
+            None => Err(format!("no power sensor for {device}")),
+        }
+    }
+
+    /// The newest reading of a quantity of a device.
+    pub fn reading(&self, device: &str, quantity: Quantity) -> Option<f64> {
+        self.sensor(device, quantity).and_then(|(_, s)| s.series.last()).map(|(_, v)| v)
+    }
+
+    /// What the run in progress has come to so far; none before it is steady.
+    pub fn current_result(&self) -> Option<RunResult> {
+        let run = self.run.as_ref()?;
+        let device = run.config.device.as_str();
+        let images_per_s = run.steady.images_per_s(run.config.batch)?;
+        let mean = |q| self.sensor(device, q).and_then(|(id, _)| run.steady.sensors.get(&id)?.moments.mean());
+        let power = self.power(run, images_per_s);
+        let readings = run.steady.power_readings;
+        Some(RunResult {
+            run: run.id,
+            config: run.config.clone(),
+            batches: run.steady.batches,
+            seconds: run.steady.span_ns as f64 / 1e9,
+            warm_up: run.warm_up,
+            latency_ms: Percentiles::of_nanos(&run.steady.wall)?,
+            device_ms: Percentiles::of_nanos(&run.steady.device),
+            images_per_s,
+            flop_utilisation: self.flop_utilisation(&run.config, images_per_s),
+            utilisation: mean(Quantity::Utilisation),
+            power,
+            memory: run.memory,
+            device_memory_used: self.reading(device, Quantity::MemoryUsed).map(|bytes| bytes as u64),
+            throttled: (readings > 0).then(|| run.steady.throttled as f64 / readings as f64),
+        })
+    }
+
+    /// Results of every configuration measured so far, the run in progress included.
+    pub fn all_results(&self) -> Vec<RunResult> {
+        let current = self.current_result();
+        let kept = self.results.iter().filter(|r| current.as_ref().is_none_or(|c| c.config != r.config)).cloned();
+        let mut all: Vec<_> = kept.collect();
+        all.extend(current);
+        all
+    }
+
+    /// Operations a second of a throughput over the measured peak, %; 2 operations a multiply-accumulate.
+    pub fn flop_utilisation(&self, config: &Config, images_per_s: f64) -> Option<f64> {
+        let facts = self.networks.get(&config.network)?;
+        let (peak, _) = self.peaks.get(&(config.device.clone(), config.precision))?;
+        (*peak > 0.0).then(|| 100.0 * 2.0 * facts.macs as f64 * images_per_s / peak)
+    }
+
+    fn power(&self, run: &Run, images_per_s: f64) -> Result<Power, String> {
+        let (id, sensor) = self.power_sensor(&run.config.device)?;
+        let Some(reading) = run.steady.sensors.get(&id).filter(|r| r.moments.count() > 0) else {
+            return Err(format!("{}: no reading since power settled", sensor.info.label));
+        };
+        // Not empty: checked above.
+        let gross_w = reading.moments.mean().unwrap_or_default();
+        let idle_w = sensor.idle.mean();
+        let counter = self.energy_power(run, &sensor.info.device);
+        Ok(Power {
+            sensor: sensor.info.label.clone(),
+            method: sensor.info.method.clone(),
+            gross_w,
+            deviation_w: reading.moments.deviation().unwrap_or_default(),
+            readings: reading.moments.count(),
+            idle_w,
+            net_w: idle_w.map(|idle| gross_w - idle),
+            joules_per_image: counter.unwrap_or(gross_w) / images_per_s,
+            energy_source: if counter.is_some() { "energy counter" } else { "mean power × time" }.to_owned(),
+        })
+    }
+
+    /// Mean power over the steady phase by the device's own energy counter; none where it is an integral of what
+    /// [`Self::power_sensor`] reads anyway, or did not move for half a second.
+    fn energy_power(&self, run: &Run, device: &str) -> Option<f64> {
+        let (id, sensor) = self.sensor(device, Quantity::Energy)?;
+        if sensor.info.method.is_some() {
+            return None;
+        }
+        let reading = run.steady.sensors.get(&id)?;
+        let seconds = reading.last.0.saturating_sub(reading.first.0) as f64 / 1e9;
+        let joules = reading.last.1 - reading.first.1;
+        (seconds >= 0.5 && joules > 0.0).then(|| joules / seconds)
+    }
+}
