@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod check;
 pub mod clock;
 pub mod engine;
 pub mod event;

@@ -20,7 +20,7 @@ const DEATHS: u32 = 3;
 const SOUND: Duration = Duration::from_secs(10);
 /// An engine that does not answer a newer command for this long is replaced: its batch takes too long to wait for.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The same while kernels are tuned, which a new engine would have to begin again.
+/// The same while a card's kernels are tuned, which a new engine would have to begin again.
 const TUNING_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is being measured, or is to be.
@@ -182,16 +182,16 @@ impl Local {
 
     /// The next moment at which [`Self::attend`] has something to do.
     fn alarm(&self) -> Option<Instant> {
-        let wanted = self.wanted.as_ref()?;
+        let wanted = self.wanted.as_ref().filter(|wanted| !wanted.begun)?;
         match wanted.told {
-            Some(told) if !wanted.begun => Some(told + self.patience()),
-            Some(_) => None,
+            Some(told) => Some(told + self.patience()),
             None => [self.idle_gate(wanted), wanted.not_before].into_iter().flatten().max(),
         }
     }
 
     fn patience(&self) -> Duration {
-        if self.phase == Some(Phase::Tuning) { TUNING_PATIENCE } else { PATIENCE }
+        let card = self.engine.as_ref().is_some_and(|engine| engine.device.starts_with("cuda"));
+        if card && self.phase == Some(Phase::Tuning) { TUNING_PATIENCE } else { PATIENCE }
     }
 
     /// Idle power is read before the first engine only: later ones find the device warm.
@@ -202,20 +202,13 @@ impl Local {
     /// Brings the engine to what is wanted: starts it, tells it, or replaces one that does not answer.
     async fn attend(&mut self) {
         let Some(wanted) = &self.wanted else { return };
-        let now = Instant::now();
-        if let Some(told) = wanted.told {
-            if wanted.begun || now < told + self.patience() {
-                return;
-            }
-            self.tell(Body::Notice {
-                level: Level::Info,
-                text: "the engine was in the middle of a long batch: replaced by a new one".to_owned(),
-            });
-            self.stop_engine();
-        }
-        let due = [self.idle_gate(wanted), wanted.not_before].into_iter().flatten().max();
-        if due.is_some_and(|at| now < at) {
+        if wanted.begun || self.alarm().is_some_and(|at| Instant::now() < at) {
             return;
+        }
+        if wanted.told.is_some() {
+            let text = "the engine was in the middle of a long batch: replaced by a new one".to_owned();
+            self.tell(Body::Notice { level: Level::Info, text });
+            self.stop_engine();
         }
         self.start_run().await;
     }
@@ -223,8 +216,8 @@ impl Local {
     /// Tells the engine what is wanted, starting one for its device where there is none.
     async fn start_run(&mut self) {
         let Some(wanted) = &mut self.wanted else { return };
-        let (run, config) = (wanted.run, wanted.config.clone());
         wanted.told = Some(Instant::now());
+        let (run, config) = (wanted.run, wanted.config.clone());
         if self.engine.as_ref().is_some_and(|engine| engine.device != config.device) {
             self.stop_engine();
         }

@@ -99,6 +99,15 @@ impl Built {
         (0..count).map(make).collect()
     }
 
+    /// The logits of a batch, row by row.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn logits(&self, input: Tensor<4>) -> Result<Vec<f64>, MeasureError> {
+        let data = self.network.forward(input.cast(dtype(self.precision))).try_into_data();
+        Ok(data.map_err(|e| MeasureError::from_text(&e.to_string()))?.iter::<f64>().collect())
+    }
+
     /// Runs one batch and times it.
     ///
     /// # Errors

@@ -177,7 +177,7 @@ fn the_registry_agrees_with_the_reference() {
     assert_eq!(rows.len(), crate::zoo::registry().len());
     let began = std::time::Instant::now();
     for row in &rows {
-        let entry = crate::zoo::find(&row[id]).unwrap_or_else(|| panic!("{} is not in the registry", &row[id]));
+        let entry = crate::zoo::find(&row[id]).unwrap_or_else(|_| panic!("{} is not in the registry", &row[id]));
         let facts = facts(entry).unwrap();
         let number = |i: usize| row[i].parse::<u64>().unwrap();
         assert_eq!((facts.params, facts.macs), (number(params), number(macs)), "{}", entry.id);
