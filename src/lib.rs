@@ -8,3 +8,4 @@ pub mod analysis;
 pub mod clock;
 pub mod event;
 pub mod session;
+pub mod ui;
