@@ -340,3 +340,157 @@ fn operations(measured: &[&Measured<'_>], scope: String) -> Finding {
     }
     finding
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        analysis::stats::Percentiles,
+        event::{Config, Memory},
+        session::run::Power,
+    };
+
+    /// A steady result: a network of so many G-ops and so much top-1, which takes so long an image and so much power.
+    struct Case(&'static str, u32, f64, f64);
+
+    const NETWORKS: [(&str, f64, f64); 4] = [("a", 2.0, 57.0), ("b", 4.0, 69.0), ("c", 8.0, 74.0), ("d", 16.0, 78.0)];
+
+    fn facts() -> BTreeMap<String, NetworkFacts> {
+        let of = |(id, gops, top1): (&str, f64, f64)| NetworkFacts {
+            id: id.into(),
+            title: id.to_uppercase(),
+            macs: (gops * 5e8) as u64,
+            ops: (gops * 1e9) as u64,
+            top1: Some(top1),
+            ..NetworkFacts::default()
+        };
+        NETWORKS.map(of).into_iter().map(|f| (f.id.clone(), f)).collect()
+    }
+
+    fn result(Case(network, batch, ms_per_image, watts): Case) -> RunResult {
+        let p50 = ms_per_image * f64::from(batch);
+        let images_per_s = 1e3 / ms_per_image;
+        let power = Power {
+            sensor: "NVML instant".into(),
+            method: None,
+            gross_w: watts + 70.0,
+            deviation_w: 3.0,
+            readings: 100,
+            idle_w: Some(70.0),
+            net_w: Some(watts),
+            joules_per_image: (watts + 70.0) / images_per_s,
+            energy_source: "energy counter".into(),
+        };
+        RunResult {
+            run: 1,
+            config: Config { network: network.into(), batch, precision: Precision::F16, device: "cuda:0".into() },
+            batches: 100,
+            seconds: 5.0,
+            warm_up: None,
+            latency_ms: Percentiles { p50, p90: p50, p99: p50, p50_low: p50, p50_high: p50 },
+            device_ms: None,
+            images_per_s,
+            flop_utilisation: None,
+            utilisation: None,
+            power: Ok(power),
+            memory: Memory::default(),
+            device_memory_used: None,
+            throttled: None,
+        }
+    }
+
+    fn of(cases: Vec<Case>) -> [Finding; 4] {
+        let results: Vec<_> = cases.into_iter().map(result).collect();
+        findings(&results, &facts(), "cuda:0", Precision::F16)
+    }
+
+    fn verdicts(cases: Vec<Case>) -> [Verdict; 4] {
+        of(cases).map(|f| f.verdict)
+    }
+
+    #[test]
+    fn nothing_is_said_of_nothing() {
+        for finding in of(vec![]) {
+            assert_eq!((finding.verdict, finding.says.as_str()), (Verdict::NotEnough, "measure 3 more networks"));
+        }
+        let two = of(vec![Case("a", 1, 1.0, 300.0), Case("b", 1, 2.0, 300.0), Case("b", 2, 2.0, 300.0)]);
+        assert!(two.iter().all(|f| f.verdict == Verdict::NotEnough && f.says == "measure 1 more network"));
+    }
+
+    #[test]
+    fn a_world_like_the_papers_supports_all_four() {
+        // Time follows operations, power is constant, and accuracy falls along a line with images/s.
+        let all = |batch| {
+            let speed = |top1: f64| 1e3 / (1_000.0 - 10.0 * top1);
+            NETWORKS.map(|(id, _, top1)| Case(id, batch, speed(top1), 300.0 + f64::from(batch)))
+        };
+        let cases: Vec<_> = all(1).into_iter().chain(all(8)).collect();
+        let [power, hyperbola, energy, _] = verdicts(cases);
+        assert_eq!([power, hyperbola, energy], [Verdict::Supported; 3]);
+        let cases = NETWORKS.map(|(id, gops, _)| Case(id, 1, gops / 3.0, 300.0)).into();
+        assert_eq!(verdicts(cases)[3], Verdict::Supported);
+    }
+
+    #[test]
+    fn power_that_follows_the_batch_contradicts_the_first() {
+        let cases = vec![Case("a", 1, 1.0, 80.0), Case("b", 8, 1.0, 300.0), Case("c", 64, 1.0, 600.0)];
+        let finding = &of(cases)[0];
+        assert_eq!(finding.verdict, Verdict::Contradicted);
+        assert!(finding.says.starts_with("net power 327 W ± 80 % (sd), from 80 to 600 W"), "{}", finding.says);
+    }
+
+    #[test]
+    fn one_batch_size_cannot_tell_about_batch_sizes() {
+        let cases = vec![Case("a", 1, 1.0, 300.0), Case("b", 1, 2.0, 300.0), Case("c", 1, 4.0, 300.0)];
+        assert_eq!(of(cases)[0].says, "measure another batch size");
+    }
+
+    #[test]
+    fn operations_that_do_not_foretell_time_contradict_the_fourth() {
+        let cases = vec![
+            Case("a", 1, 9.0, 300.0),
+            Case("b", 1, 1.0, 300.0),
+            Case("c", 1, 8.0, 300.0),
+            Case("d", 1, 2.0, 300.0),
+        ];
+        assert_eq!(verdicts(cases)[3], Verdict::Contradicted);
+        // A line of high R², but one network does three times the operations a second: no reliable estimate.
+        let cases = vec![
+            Case("a", 1, 2.0, 300.0),
+            Case("b", 1, 2.0, 300.0),
+            Case("c", 1, 3.0, 300.0),
+            Case("d", 1, 5.0, 300.0),
+        ];
+        assert_eq!(verdicts(cases)[3], Verdict::Undecided);
+    }
+
+    #[test]
+    fn without_power_the_energy_findings_say_why() {
+        let mut results: Vec<_> = NETWORKS.map(|(id, gops, _)| result(Case(id, 1, gops, 1.0))).into();
+        results.iter_mut().for_each(|r| r.power = Err("no power sensor: no driver".into()));
+        let findings = findings(&results, &facts(), "cuda:0", Precision::F16);
+        for i in [0, 2] {
+            assert_eq!(
+                (findings[i].verdict, findings[i].says.as_str()),
+                (Verdict::NotEnough, "no power sensor: no driver")
+            );
+        }
+    }
+
+    #[test]
+    fn other_devices_and_other_batch_sizes_are_left_out() {
+        let mut results: Vec<_> = NETWORKS.map(|(id, gops, _)| result(Case(id, 1, gops, 300.0))).into();
+        results.push(result(Case("a", 64, 0.1, 300.0)));
+        results[3].config.device = "cpu".into();
+        let [power, _, _, operations] = findings(&results, &facts(), "cuda:0", Precision::F16);
+        assert_eq!((power.points.len(), operations.points.len()), (4, 3));
+        assert_eq!(operations.scope, "batch 1, f16 on cuda:0");
+    }
+
+    #[test]
+    fn ties_share_their_rank() {
+        assert_eq!(rank_correlation(&[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]), 1.0);
+        assert_eq!(rank_correlation(&[(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)]), -1.0);
+        assert_eq!(rank_correlation(&[(1.0, 1.0), (2.0, 1.0), (3.0, 1.0)]), 0.0);
+    }
+}

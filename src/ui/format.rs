@@ -31,8 +31,8 @@ fn decimals(value: f64, decimals: i32) -> String {
     if !value.is_finite() {
         return "?".to_owned();
     }
-    let unit = 10f64.powi(-decimals.min(0));
-    let rounded = (value / unit).round() * unit;
+    let unit = 10f64.powi(-decimals);
+    let rounded = if decimals < 0 { (value / unit).round() * unit } else { value };
     let text = format!("{:.*}", decimals.max(0) as usize, rounded.abs());
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let negative = rounded < 0.0 && text.chars().any(|c| ('1'..='9').contains(&c));
@@ -68,6 +68,18 @@ pub fn percent(value: f64) -> String {
 /// Watts: whole ones from 10 on, as sensors' gain is uncertain by a few per cent anyway.
 pub fn watts(value: f64) -> String {
     decimals(value, if value.abs() < 9.95 { 1 } else { 0 })
+}
+
+/// A deviation from watts that are printed as [`watts`], to the same digit; one below that says so.
+pub fn watts_beside(deviation: f64, value: f64) -> String {
+    let digits = if value.abs() < 9.95 { 1 } else { 0 };
+    let smallest = 10f64.powi(-digits);
+    if deviation > 0.0 && deviation < smallest / 2.0 { format!("<{smallest}") } else { decimals(deviation, digits) }
+}
+
+/// A relative error in per cent; what a histogram of three digits can't tell is `<0.1`.
+pub fn error_percent(share: f64) -> String {
+    if share < 0.001 { "<0.1".to_owned() } else { percent(100.0 * share) }
 }
 
 /// A count with its thousand's letter: `25.6 M`, `4.09 G`.

@@ -91,12 +91,6 @@ impl<W: Write> Canvas<W> {
         Ok(Self { inner: ManuallyDrop::new(inner) })
     }
 
-    /// What it writes to.
-    #[cfg(test)]
-    pub fn out(&mut self) -> &mut CrosstermBackend<W> {
-        self.inner.backend_mut()
-    }
-
     /// Draws a frame between the marks of a synchronised update, so that terminals which know them never show half of it.
     pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;

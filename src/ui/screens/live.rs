@@ -71,7 +71,7 @@ enum Arrangement {
 fn arrange(area: Rect) -> Arrangement {
     let framed = |across, height, size| Arrangement::Framed { across, height, size };
     match (area.width, area.height) {
-        (144.., 24..) => framed(4, 11, Size::Huge),
+        (116.., 24..) => framed(4, 11, Size::Huge),
         (72.., 16..) => framed(4, 8, Size::Tall),
         (72.., 11..) => framed(4, 6, Size::Line),
         (72.., 3..) => framed(4, area.height.min(5), Size::Line),
@@ -124,7 +124,7 @@ fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
             let details = vec![
                 vec![
                     Part::new(0, Role::Plain, format!("p99 {}", ms(l.p99))),
-                    Part::new(0, Role::Plain, format!("±{} %", format::percent(100.0 * l.relative_confidence()))),
+                    Part::new(0, Role::Plain, format!("±{} %", format::error_percent(l.relative_confidence()))),
                     Part::new(2, Role::Dim, " of p50, 95 %").joined(),
                 ],
                 vec![
@@ -257,7 +257,7 @@ fn power_details(sensor: &SensorState, watts: f64, cap: Option<f64>, steady: Opt
     let cap = cap
         .map_or_else(|| "cap unknown".to_owned(), |cap| format!("{} % of cap", format::percent(100.0 * watts / cap)));
     let spread = match steady {
-        Some(p) => Part::new(1, Role::Plain, format!("sd {} W", format::watts(p.deviation_w))),
+        Some(p) => Part::new(1, Role::Plain, format!("sd {} W", format::watts_beside(p.deviation_w, p.gross_w))),
         None => Part::new(0, Role::Warn, "now"),
     };
     let idle = match sensor.idle.mean() {
@@ -343,15 +343,18 @@ fn power_levels(view: &View<'_>, sensor: &SensorState, scope: &mut Scope<'_>) ->
 
 fn power_plateau(view: &View<'_>, result: Option<&RunResult>) -> Option<Plateau> {
     let run = view.steady()?;
-    let level = result
-        .and_then(|r| r.power.as_ref().ok())
-        .map(|p| (p.gross_w, format!("plateau {} ± {} W", format::watts(p.gross_w), format::watts(p.deviation_w))));
+    let level = result.and_then(|r| r.power.as_ref().ok()).map(|p| {
+        (
+            p.gross_w,
+            format!("plateau {} ± {} W", format::watts(p.gross_w), format::watts_beside(p.deviation_w, p.gross_w)),
+        )
+    });
     Some(Plateau { from: run.steady.since + SETTLING, level })
 }
 
 fn median(result: &RunResult) -> (f64, String) {
     let (p50, error) = (result.latency_ms.p50, error(result));
-    (p50, format!("median {} ms ±{} %", format::with_error(p50, p50 * error), format::percent(100.0 * error)))
+    (p50, format!("median {} ms ±{} %", format::with_error(p50, p50 * error), format::error_percent(error)))
 }
 
 /// When knobs were turned since `from`, each labelled with what changed.

@@ -28,8 +28,8 @@ impl Size {
     pub fn columns(self, text: &str) -> u16 {
         match self {
             Self::Line => text.chars().count() as u16,
-            Self::Tall => columns(text, 1),
-            Self::Huge => columns(text, 2),
+            Self::Tall => columns(text, |c| pixels(c).1),
+            Self::Huge => columns(text, |c| strokes(c).iter().sum::<usize>() as u16),
         }
     }
 }
@@ -37,7 +37,7 @@ impl Size {
 /// Rows of a digit, three pixels wide, the leftmost the highest bit.
 const DIGITS: [[u8; 5]; 10] = [
     [0b111, 0b101, 0b101, 0b101, 0b111],
-    [0b010, 0b110, 0b010, 0b010, 0b111],
+    [0b110, 0b010, 0b010, 0b010, 0b111],
     [0b111, 0b001, 0b111, 0b100, 0b111],
     [0b111, 0b001, 0b111, 0b001, 0b111],
     [0b101, 0b101, 0b111, 0b001, 0b001],
@@ -77,10 +77,19 @@ fn pixels(c: char) -> ([u8; 6], u16) {
     }
 }
 
-/// Columns of a text with pixels of `width` columns and one column between characters.
-fn columns(text: &str, width: u16) -> u16 {
-    let sum: u16 = text.chars().map(|c| pixels(c).1 * width + 1).sum();
-    sum.saturating_sub(1)
+/// Columns that the pixels of a character take: strokes that go down are two wide, so that they are as strong as those
+/// that go across, and what they enclose is narrow, so that four digits and a comma fit into a quarter of 120 columns.
+fn strokes(c: char) -> &'static [usize] {
+    match c {
+        '1' => &[2, 2, 1],
+        _ if pixels(c).1 == 3 => &[2, 1, 2],
+        _ => &[2],
+    }
+}
+
+/// Columns of a text whose characters take so many, with one between them.
+fn columns(text: &str, width: impl Fn(char) -> u16) -> u16 {
+    text.chars().map(|c| width(c) + 1).sum::<u16>().saturating_sub(1)
 }
 
 /// Draws a number from the upper left of `area`; what does not fit is cut.
@@ -99,7 +108,7 @@ fn rows(text: &str, size: Size, theme: Theme) -> Vec<String> {
         Size::Line => vec![text.to_owned()],
         Size::Tall if theme.ascii() => (0..3).map(|row| join(text, |c| segment(c, row))).collect(),
         Size::Tall => (0..3).map(|row| join(text, |c| halves(c, row))).collect(),
-        Size::Huge => (0..5).map(|row| join(text, |c| blocks(c, row, theme.pick("██", "##")))).collect(),
+        Size::Huge => (0..5).map(|row| join(text, |c| blocks(c, row, theme.pick("█", "#")))).collect(),
     }
 }
 
@@ -126,7 +135,9 @@ fn blocks(c: char, row: usize, pixel: &str) -> String {
     let (pixels, width) = pixels(c);
     // Five rows hold no descender: a comma differs from a point by its upper half.
     let line = if c == ',' && row == 3 { 1 } else { pixels[row] };
-    (0..width).map(|column| if bit(line, column, width) { pixel } else { "  " }).collect()
+    let stroke =
+        |(column, wide): (usize, &usize)| if bit(line, column as u16, width) { pixel } else { " " }.repeat(*wide);
+    strokes(c).iter().enumerate().map(stroke).collect()
 }
 
 fn segment(c: char, row: usize) -> String {

@@ -17,6 +17,9 @@ use ratatui::{buffer::Buffer, layout::Rect};
 /// Readings above all others that may be outliers; more of them are a level.
 const OUTLIERS: usize = 3;
 
+/// Height of an axis over the limit that it shows.
+const AIR: f64 = 1.06;
+
 /// Columns of time whose borders stand still as time goes on, so that a picture moves by whole columns and what lies
 /// between is not redrawn: column `i` of the screen always shows the same stretch of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,10 +153,14 @@ impl Scope<'_> {
         self.time_axis(theme, area, &layout, buffer);
     }
 
-    fn top(&self) -> f64 {
+    /// Top of the axis and the distance of its ticks. A limit that stands above the curve is the top, with a little air;
+    /// otherwise the top is round, so that it stands still while the curve moves.
+    fn axis(&self, rows: u16) -> (f64, f64) {
         let seen = self.values().fold(0.0, f64::max);
         let seen = self.clipped().map_or(seen, |(_, drawn)| drawn);
-        self.levels.iter().map(|l| l.value).filter(|v| v.is_finite()).fold(seen, f64::max)
+        let limit = self.levels.iter().map(|l| l.value).filter(|v| v.is_finite()).fold(0.0, f64::max);
+        let (top, step) = scale(seen.max(limit), rows);
+        (if limit > seen { (limit * AIR).min(top) } else { top }, step)
     }
 
     fn layout(&self, theme: Theme, area: Rect) -> Option<Layout> {
@@ -166,7 +173,7 @@ impl Scope<'_> {
             _ => 2,
         };
         let rows = area.height - axis;
-        let (top, step) = scale(self.top(), rows);
+        let (top, step) = self.axis(rows);
         let label = ticks(top, step).map(|v| columns(&tick(v, step))).max().unwrap_or(1) as u16;
         let plot = Rect { x: area.x + label + 2, width: area.width.checked_sub(label + 2)?, height: rows, ..area };
         (!plot.is_empty()).then(|| {
@@ -334,7 +341,7 @@ pub fn scale(highest: f64, rows: u16) -> (f64, f64) {
 
 /// Values of the ticks, from 0 up.
 fn ticks(top: f64, step: f64) -> impl Iterator<Item = f64> {
-    let n = (top / step).round().clamp(1.0, 50.0) as u32;
+    let n = (top / step + 1e-6).floor().clamp(1.0, 50.0) as u32;
     (0..=n).map(move |i| f64::from(i) * step)
 }
 
@@ -389,7 +396,7 @@ mod tests {
     #[test]
     fn an_outlier_does_not_flatten_the_rest() {
         let mut series = Series::default();
-        (0..600).for_each(|i| series.push(i * S / 10, if i == 3 { 4_000.0 } else { 4.0 }));
+        (0..600).for_each(|i| series.push(i * S / 10, if i == 30 { 4_000.0 } else { 4.0 }));
         let scope = scope(&series);
         assert_eq!(scope.clipped(), Some((4_000.0, 8.0)));
         assert!(show(&scope, 60, 10)[0].starts_with("8"), "{:#?}", show(&scope, 60, 10));
