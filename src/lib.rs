@@ -12,4 +12,5 @@ pub mod event;
 pub mod host;
 pub mod session;
 pub mod telemetry;
+pub mod ui;
 pub mod zoo;

@@ -1,0 +1,390 @@
+//! The screen's own state: what is wanted, what is shown, and which commands follow from keys and events.
+//!
+//! It knows no terminal and no clock: keys, events and frames are handed to it, so that a test can be its user.
+
+use super::{
+    Exit, Options,
+    keymap::{self, Action},
+    knobs,
+    screens::{self, Screen},
+    theme::Theme,
+    view::{Hint, View},
+};
+use crate::{
+    event::{Body, Command, Config, Event, Level, Nanos},
+    session::State,
+};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::{Frame, layout::Rect};
+
+/// Lengths of the scope's time axis, seconds.
+pub const WINDOWS: [u64; 6] = [10, 30, 60, 120, 300, 600];
+
+/// Digits that the batch prompt holds: one more than the largest batch size has, so that too large a number can be
+/// typed and explained.
+const PROMPT_DIGITS: usize = 11;
+
+/// What the loop does after a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Goes on.
+    Continue,
+    /// Gives the terminal back to the shell until it says to go on.
+    Suspend,
+    /// Draws every cell again.
+    Redraw,
+    /// Leaves.
+    Exit(Exit),
+}
+
+/// A question for a batch size.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// What was typed.
+    pub text: String,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+/// What the user chose to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// The screen.
+    pub screen: Screen,
+    /// Index into [`WINDOWS`].
+    pub window: usize,
+    /// Whether the help is open.
+    pub help: bool,
+    /// The question that is open.
+    pub prompt: Option<Prompt>,
+    /// Column that the zoo is sorted by.
+    pub sort: usize,
+    /// Rows that lists are scrolled by.
+    pub scroll: usize,
+}
+
+/// Everything that one screen needs to know.
+pub struct App {
+    options: Options,
+    theme: Theme,
+    live: State,
+    frozen: Option<Box<State>>,
+    wanted: Option<Config>,
+    /// The newest configuration that was asked for and that no event has answered yet.
+    in_flight: Option<Config>,
+    outbox: Outbox,
+    looks: Looks,
+    hint: Option<Hint>,
+    ended: bool,
+    hits: Vec<(Rect, Action)>,
+    page: usize,
+}
+
+/// Commands that wait for the loop: the newest of each kind.
+#[derive(Debug, Default)]
+struct Outbox {
+    run: Option<Config>,
+    reset: bool,
+}
+
+impl App {
+    /// An app that has heard of nothing yet.
+    pub fn new(options: Options, theme: Theme) -> Self {
+        Self {
+            options,
+            theme,
+            live: State::default(),
+            frozen: None,
+            wanted: None,
+            in_flight: None,
+            outbox: Outbox::default(),
+            looks: Looks { screen: Screen::Live, window: 2, help: false, prompt: None, sort: 0, scroll: 0 },
+            hint: None,
+            ended: false,
+            hits: Vec::new(),
+            page: 10,
+        }
+    }
+
+    /// What the stream has come to, whatever the view holds.
+    pub fn state(&self) -> &State {
+        &self.live
+    }
+
+    /// What the user wants measured; none before the devices are known.
+    pub fn wanted(&self) -> Option<&Config> {
+        self.wanted.as_ref()
+    }
+
+    /// Whether the view is held.
+    pub fn frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// What the user looks at.
+    pub fn looks(&self) -> &Looks {
+        &self.looks
+    }
+
+    /// The commands that keys and events came to since the last call: at most one run, the newest.
+    pub fn take_commands(&mut self) -> Vec<Command> {
+        let outbox = std::mem::take(&mut self.outbox);
+        if self.options.watch_only {
+            return Vec::new();
+        }
+        let reset = outbox.reset.then_some(Command::Reset);
+        let run = outbox.run.map(|config| {
+            self.in_flight = Some(config.clone());
+            Command::Run { config }
+        });
+        run.into_iter().chain(reset).collect()
+    }
+
+    /// Folds an event in; gives back whether the screen looks different for it.
+    pub fn apply(&mut self, event: &Event) -> bool {
+        self.live.apply(event);
+        match &event.body {
+            Body::Devices { .. } => self.devices_known(),
+            Body::Phase(change) => self.phase(&change.config),
+            // What was asked for runs already: an agent need not begin it anew to say so.
+            Body::Batches(_) if self.live.run.as_ref().is_some_and(|r| self.in_flight.as_ref() == Some(&r.config)) => {
+                self.in_flight = None;
+            }
+            Body::OutOfMemory { config, .. } | Body::Failing { config, .. } if self.answers(config) => {
+                self.in_flight = None;
+            }
+            _ => {}
+        }
+        self.frozen.is_none()
+    }
+
+    /// The stream has ended: nothing will change any more.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    fn devices_known(&mut self) {
+        if self.wanted.is_some() || self.options.watch_only {
+            return;
+        }
+        let (config, note) = knobs::first(&self.options.wishes, &self.options.networks, &self.live.devices);
+        if let Some(note) = note {
+            self.say(Level::Warning, note);
+        }
+        self.wanted.clone_from(&config);
+        self.outbox.run = config;
+    }
+
+    fn answers(&self, config: &Config) -> bool {
+        let same = |asked: &Config| {
+            asked.network == config.network
+                && asked.batch == config.batch
+                && asked.precision == config.precision
+                && (asked.device == config.device || asked.device == "auto")
+        };
+        self.in_flight.as_ref().is_some_and(same)
+    }
+
+    /// The agent runs `config`: the answer to what was asked, or, when nothing is on its way, its own decision (it went
+    /// back to what worked after an out-of-memory), which the knobs then follow.
+    fn phase(&mut self, config: &Config) {
+        if self.answers(config) {
+            self.in_flight = None;
+        }
+        if self.in_flight.is_none() && self.outbox.run.is_none() {
+            self.wanted = Some(config.clone());
+        }
+    }
+
+    /// Handles a key.
+    pub fn handle(&mut self, key: KeyEvent) -> Flow {
+        if key.kind == KeyEventKind::Release {
+            return Flow::Continue;
+        }
+        let action = keymap::action(key);
+        if self.looks.prompt.is_some() && !matches!(action, Some(Action::Interrupt | Action::Suspend | Action::Redraw))
+        {
+            self.type_batch(key);
+            return Flow::Continue;
+        }
+        action.map_or(Flow::Continue, |action| self.act(action))
+    }
+
+    /// Handles a click or a turn of the wheel.
+    pub fn mouse(&mut self, mouse: MouseEvent) -> Flow {
+        let at = (mouse.column, mouse.row).into();
+        let action = match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => {
+                self.hits.iter().find(|(area, _)| area.contains(at)).map(|(_, action)| *action)
+            }
+            _ => None,
+        };
+        match action {
+            Some(action) if self.looks.prompt.is_none() => self.act(action),
+            _ => Flow::Continue,
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Flow {
+        match action {
+            Action::Quit => return Flow::Exit(Exit::Quit),
+            Action::Interrupt => return Flow::Exit(Exit::Interrupted),
+            Action::Suspend => return Flow::Suspend,
+            Action::Redraw => return Flow::Redraw,
+            Action::Freeze => self.freeze(),
+            Action::Reset if self.knobs_turn() => self.outbox.reset = true,
+            Action::ZoomIn => self.looks.window = self.looks.window.saturating_sub(1),
+            Action::ZoomOut => self.looks.window = (self.looks.window + 1).min(WINDOWS.len() - 1),
+            Action::Show(screen) => self.show(screen),
+            Action::ScreenNext => self.show(self.looks.screen.step(true)),
+            Action::ScreenBack => self.show(self.looks.screen.step(false)),
+            Action::Sort => self.looks.sort = (self.looks.sort + 1) % screens::zoo::SORTS,
+            Action::PageUp => self.looks.scroll = self.looks.scroll.saturating_sub(self.page),
+            Action::PageDown => self.looks.scroll = self.looks.scroll.saturating_add(self.page),
+            Action::Help => self.looks.help = !self.looks.help,
+            Action::Close => self.looks.help = false,
+            Action::BatchPrompt if self.knobs_turn() => self.looks.prompt = Some(Prompt::default()),
+            turn => self.turn(turn),
+        }
+        Flow::Continue
+    }
+
+    fn show(&mut self, screen: Screen) {
+        self.looks.screen = screen;
+        self.looks.scroll = 0;
+        self.looks.help = false;
+    }
+
+    fn freeze(&mut self) {
+        self.frozen = match self.frozen.take() {
+            Some(_) => None,
+            None => Some(Box::new(self.live.clone())),
+        };
+    }
+
+    /// Whether knobs do anything; says so where they don't.
+    fn knobs_turn(&mut self) -> bool {
+        if self.options.watch_only {
+            self.say(Level::Info, "this is a recording: knobs do nothing".to_owned());
+        } else if self.wanted.is_none() {
+            self.say(Level::Info, "waiting for the devices".to_owned());
+        }
+        !self.options.watch_only && self.wanted.is_some()
+    }
+
+    fn turn(&mut self, action: Action) {
+        if !self.knobs_turn() {
+            return;
+        }
+        let Some(old) = self.wanted.clone() else { return };
+        let new = match action {
+            Action::BatchDown => Config { batch: knobs::step_batch(old.batch, false), ..old.clone() },
+            Action::BatchUp => Config { batch: knobs::step_batch(old.batch, true), ..old.clone() },
+            Action::Batch(batch) => Config { batch, ..old.clone() },
+            Action::NetworkUp => self.network(&old, -1),
+            Action::NetworkDown => self.network(&old, 1),
+            Action::PrecisionNext => self.precision(&old, true),
+            Action::PrecisionBack => self.precision(&old, false),
+            Action::DeviceNext => self.device(&old, true),
+            Action::DeviceBack => self.device(&old, false),
+            _ => return,
+        };
+        // Asking again for what failed is a wish, too: memory may be free by now.
+        let failed = self.live.failures.contains_key(&new) && self.live.run.as_ref().is_none_or(|r| r.config != new);
+        if new != old || failed {
+            self.want(new);
+        }
+    }
+
+    fn want(&mut self, config: Config) {
+        self.wanted = Some(config.clone());
+        self.outbox.run = Some(config);
+    }
+
+    fn network(&self, old: &Config, by: isize) -> Config {
+        // On the zoo screen the list is what the user sees, in the order that they chose.
+        let order = match self.looks.screen {
+            Screen::Zoo => self.with_view(|view| screens::zoo::order(view)),
+            _ => self.with_view(|view| view.networks()),
+        };
+        let network = knobs::step(&order, &old.network, by).cloned().unwrap_or_else(|| old.network.clone());
+        Config { network, ..old.clone() }
+    }
+
+    fn precision(&mut self, old: &Config, forward: bool) -> Config {
+        let device = self.live.devices.iter().find(|d| d.name == old.device);
+        let precision = device.map_or(old.precision, |d| knobs::cycle_precision(old.precision, d, forward));
+        if precision == old.precision {
+            self.say(Level::Info, format!("{} computes in {} only", old.device, old.precision));
+        }
+        Config { precision, ..old.clone() }
+    }
+
+    fn device(&mut self, old: &Config, forward: bool) -> Config {
+        let next =
+            knobs::cycle_device(&old.device, &self.live.devices, forward).filter(|d| d.name != old.device).cloned();
+        let Some(next) = next else {
+            let absent = self.live.devices.iter().filter_map(|d| Some(format!("{}: {}", d.name, d.absent.as_ref()?)));
+            let reasons = absent.collect::<Vec<_>>().join("; ");
+            self.say(Level::Info, format!("no other device: {reasons}").trim_end_matches(": ").to_owned());
+            return old.clone();
+        };
+        let precision = if next.precisions.contains(&old.precision) { Some(old.precision) } else { None };
+        let precision = precision.or(next.precisions.first().copied()).unwrap_or(old.precision);
+        Config { device: next.name, precision, ..old.clone() }
+    }
+
+    fn type_batch(&mut self, key: KeyEvent) {
+        let Some(prompt) = &mut self.looks.prompt else { return };
+        match key.code {
+            KeyCode::Char(c) if !c.is_control() && prompt.text.len() < PROMPT_DIGITS => {
+                prompt.text.push(c);
+                prompt.error = knobs::parse_batch(&prompt.text).err();
+            }
+            KeyCode::Backspace => {
+                prompt.text.pop();
+                prompt.error = None;
+            }
+            KeyCode::Esc => self.looks.prompt = None,
+            KeyCode::Enter => match knobs::parse_batch(&prompt.text) {
+                Ok(batch) => {
+                    self.looks.prompt = None;
+                    self.turn(Action::Batch(batch));
+                }
+                Err(error) => prompt.error = Some(error),
+            },
+            _ => {}
+        }
+    }
+
+    fn say(&mut self, level: Level, text: String) {
+        self.hint = Some(Hint { t: self.live.now, level, text });
+    }
+
+    fn with_view<T>(&self, f: impl FnOnce(&View<'_>) -> T) -> T {
+        let state = self.frozen.as_deref().unwrap_or(&self.live);
+        let view = View::new(state, self.theme, &self.looks, &self.options);
+        f(&View {
+            wanted: self.wanted.as_ref(),
+            frozen: self.frozen.is_some(),
+            ended: self.ended,
+            hint: self.hint.as_ref().filter(|h| self.live.now.saturating_sub(h.t) < HINT_FOR),
+            in_flight: self.in_flight.is_some() || self.outbox.run.is_some(),
+            ..view
+        })
+    }
+
+    /// Draws the screen.
+    pub fn draw(&mut self, frame: &mut Frame<'_>) {
+        let area = frame.area();
+        let buffer = frame.buffer_mut();
+        let drawn = self.with_view(|view| screens::draw(view, area, buffer));
+        self.theme.sweep(buffer);
+        self.hits = if self.options.no_mouse { Vec::new() } else { drawn.hits };
+        self.page = drawn.page.max(1);
+        self.looks.scroll = self.looks.scroll.min(drawn.last_page);
+    }
+}
+
+/// How long a hint is shown.
+pub const HINT_FOR: Nanos = 10_000_000_000;

@@ -1,0 +1,186 @@
+//! The knobs: what the user wants to be measured, and how each turn of a knob changes it.
+
+use crate::event::{Config, DeviceInfo, Precision};
+
+/// The largest batch size that doubling reaches: beyond it no device has memory, and typing goes further.
+const LARGEST: u32 = 1 << 16;
+
+/// What the user asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Registry id of the network; the first one by default.
+    pub network: Option<String>,
+    /// Batch size; 1 by default.
+    pub batch: Option<u32>,
+    /// Precision; by default the device's own.
+    pub precision: Option<Precision>,
+    /// Device; by default the first usable CUDA device, else the CPU.
+    pub device: Option<String>,
+}
+
+/// Devices on which networks can run.
+pub fn usable(devices: &[DeviceInfo]) -> impl Iterator<Item = &DeviceInfo> {
+    devices.iter().filter(|d| d.absent.is_none() && !d.precisions.is_empty())
+}
+
+/// The first configuration, and what the user should know where it isn't the one wished for; none where no device can run
+/// anything.
+pub fn first(wishes: &Wishes, networks: &[String], devices: &[DeviceInfo]) -> (Option<Config>, Option<String>) {
+    let by_default = || usable(devices).find(|d| d.name.starts_with("cuda")).or_else(|| usable(devices).next());
+    let wished = wishes.device.as_deref().filter(|name| *name != "auto");
+    let found = wished.and_then(|name| usable(devices).find(|d| d.name == name || d.name == format!("{name}:0")));
+    let mut notes = Vec::new();
+    let Some(device) = found.or_else(by_default) else { return (None, Some("no device can run a network".to_owned())) };
+    if let (Some(name), None) = (wished, found) {
+        let reason = devices.iter().find(|d| d.name == name || name.starts_with(&format!("{}:", d.name)));
+        let reason = reason.and_then(|d| d.absent.as_deref()).unwrap_or("no such device");
+        notes.push(format!("{name}: {reason}; running on {}", device.name));
+    }
+    let precision = wishes.precision.filter(|p| device.precisions.contains(p)).or(device.precisions.first().copied());
+    if let (Some(wished), Some(taken)) = (wishes.precision, precision)
+        && wished != taken
+    {
+        notes.push(format!("{} does not compute in {wished}: running in {taken}", device.name));
+    }
+    let network = wishes.network.clone().or_else(|| networks.first().cloned());
+    let config = network.zip(precision).map(|(network, precision)| Config {
+        network,
+        batch: wishes.batch.unwrap_or(1).max(1),
+        precision,
+        device: device.name.clone(),
+    });
+    (config, (!notes.is_empty()).then(|| notes.join("; ")))
+}
+
+/// The batch size a step up or down: a power of two.
+pub fn step_batch(batch: u32, up: bool) -> u32 {
+    let below = 1 << (31 - batch.max(1).leading_zeros());
+    match (up, batch == below) {
+        (true, _) => below.saturating_mul(2).min(LARGEST).max(batch),
+        (false, true) => (batch / 2).max(1),
+        (false, false) => below,
+    }
+}
+
+/// The item `by` places further in a list, stopping at its ends; the first one where the current one is not in it.
+pub fn step<'a>(list: &'a [String], current: &str, by: isize) -> Option<&'a String> {
+    let Some(at) = list.iter().position(|id| id == current) else { return list.first() };
+    list.get(at.saturating_add_signed(by).min(list.len() - 1))
+}
+
+/// The next precision that a device has, or the one before, around the ends.
+pub fn cycle_precision(current: Precision, device: &DeviceInfo, forward: bool) -> Precision {
+    let has: Vec<_> = Precision::ALL.into_iter().filter(|p| device.precisions.contains(p)).collect();
+    around(&has, |p| *p == current, forward).copied().unwrap_or(current)
+}
+
+/// The next device that can run networks, or the one before, around the ends.
+pub fn cycle_device<'a>(current: &str, devices: &'a [DeviceInfo], forward: bool) -> Option<&'a DeviceInfo> {
+    let present: Vec<_> = usable(devices).collect();
+    around(&present, |d| d.name == current, forward).copied()
+}
+
+fn around<T>(list: &[T], is_current: impl Fn(&T) -> bool, forward: bool) -> Option<&T> {
+    let n = list.len();
+    let next = match list.iter().position(is_current) {
+        Some(at) if forward => (at + 1) % n,
+        Some(at) => (at + n - 1) % n,
+        None => 0,
+    };
+    list.get(next)
+}
+
+/// Reads a batch size as typed.
+///
+/// # Errors
+/// Says what a batch size is, where the text is none.
+pub fn parse_batch(text: &str) -> Result<u32, String> {
+    match text.trim().parse::<u64>() {
+        Ok(0) => Err("a batch holds at least 1 image".to_owned()),
+        Ok(n) => u32::try_from(n).map_err(|_| format!("at most {}", u32::MAX)),
+        Err(_) if text.trim().is_empty() => Err("type a number".to_owned()),
+        Err(_) => Err("a whole number, such as 24".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn device(name: &str, precisions: &[Precision], absent: Option<&str>) -> DeviceInfo {
+        DeviceInfo {
+            name: name.into(),
+            title: name.to_uppercase(),
+            precisions: precisions.to_vec(),
+            memory_bytes: None,
+            uuid: None,
+            absent: absent.map(Into::into),
+        }
+    }
+
+    fn devices() -> Vec<DeviceInfo> {
+        vec![
+            device("cpu", &[Precision::F32], None),
+            device("cuda", &[], Some("libcuda.so.1 not found")),
+            device("cuda:0", &[Precision::Tf32, Precision::F16, Precision::F32], None),
+        ]
+    }
+
+    #[test]
+    fn odd_batches_go_to_their_neighbours() {
+        assert_eq!([step_batch(24, true), step_batch(24, false)], [32, 16]);
+        assert_eq!([step_batch(1, false), step_batch(1, true)], [1, 2]);
+        assert_eq!([step_batch(LARGEST, true), step_batch(LARGEST + 5, true)], [LARGEST, LARGEST + 5]);
+    }
+
+    #[test]
+    fn precisions_that_a_device_lacks_are_skipped() {
+        let cuda = &devices()[2];
+        assert_eq!(cycle_precision(Precision::F16, cuda, true), Precision::F32);
+        assert_eq!(cycle_precision(Precision::F32, cuda, false), Precision::F16);
+        assert_eq!(cycle_precision(Precision::F32, &devices()[0], true), Precision::F32);
+    }
+
+    #[test]
+    fn devices_that_are_absent_are_skipped() {
+        assert_eq!(cycle_device("cpu", &devices(), true).unwrap().name, "cuda:0");
+        assert_eq!(cycle_device("cuda:0", &devices(), true).unwrap().name, "cpu");
+        assert!(cycle_device("cpu", &[], true).is_none());
+    }
+
+    #[test]
+    fn the_first_configuration_follows_the_devices() {
+        let networks = ["alexnet".to_owned()];
+        let (config, note) = first(&Wishes::default(), &networks, &devices());
+        assert_eq!((config.unwrap().to_string(), note), ("alexnet · batch 1 · tf32 · cuda:0".to_owned(), None));
+
+        let wishes = Wishes { device: Some("cuda:1".into()), precision: Some(Precision::Bf16), ..Wishes::default() };
+        let (config, note) = first(&wishes, &networks, &devices()[..2]);
+        assert_eq!(config.unwrap().device, "cpu");
+        let note = note.unwrap();
+        assert!(note.ends_with("running on cpu; cpu does not compute in bf16: running in f32"), "{note}");
+
+        let wishes = Wishes { device: Some("cuda:0".into()), ..Wishes::default() };
+        let (_, note) = first(&wishes, &networks, &devices()[..2]);
+        assert_eq!(note.unwrap(), "cuda:0: libcuda.so.1 not found; running on cpu");
+        assert_eq!(first(&Wishes::default(), &networks, &[]).0, None);
+    }
+
+    #[test]
+    fn the_prompt_explains_itself() {
+        assert_eq!(parse_batch("24"), Ok(24));
+        assert!(parse_batch("0").unwrap_err().contains("at least 1"));
+        assert!(parse_batch("").unwrap_err().contains("type"));
+        assert!(parse_batch("1e3").unwrap_err().contains("whole"));
+        assert!(parse_batch("4294967296").unwrap_err().contains("at most"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_step_up_and_down_ends_on_powers_of_two(batch in 1u32..=LARGEST) {
+            let (up, down) = (step_batch(batch, true), step_batch(batch, false));
+            prop_assert!(up.is_power_of_two() && down.is_power_of_two() && down <= batch && up >= batch);
+        }
+    }
+}

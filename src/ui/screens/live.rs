@@ -1,0 +1,382 @@
+//! The live screen: four numbers to be read from across the room, and the scope.
+
+use super::top;
+use crate::{
+    event::{Nanos, Phase, Quantity},
+    session::{
+        RunResult,
+        run::{Power, SETTLING},
+        state::SensorState,
+    },
+    ui::{
+        format,
+        theme::Role,
+        view::View,
+        widgets::{
+            big::Size,
+            gauge::{Gauge, Number},
+            pane::{Part, frame, pack_with, place},
+            scope::{Level, Mark, Plateau, Scope},
+        },
+    },
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// Smallest relative error believed of a median: the histogram behind it holds three digits.
+const HISTOGRAM_ERROR: f64 = 0.001;
+
+/// Share of the power cap below which it is left off the axis, so that the curve keeps its shape.
+const CAP_IN_SIGHT: f64 = 0.35;
+
+/// Draws it: the numbers as large as there is room for, the scope below.
+pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+    let result = view.state.current_result();
+    let result = result.as_ref();
+    let gauges = [latency(view, result), throughput(view, result), utilisation(view, result), power(view, result)];
+    let mut rest = area;
+    match arrange(area) {
+        Arrangement::Framed { across, height, size } => {
+            let down = 4 / across;
+            for (i, gauge) in gauges.iter().enumerate() {
+                let (column, row) = (i as u16 % across, i as u16 / across);
+                let left = area.width * column / across;
+                let width = area.width * (column + 1) / across - left;
+                let cell = Rect { x: area.x + left, y: area.y + row * height, width, height };
+                gauge.render(view.time(), size, view.theme, cell, buffer);
+            }
+            rest = Rect { y: area.y + down * height, height: area.height - down * height, ..area };
+        }
+        Arrangement::Rows => {
+            for gauge in gauges.iter().take(usize::from(area.height)) {
+                gauge.line(view.theme, top(&mut rest), buffer);
+            }
+        }
+        Arrangement::OneRow => {
+            let parts: Vec<_> = gauges.iter().flat_map(|g| g.parts(false)).collect();
+            place(&pack_with(&parts, area.width, "  ", view.theme), top(&mut rest), buffer);
+        }
+    }
+    if rest.height >= 5 {
+        scope(view, result, rest, buffer);
+    }
+}
+
+enum Arrangement {
+    Framed { across: u16, height: u16, size: Size },
+    Rows,
+    OneRow,
+}
+
+/// How large the numbers can be, so that the scope keeps at least half of what is left.
+fn arrange(area: Rect) -> Arrangement {
+    let framed = |across, height, size| Arrangement::Framed { across, height, size };
+    match (area.width, area.height) {
+        (116.., 24..) => framed(4, 11, Size::Huge),
+        (72.., 16..) => framed(4, 8, Size::Tall),
+        (72.., 11..) => framed(4, 6, Size::Line),
+        (72.., 3..) => framed(4, area.height.min(5), Size::Line),
+        (36.., 24..) => framed(2, 8, Size::Tall),
+        (36.., 14..) => framed(2, 5, Size::Line),
+        (_, 4..) => Arrangement::Rows,
+        _ => Arrangement::OneRow,
+    }
+}
+
+/// Relative error of a result's median.
+fn error(result: &RunResult) -> f64 {
+    result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
+}
+
+/// Why there is no measurement yet.
+fn waits_for(view: &View<'_>) -> Number {
+    Number::Waiting(
+        match view.state.run.as_ref().map(|r| r.phase) {
+            Some(Phase::Building) => "building the network",
+            Some(Phase::Tuning) => "first batch: compiling and tuning kernels",
+            Some(_) => "waiting for the first batches",
+            None => "nothing runs yet",
+        }
+        .to_owned(),
+    )
+}
+
+/// The newest value of a curve as a number that does not count yet.
+fn newest(view: &View<'_>, series: &crate::session::Series) -> Number {
+    match series.last().filter(|_| view.state.run.is_some()) {
+        Some((_, value)) => Number::Value(format::significant(value, 3), Role::Warn),
+        None => waits_for(view),
+    }
+}
+
+fn not_yet() -> Vec<Vec<Part>> {
+    vec![
+        vec![Part::new(0, Role::Warn, "warming up"), Part::new(1, Role::Dim, "does not count")],
+        vec![Part::new(0, Role::Dim, "newest batches")],
+    ]
+}
+
+fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
+    let (number, details) = match result {
+        Some(r) => {
+            let (l, confidence) = (r.latency_ms, error(r));
+            let ms = |v: f64| format::with_error(v, l.p50 * confidence);
+            let device = r.device_ms.map(|d| format!("device {} ms", ms(d.p50)));
+            let details = vec![
+                vec![
+                    Part::new(0, Role::Plain, format!("p99 {}", ms(l.p99))),
+                    Part::new(0, Role::Plain, format!("±{} %", format::error_percent(l.relative_confidence()))),
+                    Part::new(2, Role::Dim, " of p50, 95 %").joined(),
+                ],
+                vec![
+                    Part::new(0, Role::Plain, device.unwrap_or_else(|| "wall clock".to_owned())),
+                    Part::new(1, Role::Dim, format!("n {}", format::grouped(r.batches))),
+                ],
+            ];
+            (Number::Value(ms(l.p50), Role::Steady), details)
+        }
+        None => (newest(view, &view.state.latency), not_yet()),
+    };
+    Gauge { title: "LATENCY", number, unit: ("ms / batch", "ms"), details, trend: Some((&view.state.latency, None)) }
+}
+
+fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
+    let (number, details) = match result {
+        Some(r) => {
+            let per_image =
+                Part::new(1, Role::Plain, format!("{} ms/image", format::significant(1e3 / r.images_per_s, 3)));
+            let details = match &r.power {
+                Ok(p) => vec![
+                    vec![
+                        Part::new(0, Role::Plain, format!("{} J/image", format::significant(p.joules_per_image, 3))),
+                        per_image,
+                    ],
+                    vec![Part::new(0, Role::Dim, format!("J: {}", p.energy_source))],
+                ],
+                Err(_) => vec![vec![per_image], vec![Part::new(0, Role::Dim, "no energy: no power")]],
+            };
+            (Number::Value(format::with_error(r.images_per_s, r.images_per_s * error(r)), Role::Steady), details)
+        }
+        None => (newest(view, &view.state.throughput), not_yet()),
+    };
+    Gauge {
+        title: "THROUGHPUT",
+        number,
+        unit: ("images/s", "img/s"),
+        details,
+        trend: Some((&view.state.throughput, None)),
+    }
+}
+
+fn utilisation<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
+    let device = view.device().unwrap_or_default();
+    let cpu = device == "cpu";
+    let unit = if cpu { ("% of all CPUs", "% CPU") } else { ("% SM", "% SM") };
+    let mut gauge = Gauge { title: "UTILISATION", number: waits_for(view), unit, details: Vec::new(), trend: None };
+    let Some((_, sensor)) = view.state.sensor(device, Quantity::Utilisation) else {
+        if view.state.run.is_some() {
+            gauge.number = Number::Absent(format!("no utilisation sensor for {device}"));
+        }
+        return gauge;
+    };
+    if let Some(reason) = &sensor.info.absent {
+        gauge.number = Number::Absent(format!("no utilisation: {reason}"));
+        return gauge;
+    }
+    let mean = result.and_then(|r| r.utilisation);
+    let now = sensor.series.last().map(|(_, v)| v);
+    gauge.trend = Some((&sensor.series, Some(100.0)));
+    gauge.number = match (mean, now) {
+        (Some(mean), _) => Number::Value(format::percent(mean), Role::Steady),
+        (None, Some(now)) => {
+            Number::Value(format::percent(now), if view.state.run.is_some() { Role::Warn } else { Role::Plain })
+        }
+        (None, None) => Number::Waiting(format!("{}: no reading yet", sensor.info.label)),
+    };
+    let engine = view.state.reading(device, Quantity::EngineUtilisation).filter(|_| cpu);
+    let engine = engine.map(|v| Part::new(0, Role::Plain, format!("engine {} %", format::percent(v))));
+    let averaging = if mean.is_some() { "mean of steady" } else { "now" };
+    let averaging = Part::new(2, Role::Dim, averaging);
+    gauge.details = vec![
+        vec![flops(view, result)],
+        engine.into_iter().chain([Part::new(1, Role::Dim, sensor.info.label.clone()), averaging]).collect(),
+    ];
+    gauge
+}
+
+/// Achieved operations over the measured peak, or why it is not known.
+fn flops(view: &View<'_>, result: Option<&RunResult>) -> Part {
+    if let Some(share) = result.and_then(|r| r.flop_utilisation) {
+        return Part::new(0, Role::Plain, format!("{} % of peak FLOPs", format::percent(share)));
+    }
+    let known = view.config().is_some_and(|c| view.state.peaks.contains_key(&(c.device.clone(), c.precision)));
+    let text = match known {
+        false => "peak not measured",
+        true if result.is_none() => "FLOPs once steady",
+        true => "FLOPs not known",
+    };
+    Part::new(0, Role::Dim, text)
+}
+
+/// The power limit in force on a device: as its sensor reads it, or as the card said once.
+fn power_cap(view: &View<'_>, device: &str) -> Option<f64> {
+    let card = || view.state.cards.get(device).and_then(|c| c.power_cap_w);
+    view.state.reading(device, Quantity::PowerCap).or_else(card).filter(|w| *w > 0.0)
+}
+
+fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
+    let device = view.device().unwrap_or_default();
+    let mut gauge =
+        Gauge { title: "POWER", number: waits_for(view), unit: ("W", "W"), details: Vec::new(), trend: None };
+    let sensor = match view.state.power_sensor(device) {
+        Ok((_, sensor)) => sensor,
+        Err(reason) => {
+            if !device.is_empty() && !view.state.sensors.is_empty() {
+                gauge.number = Number::Absent(reason);
+            }
+            return gauge;
+        }
+    };
+    let cap = power_cap(view, &sensor.info.device);
+    gauge.trend = Some((&sensor.series, cap));
+    let steady = result.and_then(|r| r.power.as_ref().ok());
+    let now = sensor.series.last().map(|(_, v)| v);
+    let (watts, role) = match (steady, now) {
+        (Some(power), _) => (power.gross_w, Role::Steady),
+        (None, Some(now)) => (now, if view.state.run.is_some() { Role::Warn } else { Role::Plain }),
+        (None, None) => {
+            gauge.number = Number::Waiting(format!("{}: no reading yet", sensor.info.label));
+            return gauge;
+        }
+    };
+    gauge.number = Number::Value(format::watts(watts), role);
+    gauge.details = power_details(sensor, watts, cap, steady);
+    gauge
+}
+
+fn power_details(sensor: &SensorState, watts: f64, cap: Option<f64>, steady: Option<&Power>) -> Vec<Vec<Part>> {
+    let cap = cap
+        .map_or_else(|| "cap unknown".to_owned(), |cap| format!("{} % of cap", format::percent(100.0 * watts / cap)));
+    let spread = match steady {
+        Some(p) => Part::new(1, Role::Plain, format!("sd {} W", format::watts_beside(p.deviation_w, p.gross_w))),
+        None => Part::new(0, Role::Warn, "now"),
+    };
+    let idle = match sensor.idle.mean() {
+        Some(idle) => vec![
+            Part::new(0, Role::Plain, format!("idle {}", format::watts(idle))),
+            Part::new(0, Role::Plain, format!("Δ{} W", format::watts(watts - idle))),
+        ],
+        None => vec![Part::new(0, Role::Dim, "idle not measured")],
+    };
+    let mut details = vec![vec![Part::new(0, Role::Plain, cap), spread], idle];
+    details[1].push(Part::new(2, Role::Dim, sensor.info.label.clone()));
+    details
+}
+
+/// Power over time; where no sensor reads it, latency, and the title says why.
+fn scope(view: &View<'_>, result: Option<&RunResult>, area: Rect, buffer: &mut Buffer) {
+    let device = view.device().unwrap_or_default();
+    let (now, window) = view.time();
+    let last = format!(", last {}", format::duration(window as f64 / 1e9));
+    let power = view.state.power_sensor(device);
+    let mut scope = Scope {
+        series: &view.state.latency,
+        now,
+        window,
+        levels: Vec::new(),
+        marks: marks(view, now.saturating_sub(window)),
+        plateau: None,
+        marks_name: "batch",
+    };
+    let mut title = match &power {
+        Ok((_, sensor)) => {
+            scope.series = &sensor.series;
+            scope.plateau = power_plateau(view, result);
+            power_title(sensor, &last)
+        }
+        Err(reason) => {
+            scope.plateau = view.steady().map(|run| Plateau { from: run.steady.since, level: result.map(median) });
+            let why = if device.is_empty() { String::new() } else { format!(" ({reason})") };
+            let title = Part::new(0, Role::Title, "LATENCY");
+            vec![
+                title,
+                Part::new(0, Role::Title, format!("{last} [ms]")).joined(),
+                Part::new(0, Role::Warn, why).joined(),
+            ]
+        }
+    };
+    if let Ok((_, sensor)) = power {
+        title.extend(power_levels(view, sensor, &mut scope));
+    }
+    if let Some((peak, _)) = scope.clipped() {
+        let up = view.theme.pick("↑", "^");
+        title.push(Part::new(0, Role::Warn, format!("{up} peak {} off scale", format::significant(peak, 3))));
+    }
+    let inner = frame(&title, view.theme, area, buffer);
+    scope.render(view.theme, inner, buffer);
+}
+
+fn power_title(sensor: &SensorState, last: &str) -> Vec<Part> {
+    vec![
+        Part::new(0, Role::Title, "POWER"),
+        Part::new(0, Role::Title, format!("{last} [W]")).joined(),
+        Part::new(1, Role::Plain, sensor.info.label.clone()),
+        Part::new(2, Role::Plain, sensor.info.method.clone().unwrap_or_default()),
+        Part::new(3, Role::Plain, format!("every {} ms", sensor.info.period_ms)),
+    ]
+}
+
+/// Adds the lines of cap and idle power; gives back what the title says of a cap that is out of sight.
+fn power_levels(view: &View<'_>, sensor: &SensorState, scope: &mut Scope<'_>) -> Option<Part> {
+    if let Some(idle) = sensor.idle.mean() {
+        scope.levels.push(Level { value: idle, label: format!("idle {} W", format::watts(idle)), role: Role::Dim });
+    }
+    let cap = power_cap(view, &sensor.info.device)?;
+    let from = scope.now.saturating_sub(scope.window);
+    let highest = scope.series.between(from, scope.now).map(|p| p.1).filter(|v| v.is_finite()).fold(0.0, f64::max);
+    let label = format!("power cap {} W", format::watts(cap));
+    if highest < CAP_IN_SIGHT * cap {
+        return Some(Part::new(4, Role::Dim, format!("{label}, above")));
+    }
+    scope.levels.push(Level { value: cap, label, role: Role::Limit });
+    None
+}
+
+fn power_plateau(view: &View<'_>, result: Option<&RunResult>) -> Option<Plateau> {
+    let run = view.steady()?;
+    let level = result.and_then(|r| r.power.as_ref().ok()).map(|p| {
+        (
+            p.gross_w,
+            format!("plateau {} ± {} W", format::watts(p.gross_w), format::watts_beside(p.deviation_w, p.gross_w)),
+        )
+    });
+    Some(Plateau { from: run.steady.since + SETTLING, level })
+}
+
+fn median(result: &RunResult) -> (f64, String) {
+    let (p50, error) = (result.latency_ms.p50, error(result));
+    (p50, format!("median {} ms ±{} %", format::with_error(p50, p50 * error), format::error_percent(error)))
+}
+
+/// When knobs were turned since `from`, each labelled with what changed.
+fn marks(view: &View<'_>, from: Nanos) -> Vec<Mark> {
+    let all = &view.state.marks;
+    let mut marks = Vec::new();
+    for (i, mark) in all.iter().enumerate().filter(|(_, m)| m.t >= from) {
+        let (config, before) = (&mark.config, i.checked_sub(1).and_then(|i| all.get(i)).map(|m| &m.config));
+        let mut changed = Vec::new();
+        if before.is_none_or(|b| b.network != config.network) {
+            changed.push(view.title(&config.network));
+        }
+        if before.is_some_and(|b| b.device != config.device) {
+            changed.push(config.device.clone());
+        }
+        if before.is_some_and(|b| b.precision != config.precision) {
+            changed.push(config.precision.to_string());
+        }
+        if changed.is_empty() || before.is_none_or(|b| b.batch != config.batch) {
+            changed.push(config.batch.to_string());
+        }
+        marks.push(Mark { t: mark.t, label: changed.join("·") });
+    }
+    marks
+}

@@ -1,0 +1,188 @@
+//! The plateau screen: everything against batch size, filled in as configurations are measured.
+
+use crate::{
+    analysis::plateau::{FEWEST, knee},
+    session::RunResult,
+    ui::{
+        format,
+        theme::Role,
+        view::View,
+        widgets::{
+            pane::{Part, frame, row, wrapped},
+            plot::{Curve, Plot},
+            table::{Column, Table},
+        },
+    },
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// A quantity that is drawn against batch size; none where a result has none.
+type Quantity = (&'static str, fn(&RunResult) -> Option<f64>);
+
+const QUANTITIES: [Quantity; 5] = [
+    ("THROUGHPUT [images/s]", |r| Some(r.images_per_s)),
+    ("POWER [W]", |r| r.power.as_ref().ok().map(|p| p.gross_w)),
+    ("LATENCY [ms/image]", |r| Some(r.latency_ms.p50 / f64::from(r.config.batch))),
+    ("ENERGY [J/image]", |r| r.power.as_ref().ok().map(|p| p.joules_per_image)),
+    ("MEMORY [GiB]", |r| memory(r).map(|bytes| bytes as f64 / 1_073_741_824.0)),
+];
+
+fn memory(r: &RunResult) -> Option<u64> {
+    r.memory.reserved.or(r.memory.in_use).or(r.device_memory_used).or(r.memory.resident)
+}
+
+/// Draws it: plots, and the numbers beside them where there is room.
+pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let mut results = view.results();
+    results.sort_by_key(|r| r.config.batch);
+    let network = view.config().map(|c| c.network.clone()).unwrap_or_default();
+    let current: Vec<_> = results.iter().filter(|r| r.config.network == network).collect();
+    let mut area = area;
+    if area.height >= 6 {
+        summary(view, &current, super::bottom(&mut area), buffer);
+    }
+    if area.width < 100 || area.height < 8 {
+        return plots(view, &results, &network, area, buffer);
+    }
+    let width = 58.min(area.width / 2);
+    let (left, right) = (Rect { width: area.width - width, ..area }, Rect { x: area.right() - width, width, ..area });
+    plots(view, &results, &network, left, buffer);
+    let title = [Part::new(0, Role::Title, view.title(&network)), Part::new(1, Role::Plain, setting(view))];
+    let inner = frame(&title, view.theme, right, buffer);
+    table(&current, view).render(view.looks.scroll, view.theme, padded(inner), buffer);
+}
+
+fn padded(area: Rect) -> Rect {
+    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
+}
+
+fn setting(view: &View<'_>) -> String {
+    view.config().map(|c| format!("{} on {}", c.precision, c.device)).unwrap_or_default()
+}
+
+/// What the batch sizes measured so far say, or what is missing.
+fn summary(view: &View<'_>, current: &[&RunResult], area: Rect, buffer: &mut Buffer) {
+    let arrows = view.theme.pick("← →", "left and right");
+    let missing = FEWEST.saturating_sub(current.len());
+    let throughput: Vec<_> = current.iter().map(|r| (r.config.batch, r.images_per_s)).collect();
+    let part = match (missing, knee(&throughput)) {
+        (1, _) => Part::new(0, Role::Warn, format!(" measure 1 more batch size: {arrows}")),
+        (n, _) if n > 1 => Part::new(0, Role::Warn, format!(" measure {n} more batch sizes: {arrows}")),
+        (_, Some(knee)) => Part::new(
+            0,
+            Role::Steady,
+            format!(" knee at batch {knee}: from there on at least 90 % of the best throughput measured"),
+        ),
+        (_, None) => Part::new(
+            0,
+            Role::Plain,
+            format!(" no knee yet: the largest batch is the fastest by far; go on {}", view.theme.pick("→", "right")),
+        ),
+    };
+    row(&[part], view.theme, area, buffer);
+}
+
+fn plots(view: &View<'_>, results: &[RunResult], network: &str, area: Rect, buffer: &mut Buffer) {
+    let columns: u16 = if area.width >= 56 { 2 } else { 1 };
+    let rows = (area.height / 7).clamp(1, if columns == 2 { 3 } else { 5 });
+    let shown = usize::from(columns * rows).min(QUANTITIES.len());
+    for (i, (name, value)) in QUANTITIES.iter().take(shown).enumerate() {
+        let (column, line) = (i as u16 % columns, i as u16 / columns);
+        // The last plot of an odd number takes the whole row.
+        let wide = i + 1 == shown && shown % 2 == 1 && columns == 2;
+        let across = if wide { 1 } else { columns };
+        let (x, y) = (area.width * column / across, area.height * line / rows);
+        let width = area.width * (column + 1) / across - x;
+        let height = area.height * (line + 1) / rows - y;
+        let cell = Rect { x: area.x + x, y: area.y + y, width, height };
+        plot(view, (name, *value), results, network, cell, buffer);
+    }
+}
+
+fn plot(
+    view: &View<'_>,
+    (name, value): Quantity,
+    results: &[RunResult],
+    network: &str,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let inner = padded(frame(&[Part::new(0, Role::Title, name)], view.theme, area, buffer));
+    let points = |id: &str| -> Vec<(f64, f64, Option<String>)> {
+        let of = results.iter().filter(|r| r.config.network == id);
+        of.filter_map(|r| Some((f64::from(r.config.batch), value(r)?, None))).collect()
+    };
+    let others = view.networks().into_iter().filter(|id| id != network);
+    let mut curves: Vec<_> = others
+        .map(|id| {
+            let mut points = points(&id);
+            if let Some(last) = points.last_mut() {
+                last.2 = Some(view.title(&id));
+            }
+            Curve { points, role: Role::Dim, joined: true }
+        })
+        .filter(|c| !c.points.is_empty())
+        .collect();
+    let own = points(network);
+    let throughput: Vec<_> = own.iter().map(|p| (p.0 as u32, p.1)).collect();
+    let mark = knee(&throughput).filter(|_| name.starts_with("THROUGHPUT")).map(|k| (f64::from(k), "knee".to_owned()));
+    curves.push(Curve { points: own, role: Role::Steady, joined: true });
+    let plot = Plot { curves, batches: true, x_name: "batch", mark, ..Plot::default() };
+    if plot.curves.iter().all(|c| c.points.is_empty()) {
+        wrapped(&absent(view, name, results), Role::Dim, view.theme, inner, buffer);
+        return;
+    }
+    plot.render(view.theme, inner, buffer);
+}
+
+/// Why a plot is empty.
+fn absent(view: &View<'_>, name: &str, results: &[RunResult]) -> String {
+    let energy = name.starts_with("POWER") || name.starts_with("ENERGY");
+    let reason = view.device().and_then(|d| view.state.power_sensor(d).err());
+    match (energy, reason) {
+        (true, Some(reason)) => reason,
+        (true, None) if results.iter().any(|r| r.power.is_err()) => "power has not settled yet".to_owned(),
+        _ if results.is_empty() => "nothing was steady yet".to_owned(),
+        _ => "not known on this device".to_owned(),
+    }
+}
+
+fn table(current: &[&RunResult], view: &View<'_>) -> Table {
+    let running = view.config().map(|c| c.batch);
+    let columns = vec![
+        Column::number(0, "batch"),
+        Column::number(1, "ms"),
+        Column::number(6, "p99"),
+        Column::number(0, "img/s"),
+        Column::number(2, "W"),
+        Column::number(2, "J/img"),
+        Column::number(4, "SM %"),
+        Column::number(3, "FLOP %"),
+        Column::number(5, "memory"),
+    ];
+    let dash = |v: Option<String>| v.unwrap_or_else(|| "-".to_owned());
+    let row = |r: &RunResult| {
+        let power = r.power.as_ref().ok();
+        let error = r.latency_ms.relative_confidence().max(0.001);
+        vec![
+            r.config.batch.to_string(),
+            format::with_error(r.latency_ms.p50, r.latency_ms.p50 * error),
+            format::with_error(r.latency_ms.p99, r.latency_ms.p50 * error),
+            format::with_error(r.images_per_s, r.images_per_s * error),
+            dash(power.map(|p| format::watts(p.gross_w))),
+            dash(power.map(|p| format::significant(p.joules_per_image, 3))),
+            dash(r.utilisation.map(format::percent)),
+            dash(r.flop_utilisation.map(format::percent)),
+            dash(memory(r).map(format::bytes)),
+        ]
+    };
+    Table {
+        columns,
+        rows: current.iter().map(|r| (row(r), Role::Plain)).collect(),
+        selected: current.iter().position(|r| Some(r.config.batch) == running),
+        sorted: None,
+    }
+}

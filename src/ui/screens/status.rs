@@ -1,0 +1,139 @@
+//! The status row: where the run stands, what the card does meanwhile, and what the user should read.
+
+use crate::{
+    event::{Level, Phase, Quantity},
+    session::{Run, state::Engine},
+    ui::{
+        app::HINT_FOR,
+        format,
+        theme::Role,
+        view::View,
+        widgets::pane::{Part, row},
+    },
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// Draws it.
+pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+    let mut parts = phase(view);
+    parts.extend(card(view));
+    row(&parts, view.theme, area, buffer);
+}
+
+/// A word for where the run stands, and more about it.
+fn phase(view: &View<'_>) -> Vec<Part> {
+    let badge = |role, word: &str| Part::new(0, role, format!(" {word}  "));
+    let more = |text: String| Part::new(1, Role::Plain, text).joined();
+    match (&view.state.engine, &view.state.run) {
+        _ if view.ended && !view.options.watch_only => {
+            vec![badge(Role::Bad, "ENDED"), more("the agent is gone".into())]
+        }
+        (Engine::Died { reason, in_a_row }, _) => {
+            let times = if *in_a_row > 1 { format!(" ({in_a_row} in a row)") } else { String::new() };
+            vec![badge(Role::Bad, "ENGINE DIED"), more(format!("{reason}{times}; starting another"))]
+        }
+        (_, Some(run)) => running(view, run),
+        (engine, None) => vec![waiting(view, engine).0, waiting(view, engine).1],
+    }
+}
+
+fn waiting(view: &View<'_>, engine: &Engine) -> (Part, Part) {
+    let failure = view.wanted.and_then(|c| view.state.failures.get(c));
+    let (role, word, text) = match (failure, engine) {
+        (Some(f), _) if f.out_of_memory => {
+            let asked = f.requested_bytes.map(|b| format!(", asked for {}", format::bytes(b))).unwrap_or_default();
+            (Role::Bad, "OUT OF MEMORY", format!("{}{asked}", f.reason))
+        }
+        (Some(f), _) => (Role::Bad, "GIVEN UP", f.reason.clone()),
+        (None, Engine::Running { .. }) => (Role::Warn, "STARTING", "the engine is up".to_owned()),
+        (None, _) if view.state.devices.is_empty() => (Role::Warn, "STARTING", "looking for devices".to_owned()),
+        (None, _) if view.wanted.is_none() && !view.options.watch_only => {
+            let reasons = view.state.devices.iter().filter_map(|d| Some(format!("{}: {}", d.name, d.absent.as_ref()?)));
+            (Role::Bad, "NO DEVICE", reasons.collect::<Vec<_>>().join("; "))
+        }
+        (None, _) => (Role::Warn, "IDLE", "reading idle power before the engine starts".to_owned()),
+    };
+    (Part::new(0, role, format!(" {word}  ")), Part::new(1, Role::Plain, text).joined())
+}
+
+fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
+    let elapsed = format::duration(view.state.now.saturating_sub(run.phase_since) as f64 / 1e9);
+    let (role, word, text) = match run.phase {
+        Phase::Building => (Role::Warn, "BUILDING", format!("network and weights · {elapsed}")),
+        Phase::Tuning => (Role::Warn, "TUNING", format!("compiling and tuning kernels · {elapsed}")),
+        Phase::WarmingUp => {
+            (Role::Warn, "WARMING UP", format!("{} batches · {elapsed}", format::grouped(run.warm_up_batches)))
+        }
+        Phase::Steady => (Role::Steady, "STEADY", steady(run)),
+    };
+    let mut parts = vec![Part::new(0, role, format!(" {word}  ")), Part::new(1, Role::Plain, text).joined()];
+    if run.phase == Phase::Steady {
+        parts.push(Part::new(2, Role::Plain, format!("{} batches", format::grouped(run.steady.batches))));
+    }
+    if let Some(wanted) = view.wanted.filter(|w| **w != run.config && view.in_flight) {
+        let next = if wanted.network == run.config.network { String::new() } else { view.title(&wanted.network) };
+        let arrow = view.theme.pick("→", "->");
+        parts.push(Part::new(0, Role::Warn, format!("{arrow} {next} batch {} {}", wanted.batch, wanted.precision)));
+    }
+    parts
+}
+
+fn steady(run: &Run) -> String {
+    match run.warm_up {
+        Some(w) if w.converged => format!("after {} warm-up", format::duration(w.seconds)),
+        Some(w) => {
+            format!(
+                "not converged: warm-up timed out at ±{} % after {}",
+                format::percent(w.error_percent),
+                format::duration(w.seconds)
+            )
+        }
+        None => "warm-up unknown".to_owned(),
+    }
+}
+
+/// What the card does while it runs.
+fn card(view: &View<'_>) -> Vec<Part> {
+    let Some(device) = view.device() else { return Vec::new() };
+    let reading = |q| view.state.reading(device, q);
+    let mut parts = Vec::new();
+    let throttle = view.state.throttle.get(device);
+    if let Some(reasons) = throttle.filter(|r| !r.is_empty()) {
+        parts.push(Part::new(0, Role::Bad, format!("THROTTLED: {}", reasons.join(", "))));
+    }
+    if let Some(others) = view.state.neighbours.get(device).filter(|n| !n.is_empty()) {
+        let names: Vec<_> = others.iter().map(|n| format!("{} ({})", n.name, n.pid)).collect();
+        parts.push(Part::new(1, Role::Warn, format!("others on the card: {}", names.join(", "))));
+    }
+    if let Some(mhz) = reading(Quantity::ComputeClock) {
+        parts.push(Part::new(3, Role::Plain, format!("clocks {} MHz", format::grouped(mhz as u64))));
+    }
+    if let Some(t) = reading(Quantity::Temperature) {
+        parts.push(Part::new(2, Role::Plain, format!("{t:.0} °C")));
+    }
+    if throttle.is_some_and(Vec::is_empty) {
+        parts.push(Part::new(4, Role::Plain, "no throttling"));
+    }
+    let memory = view.state.run.as_ref().map(|r| r.memory);
+    match memory.map(|m| (m.in_use, m.resident)) {
+        Some((Some(bytes), _)) => parts.push(Part::new(5, Role::Plain, format!("{} in use", format::bytes(bytes)))),
+        Some((_, Some(bytes))) => parts.push(Part::new(5, Role::Plain, format!("{} resident", format::bytes(bytes)))),
+        _ => {}
+    }
+    parts
+}
+
+/// The newest word that the user should read, for as long as it is new: a screen's own before the stream's.
+pub fn fresh(view: &View<'_>) -> Option<Part> {
+    let look = |level: Level| match level {
+        Level::Info => Role::Plain,
+        Level::Warning => Role::Warn,
+        Level::Error => Role::Bad,
+    };
+    if let Some(hint) = view.hint {
+        return Some(Part::new(0, look(hint.level), format!(" {}", hint.text)));
+    }
+    let (t, level, text) = view.state.notices.back()?;
+    let new = view.state.now.saturating_sub(*t) < HINT_FOR;
+    new.then(|| Part::new(0, look(*level), format!(" {text}")))
+}

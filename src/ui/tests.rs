@@ -1,0 +1,420 @@
+//! The screens as a user sees them, driven by scripted streams.
+
+use super::{
+    demo::{self, Script},
+    keymap::KEYMAP,
+    screens::Screen,
+    terminal::Canvas,
+    *,
+};
+use crate::event::{Body, Command, Config, Event, Level, Phase, Precision};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use proptest::prelude::*;
+use ratatui::{Terminal as Screenful, backend::TestBackend, layout::Rect};
+use std::{cell::RefCell, rc::Rc};
+
+fn options() -> Options {
+    Options { networks: demo::networks(), depth: Some(Depth::None), ..Options::default() }
+}
+
+/// An app that wished for what the script runs first, and then saw all of it.
+fn app_with(mut options: Options, script: &Script) -> App {
+    let theme = options.theme();
+    let first = script.events.iter().find_map(|e| match &e.body {
+        Body::Phase(change) => Some(&change.config),
+        _ => None,
+    });
+    if let Some(config) = first {
+        options.wishes =
+            Wishes { network: Some(config.network.clone()), batch: Some(config.batch), ..Wishes::default() };
+    }
+    let mut app = App::new(options, theme);
+    for event in &script.events {
+        app.apply(event);
+        app.take_commands();
+    }
+    app
+}
+
+fn app(script: &Script) -> App {
+    app_with(options(), script)
+}
+
+fn press(app: &mut App, keys: &str) {
+    for c in keys.chars() {
+        let code = match c {
+            '→' => KeyCode::Right,
+            '←' => KeyCode::Left,
+            '↑' => KeyCode::Up,
+            '↓' => KeyCode::Down,
+            '⏎' => KeyCode::Enter,
+            '⎋' => KeyCode::Esc,
+            '⌫' => KeyCode::Backspace,
+            '⇥' => KeyCode::Tab,
+            c => KeyCode::Char(c),
+        };
+        app.handle(KeyEvent::from(code));
+    }
+}
+
+fn show(app: &mut App, width: u16, height: u16) -> String {
+    let mut terminal = Screenful::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| app.draw(frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let row = |y| {
+        let cells = (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        cells.trim_end().to_owned()
+    };
+    (0..height).map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn snapshots(name: &str, script: &Script, keys: &str) {
+    let mut app = app(script);
+    press(&mut app, keys);
+    for (width, height) in [(80, 24), (120, 36)] {
+        insta::assert_snapshot!(format!("{name}_{width}x{height}"), show(&mut app, width, height));
+    }
+}
+
+#[test]
+fn live_screen() {
+    snapshots("live", &demo::live(), "");
+}
+
+#[test]
+fn live_screen_without_a_power_sensor() {
+    snapshots("live_no_power", &demo::no_power(), "");
+}
+
+#[test]
+fn live_screen_after_out_of_memory() {
+    snapshots("live_oom", &demo::out_of_memory(), "");
+}
+
+#[test]
+fn live_screen_after_the_engine_died() {
+    snapshots("live_died", &demo::died(), "");
+}
+
+#[test]
+fn live_screen_in_trouble() {
+    snapshots("live_troubled", &demo::troubled(), "");
+}
+
+#[test]
+fn live_screen_before_anything_happened() {
+    snapshots("live_start", &Script::gpu(1.0), "");
+}
+
+#[test]
+fn plateau_screen() {
+    snapshots("plateau", &demo::zoo(), "2");
+    snapshots("plateau_no_power", &demo::no_power(), "2");
+}
+
+#[test]
+fn zoo_screen() {
+    snapshots("zoo", &demo::zoo(), "3");
+}
+
+#[test]
+fn findings_screen() {
+    snapshots("findings", &demo::zoo(), "4");
+    snapshots("findings_no_power", &demo::no_power(), "4");
+}
+
+#[test]
+fn layers_screen() {
+    snapshots("layers", &demo::zoo(), "5");
+    snapshots("layers_unknown", &demo::troubled(), "5");
+}
+
+#[test]
+fn help_screen() {
+    snapshots("help", &demo::live(), "?");
+}
+
+#[test]
+fn first_frame_before_any_event() {
+    let mut app = App::new(options(), Theme::default());
+    assert!(show(&mut app, 80, 24).contains("looking for devices"));
+}
+
+#[test]
+fn the_first_run_follows_the_devices() {
+    let mut app = App::new(options(), Theme::default());
+    assert_eq!(app.take_commands(), []);
+    for event in &Script::gpu(0.1).events {
+        app.apply(event);
+    }
+    let config = demo::f16("alexnet", 1);
+    assert_eq!(app.take_commands(), [Command::Run { config }]);
+    assert_eq!(app.take_commands(), [], "sent once");
+}
+
+#[test]
+fn a_key_held_down_asks_for_the_newest_only() {
+    let mut app = app(&demo::live());
+    press(&mut app, "→→→→");
+    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 512) }]);
+    assert_eq!(app.take_commands(), []);
+    press(&mut app, "→←r");
+    assert_eq!(app.take_commands().len(), 2, "one run and one reset");
+}
+
+#[test]
+fn knobs_follow_the_agent_when_it_steps_back() {
+    let mut script = demo::live();
+    let mut app = app(&script);
+    press(&mut app, "→");
+    app.take_commands();
+    let told = script.events.len();
+    let (small, large) = (demo::f16("resnet50", 32), demo::f16("resnet50", 64));
+    script.out_of_memory(&large);
+    script.begin(&small);
+    let mut seen = Vec::new();
+    for event in &script.events[told..] {
+        app.apply(event);
+        seen.push(app.wanted().unwrap().batch);
+    }
+    assert_eq!((seen.first(), seen.last()), (Some(&64), Some(&32)));
+    assert_eq!(app.take_commands(), [], "following is not asking");
+}
+
+#[test]
+fn a_stale_phase_does_not_move_the_knobs() {
+    let mut script = demo::live();
+    let mut app = app(&script);
+    press(&mut app, "→");
+    app.take_commands();
+    script.phase(&demo::f16("resnet50", 32), Phase::Steady);
+    app.apply(script.events.last().unwrap());
+    assert_eq!(app.wanted().unwrap().batch, 64);
+}
+
+#[test]
+fn knobs_stop_at_what_there_is() {
+    let mut app = app(&demo::no_power());
+    press(&mut app, "↑pd");
+    assert_eq!(app.take_commands(), []);
+    assert!(show(&mut app, 100, 30).contains("no other device: cuda: libcuda.so.1 not found"));
+    press(&mut app, "↓");
+    let config = Config { network: "googlenet".into(), ..app.state().run.as_ref().unwrap().config.clone() };
+    assert_eq!(app.take_commands(), [Command::Run { config }]);
+}
+
+#[test]
+fn precisions_and_devices_cycle_through_what_is_there() {
+    let mut app = app(&demo::live());
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        press(&mut app, "p");
+        seen.push(app.wanted().unwrap().precision);
+    }
+    assert_eq!(seen, [Precision::F32, Precision::Tf32, Precision::F16, Precision::F32]);
+    press(&mut app, "d");
+    assert_eq!(app.wanted().unwrap(), &demo::config("resnet50", 32, Precision::F32, "cpu"));
+}
+
+#[test]
+fn the_prompt_takes_any_number_and_explains_what_is_none() {
+    let mut app = app(&demo::live());
+    press(&mut app, "b0⏎");
+    assert!(show(&mut app, 80, 24).contains("at least 1"));
+    press(&mut app, "⌫x");
+    assert!(show(&mut app, 80, 24).contains("whole number"));
+    press(&mut app, "⌫24q⌫⏎");
+    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 24) }]);
+    assert!(show(&mut app, 80, 24).contains("[24]"));
+    press(&mut app, "b99⎋");
+    assert_eq!((app.take_commands(), app.looks().prompt.clone()), (vec![], None));
+}
+
+#[test]
+fn freezing_holds_the_view_and_not_the_measuring() {
+    let mut script = demo::live();
+    let mut app = app(&script);
+    press(&mut app, " ");
+    let held = show(&mut app, 120, 36);
+    assert!(held.contains("FROZEN"));
+    let (told, before) = (script.events.len(), app.state().run.as_ref().unwrap().steady.batches);
+    script.pass(5.0, Some((&demo::Profile { ms: 9.0, watts: 300.0, percent: 50.0 }, 32, true)));
+    for event in &script.events[told..] {
+        assert!(!app.apply(event), "nothing to draw");
+    }
+    assert_eq!(show(&mut app, 120, 36), held);
+    assert!(app.state().run.as_ref().unwrap().steady.batches > before);
+    press(&mut app, " ");
+    assert_ne!(show(&mut app, 120, 36), held);
+}
+
+#[test]
+fn a_recording_takes_no_commands_and_its_knobs_follow_it() {
+    let mut app = app_with(Options { watch_only: true, ..options() }, &demo::live());
+    press(&mut app, "→r");
+    assert_eq!(app.take_commands(), []);
+    assert_eq!(app.wanted().unwrap().batch, 32);
+    assert!(show(&mut app, 80, 24).contains("knobs do nothing"));
+}
+
+#[test]
+fn the_rail_and_the_tabs_can_be_clicked_unless_the_mouse_is_off() {
+    let click = |app: &mut App, shown: &str, what: &str| {
+        let (row, line) = shown.lines().enumerate().find(|(_, l)| l.contains(what)).unwrap();
+        let column = line[..line.find(what).unwrap()].chars().count() as u16 + 1;
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        app.mouse(MouseEvent { kind, column, row: row as u16, modifiers: KeyModifiers::NONE })
+    };
+    let mut app = app(&demo::live());
+    let shown = show(&mut app, 120, 36);
+    click(&mut app, &shown, " 128 ");
+    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 128) }]);
+    click(&mut app, &shown, "3 zoo");
+    assert_eq!(app.looks().screen, Screen::Zoo);
+
+    let mut app = app_with(Options { no_mouse: true, ..options() }, &demo::live());
+    let shown = show(&mut app, 120, 36);
+    click(&mut app, &shown, "3 zoo");
+    assert_eq!(app.looks().screen, Screen::Live);
+}
+
+#[test]
+fn every_key_of_the_table_is_handled() {
+    for (code, modifiers, _) in KEYMAP.iter().flat_map(|b| b.keys) {
+        let mut app = app(&demo::zoo());
+        app.handle(KeyEvent::new(*code, *modifiers));
+        show(&mut app, 90, 30);
+    }
+}
+
+#[test]
+fn ascii_means_ascii() {
+    for keys in ["1", "2", "3", "4", "5", "?", "b"] {
+        for script in [demo::live(), demo::zoo(), demo::no_power(), demo::out_of_memory()] {
+            let mut app = app_with(Options { marker: Marker::Ascii, recording: true, ..options() }, &script);
+            press(&mut app, keys);
+            let shown = show(&mut app, 130, 40);
+            assert!(shown.is_ascii(), "{shown}");
+            assert!(!shown.contains('?') || keys == "?" || shown.matches('?').count() == 1, "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_one_synchronised_update_and_shows_what_it_should() {
+    let area = Rect::new(0, 0, 100, 30);
+    let mut app = app(&demo::live());
+    let expected = show(&mut app, 100, 30);
+    let out = Tape::default();
+    let mut canvas = Canvas::fixed(out.clone(), area).unwrap();
+    canvas.draw(|frame| app.draw(frame)).unwrap();
+    let bytes = out.0.borrow().clone();
+    assert!(bytes.starts_with(b"\x1b[?2026h") && bytes.ends_with(b"\x1b[?2026l"));
+    let mut terminal = vt100::Parser::new(30, 100, 0);
+    terminal.process(&bytes);
+    let shown: Vec<_> = terminal.screen().rows(0, 100).map(|r| r.trim_end().to_owned()).collect();
+    assert_eq!(shown.join("\n"), expected);
+}
+
+#[test]
+fn ten_frames_a_second_cost_less_than_ten_kilobytes() {
+    let area = Rect::new(0, 0, 150, 34);
+    let mut script = demo::live();
+    let begun = script.events.len();
+    script.pass(10.0, Some((&demo::Profile { ms: 4.21, watts: 612.0, percent: 96.0 }, 32, true)));
+    let mut options = options();
+    options.depth = Some(Depth::Rgb);
+    let theme = options.theme();
+    let mut app = App::new(options, theme);
+    let out = Tape::default();
+    let mut canvas = Canvas::fixed(out.clone(), area).unwrap();
+    script.events[..begun].iter().for_each(|e| _ = app.apply(e));
+    canvas.draw(|frame| app.draw(frame)).unwrap();
+    let first = out.0.borrow().len();
+    let start = script.events[begun].t;
+    let mut frames = 0;
+    for event in &script.events[begun..] {
+        app.apply(event);
+        if (event.t - start) / 100_000_000 > frames {
+            frames += 1;
+            canvas.draw(|frame| app.draw(frame)).unwrap();
+        }
+    }
+    let rate = (out.0.borrow().len() - first) / 10;
+    assert!(frames > 90 && rate < 10_000, "{rate} bytes a second in {frames} frames");
+}
+
+/// A terminal's end of the line, to be read later.
+#[derive(Clone, Default)]
+struct Tape(Rc<RefCell<Vec<u8>>>);
+
+impl io::Write for Tape {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn anything() -> impl Strategy<Value = Body> {
+    let text = "\\PC{0,30}";
+    let number = prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(0.0), -1e300..1e300f64, 0.0..1e4f64];
+    let config = (0usize..7, 0u32..5000, 0usize..4, prop_oneof![Just("cuda:0"), Just("cpu"), Just("x:y")]).prop_map(
+        |(network, batch, precision, device)| {
+            let network = demo::networks().get(network).cloned().unwrap_or_else(|| "日本語".into());
+            demo::config(&network, batch, Precision::ALL[precision], device)
+        },
+    );
+    let phase = prop_oneof![Just(Phase::Building), Just(Phase::Tuning), Just(Phase::WarmingUp), Just(Phase::Steady)];
+    prop_oneof![
+        4 => (0u64..4, config.clone(), phase).prop_map(|(run, config, phase)| {
+            Body::Phase(crate::event::PhaseChange { run, config, phase, warm_up: None })
+        }),
+        8 => prop::collection::vec((0u16..8, number), 0..4).prop_map(|values| Body::Samples { values }),
+        8 => (0u64..4, any::<bool>(), prop::collection::vec(any::<u64>(), 0..5)).prop_map(|(run, steady, wall_ns)| {
+            Body::Batches(crate::event::Batches { run, steady, span_ns: 1_000_000, wall_ns, device_ns: vec![] })
+        }),
+        1 => (0u64..4, config.clone(), text).prop_map(|(run, config, message)| {
+            Body::OutOfMemory { run, config, requested_bytes: None, message }
+        }),
+        1 => (text, config).prop_map(|(reason, config)| Body::EngineDied { reason, in_a_row: 2, run: 1, config }),
+        1 => text.prop_map(|text| Body::Notice { level: Level::Error, text }),
+        1 => text.prop_map(|reason| Body::SensorsLost { sensors: vec![0, 3], reason }),
+        1 => Just(Body::Reset),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_size_shows_something_and_never_panics(
+        width in 1u16..200,
+        height in 1u16..80,
+        bodies in prop::collection::vec((0u64..5_000_000_000, anything()), 0..40),
+        keys in "[1-5?b0-9+s \\]dp]{0,6}",
+        base in 0usize..5,
+        marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
+    ) {
+        let script = match base {
+            0 => Script::gpu(0.2),
+            1 => demo::no_power(),
+            2 => demo::troubled(),
+            3 => demo::died(),
+            _ => demo::live(),
+        };
+        let mut app = app_with(Options { marker, ..options() }, &script);
+        let mut t = app.state().now;
+        for (step, body) in bodies {
+            t += step;
+            app.apply(&Event { t, body });
+        }
+        press(&mut app, &keys);
+        let shown = show(&mut app, width, height);
+        prop_assert!(!shown.trim().is_empty());
+        prop_assert!(marker != Marker::Ascii || shown.is_ascii());
+    }
+}

@@ -1,0 +1,102 @@
+//! What screens read: the state, and the choices of whoever looks at it. A screen is a function of this.
+
+use super::{
+    Options,
+    app::{Looks, WINDOWS},
+    theme::Theme,
+};
+use crate::{
+    event::{Config, DeviceInfo, Level, Nanos, NetworkFacts, Phase},
+    session::{Run, RunResult, State},
+};
+
+/// A word from the screen itself: what a key did not do, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// When.
+    pub t: Nanos,
+    /// How much it matters.
+    pub level: Level,
+    /// What.
+    pub text: String,
+}
+
+/// Everything that a frame is drawn from.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// What the stream has come to; held back where the view is frozen.
+    pub state: &'a State,
+    /// How things look.
+    pub theme: Theme,
+    /// What the user looks at.
+    pub looks: &'a Looks,
+    /// How the program was started.
+    pub options: &'a Options,
+    /// What the user wants measured.
+    pub wanted: Option<&'a Config>,
+    /// Whether the view is held.
+    pub frozen: bool,
+    /// Whether the stream is over.
+    pub ended: bool,
+    /// Whether a configuration was asked for and not answered yet.
+    pub in_flight: bool,
+    /// A word from the screen.
+    pub hint: Option<&'a Hint>,
+}
+
+impl<'a> View<'a> {
+    /// A view of a state by somebody who wants nothing.
+    pub fn new(state: &'a State, theme: Theme, looks: &'a Looks, options: &'a Options) -> Self {
+        Self { state, theme, looks, options, wanted: None, frozen: false, ended: false, in_flight: false, hint: None }
+    }
+
+    /// The configuration that the numbers are of: what runs, or what is wanted where nothing does.
+    pub fn config(&self) -> Option<&'a Config> {
+        self.state.run.as_ref().map(|r| &r.config).or(self.wanted)
+    }
+
+    /// The device that the numbers are of.
+    pub fn device(&self) -> Option<&'a str> {
+        self.config().map(|c| c.device.as_str())
+    }
+
+    /// What that device says about itself.
+    pub fn device_info(&self) -> Option<&'a DeviceInfo> {
+        let name = self.device()?;
+        self.state.devices.iter().find(|d| d.name == name)
+    }
+
+    /// Facts about a network, where they were read already.
+    pub fn facts(&self, network: &str) -> Option<&'a NetworkFacts> {
+        self.state.networks.get(network)
+    }
+
+    /// Name of a network as printed; its id where it has not said more yet.
+    pub fn title(&self, network: &str) -> String {
+        self.facts(network).map_or_else(|| network.to_owned(), |f| f.title.clone())
+    }
+
+    /// The run in progress, while it is steady.
+    pub fn steady(&self) -> Option<&'a Run> {
+        self.state.run.as_ref().filter(|r| r.phase == Phase::Steady)
+    }
+
+    /// Every network, in the registry's order; those that only the stream knows come last.
+    pub fn networks(&self) -> Vec<String> {
+        let known = &self.options.networks;
+        let rest = self.state.networks.keys().filter(|id| !known.contains(id));
+        known.iter().chain(rest).cloned().collect()
+    }
+
+    /// Results of the device and precision that the user looks at.
+    pub fn results(&self) -> Vec<RunResult> {
+        let Some(config) = self.config() else { return Vec::new() };
+        let same = |c: &Config| c.device == config.device && c.precision == config.precision;
+        self.state.all_results().into_iter().filter(|r| same(&r.config)).collect()
+    }
+
+    /// Right end and length of time axes.
+    pub fn time(&self) -> (Nanos, Nanos) {
+        (self.state.now, WINDOWS[self.looks.window.min(WINDOWS.len() - 1)] * 1_000_000_000)
+    }
+}

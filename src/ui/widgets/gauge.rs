@@ -1,0 +1,137 @@
+//! One big number with its unit, what is known about it, and its trend.
+
+use super::{
+    big::{self, Size},
+    pane::{Part, columns, frame, pack, place, row, text, wrapped},
+    sparkline,
+};
+use crate::{
+    event::Nanos,
+    session::Series,
+    ui::theme::{Role, Theme},
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// A number, or why there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Number {
+    /// The number as printed, and its look.
+    Value(String, Role),
+    /// Not yet: what it waits for.
+    Waiting(String),
+    /// Never: the reason.
+    Absent(String),
+}
+
+/// Everything that a gauge shows.
+#[derive(Clone, Debug)]
+pub struct Gauge<'a> {
+    /// `LATENCY`.
+    pub title: &'static str,
+    /// The number.
+    pub number: Number,
+    /// Its unit, and the same in short.
+    pub unit: (&'static str, &'static str),
+    /// What is known about it, in order of importance, a row each.
+    pub details: Vec<Vec<Part>>,
+    /// Its trend, and the top of the trend's axis where that is known.
+    pub trend: Option<(&'a Series, Option<f64>)>,
+}
+
+impl Gauge<'_> {
+    /// Draws it in a frame. `size` is the largest that its number may have.
+    pub fn render(&self, time: (Nanos, Nanos), size: Size, theme: Theme, area: Rect, buffer: &mut Buffer) {
+        let beside = self.fitting(size, area.width.saturating_sub(3)).1;
+        let mut title = vec![Part::new(0, Role::Title, self.title)];
+        if !beside && matches!(self.number, Number::Value(..)) {
+            title.push(Part::new(1, Role::Dim, self.unit.1));
+        }
+        let inner = frame(&title, theme, area, buffer);
+        let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
+        match &self.number {
+            Number::Absent(reason) => {
+                let text = Rect { width: inner.width.saturating_sub(1), ..inner };
+                wrapped(reason, Role::Warn, theme, text, buffer);
+                return;
+            }
+            Number::Waiting(reason) => {
+                let top = size.rows().min(inner.height);
+                big::render(
+                    "--",
+                    self.fitting(size, inner.width).0,
+                    Role::Dim,
+                    theme,
+                    Rect { height: top, ..inner },
+                    buffer,
+                );
+                let below = Rect { y: inner.y + top, height: inner.height - top, ..inner };
+                wrapped(reason, Role::Dim, theme, Rect { width: below.width.saturating_sub(1), ..below }, buffer);
+            }
+            Number::Value(value, role) => self.value((value, *role), size, theme, inner, buffer),
+        }
+        self.trend(time, size, theme, inner, buffer);
+    }
+
+    /// The largest size at which the number fits, and whether the unit fits beside it.
+    fn fitting(&self, size: Size, width: u16) -> (Size, bool) {
+        let Number::Value(value, _) = &self.number else {
+            return (if width >= 8 { size } else { Size::Line }, true);
+        };
+        let size = [size, Size::Tall, Size::Line].into_iter().find(|s| *s <= size && s.columns(value) <= width);
+        let size = size.unwrap_or(Size::Line);
+        (size, size.columns(value) + 1 + columns(self.unit.1) as u16 <= width)
+    }
+
+    fn value(&self, (value, role): (&str, Role), size: Size, theme: Theme, inner: Rect, buffer: &mut Buffer) {
+        let (fits, beside) = self.fitting(size, inner.width);
+        let rows = size.rows().min(inner.height);
+        let below = (rows - fits.rows().min(rows)) / 2;
+        let at = Rect { y: inner.y + below, height: rows - below, ..inner };
+        big::render(value, fits, role, theme, at, buffer);
+        if beside {
+            let width = fits.columns(value) + 1;
+            let long = columns(self.unit.0) as u16 + width <= inner.width;
+            let unit = theme.text(if long { self.unit.0 } else { self.unit.1 });
+            let y = inner.y + below + fits.rows().min(rows).saturating_sub(1);
+            text(inner.x + width, y, &unit, theme.style(Role::Plain), inner, buffer);
+        }
+        let left = inner.height - rows;
+        // The trend has the last row; what is said about the number the ones between.
+        let details = usize::from(if left > 1 && self.trend.is_some() { left - 1 } else { left });
+        for (i, parts) in self.details.iter().take(details).enumerate() {
+            row(parts, theme, Rect { y: inner.y + rows + i as u16, height: 1, ..inner }, buffer);
+        }
+    }
+
+    fn trend(&self, time: (Nanos, Nanos), size: Size, theme: Theme, inner: Rect, buffer: &mut Buffer) {
+        let Some((series, top)) = self.trend else { return };
+        if inner.height >= size.rows() + 2 && inner.width > 1 {
+            let last = Rect { y: inner.bottom() - 1, height: 1, width: inner.width - 1, ..inner };
+            sparkline::render(series, time, top, theme, last, buffer);
+        }
+    }
+
+    /// Draws it in one row, for terminals without room for frames.
+    pub fn line(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
+        place(&pack(&self.parts(true), area.width, theme), area, buffer);
+    }
+
+    /// What it says in one row; the title only where asked for.
+    pub fn parts(&self, title: bool) -> Vec<Part> {
+        let mut parts = Vec::new();
+        if title {
+            parts.push(Part::new(1, Role::Dim, format!("{:<12}", self.title)));
+        }
+        match &self.number {
+            Number::Value(value, role) => {
+                let value = Part::new(0, *role, value.clone());
+                parts.push(if title { value.joined() } else { value });
+                parts.push(Part::new(0, Role::Plain, format!(" {}", self.unit.1)).joined());
+                parts.extend(self.details.iter().flatten().cloned().filter(|_| title));
+            }
+            Number::Waiting(reason) => parts.push(Part::new(0, Role::Dim, reason.clone()).joined()),
+            Number::Absent(reason) => parts.push(Part::new(0, Role::Warn, reason.clone()).joined()),
+        }
+        parts
+    }
+}

@@ -1,0 +1,224 @@
+//! One quantity against another: points, the curves that join them, and a line fitted through them.
+
+use super::{
+    canvas::Canvas,
+    pane::{columns, text},
+    scope::{scale, tick},
+};
+use crate::ui::{
+    format,
+    theme::{Role, Theme},
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// Points that belong together.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// x, y and what to write beside it.
+    pub points: Vec<(f64, f64, Option<String>)>,
+    /// Its look.
+    pub role: Role,
+    /// Whether its points are joined, in their order.
+    pub joined: bool,
+}
+
+/// Everything that a plot shows.
+#[derive(Clone, Debug, Default)]
+pub struct Plot {
+    /// Points; later ones are drawn over earlier ones.
+    pub curves: Vec<Curve>,
+    /// A straight line: intercept and slope.
+    pub line: Option<(f64, f64)>,
+    /// Whether x is a batch size, on a scale of powers of two; otherwise it begins at 0.
+    pub batches: bool,
+    /// Value at the bottom.
+    pub floor: f64,
+    /// What x is.
+    pub x_name: &'static str,
+    /// A place on x with a name, such as a knee.
+    pub mark: Option<(f64, String)>,
+}
+
+struct Layout {
+    plot: Rect,
+    x: (f64, f64),
+    y: (f64, f64),
+    step: f64,
+    x_step: f64,
+}
+
+impl Layout {
+    /// Where a point is, in cells from the upper left of the plot, fractions included.
+    fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        let (width, height) = (f64::from(self.plot.width) - 1.0, f64::from(self.plot.height) - 1.0);
+        let across = ((x - self.x.0) / (self.x.1 - self.x.0)).clamp(0.0, 1.0) * width;
+        (across, (1.0 - (y - self.y.0) / (self.y.1 - self.y.0)).clamp(0.0, 1.0) * height)
+    }
+}
+
+impl Plot {
+    /// Draws it.
+    pub fn render(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
+        let area = area.intersection(buffer.area);
+        let Some(layout) = self.layout(area) else { return };
+        self.axes(theme, area, &layout, buffer);
+        let mut canvas = Canvas::new(layout.plot, theme.marker);
+        self.fitted(theme, &layout, &mut canvas);
+        for curve in self.curves.iter().filter(|c| c.joined) {
+            let ends = curve.points.windows(2).map(|w| ((w[0].0, w[0].1), (w[1].0, w[1].1)));
+            ends.for_each(|(a, b)| self.join(a, b, curve.role, theme, &layout, &mut canvas));
+        }
+        canvas.render(buffer);
+        self.points(theme, &layout, &canvas, buffer);
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        if self.batches { value.max(1.0).log2() } else { value }
+    }
+
+    fn layout(&self, area: Rect) -> Option<Layout> {
+        let points = || self.curves.iter().flat_map(|c| &c.points).filter(|p| p.0.is_finite() && p.1.is_finite());
+        if area.height < 3 || area.width < 12 || points().next().is_none() {
+            return None;
+        }
+        let highest = points().map(|p| p.1).fold(self.floor, f64::max) - self.floor;
+        let rows = area.height - 1;
+        let (span, step) = scale(highest, rows);
+        let label =
+            [self.floor, self.floor + span].map(|v| columns(&tick(v, step))).into_iter().max().unwrap_or(1) as u16;
+        let plot = Rect { x: area.x + label + 2, width: area.width.checked_sub(label + 2)?, height: rows, ..area };
+        let furthest = points().map(|p| self.x(p.0)).fold(0.0, f64::max);
+        let (right, x_step) =
+            if self.batches { (furthest.max(1.0) + 0.2, 1.0) } else { scale(furthest, plot.width / 6) };
+        let left = if self.batches { -0.2 } else { 0.0 };
+        (plot.width > 1).then_some(Layout { plot, x: (left, right), y: (self.floor, self.floor + span), step, x_step })
+    }
+
+    fn axes(&self, theme: Theme, area: Rect, layout: &Layout, buffer: &mut Buffer) {
+        let dim = theme.style(Role::Dim);
+        let (x, plot) = (layout.plot.x - 1, layout.plot);
+        (plot.top()..plot.bottom()).for_each(|y| _ = text(x, y, theme.pick("│", "|"), dim, area, buffer));
+        let mut last: Option<u16> = None;
+        let n = ((layout.y.1 - layout.y.0) / layout.step).round().clamp(1.0, 50.0) as u32;
+        for value in (0..=n).map(|i| layout.y.0 + f64::from(i) * layout.step) {
+            let row = layout.place(0.0, value).1.round() as u16;
+            if last.is_none_or(|last| row.abs_diff(last) > 1) {
+                let label = tick(value, layout.step);
+                text(x.saturating_sub(columns(&label) as u16 + 1), plot.y + row, &label, dim, area, buffer);
+                text(x, plot.y + row, theme.pick("┤", "+"), dim, area, buffer);
+                last = Some(row);
+            }
+        }
+        self.x_axis(theme, area, layout, buffer);
+    }
+
+    fn x_axis(&self, theme: Theme, area: Rect, layout: &Layout, buffer: &mut Buffer) {
+        let (dim, plot) = (theme.style(Role::Dim), layout.plot);
+        let line = Rect { y: plot.bottom(), height: 1, ..plot };
+        text(line.x - 1, line.y, theme.pick("└", "+"), dim, area, buffer);
+        text(line.x, line.y, &theme.pick("─", "-").repeat(usize::from(line.width)), dim, area, buffer);
+        let name = format!(" {}", theme.text(self.x_name));
+        let mut end = line.width.saturating_sub(columns(&name) as u16);
+        text(line.x + end, line.y, &name, dim, line, buffer);
+        let n = ((layout.x.1 - layout.x.0) / layout.x_step).round().clamp(1.0, 40.0) as u32;
+        let mut from = 0;
+        end = end.saturating_sub(1);
+        for value in (0..=n).map(|i| f64::from(i) * layout.x_step) {
+            let label = if self.batches { format::grouped(1 << value as u32) } else { tick(value, layout.x_step) };
+            let width = columns(&label) as u16;
+            let at = (layout.place(value, 0.0).0.round() as u16).saturating_sub(width / 2);
+            if at >= from && at + width <= end {
+                text(line.x + at, line.y, &label, dim, line, buffer);
+                from = at + width + 1;
+            }
+        }
+    }
+
+    fn fitted(&self, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
+        let Some((intercept, slope)) = self.line else { return };
+        let (across, down) = Canvas::resolution(theme.marker);
+        for i in 0..u32::from(layout.plot.width) * u32::from(across) {
+            // Dashed, so that nobody takes it for data.
+            if i / u32::from(across) % 2 == 1 {
+                continue;
+            }
+            let share = f64::from(i) / f64::from(u32::from(layout.plot.width) * u32::from(across));
+            let y = intercept + slope * (layout.x.0 + share * (layout.x.1 - layout.x.0));
+            if (layout.y.0..=layout.y.1).contains(&y) {
+                let row = (layout.place(0.0, y).1 + 0.5) * f64::from(down);
+                canvas.dot(i64::from(i), row as i64, theme.style(Role::Dim));
+            }
+        }
+    }
+
+    fn join(&self, a: (f64, f64), b: (f64, f64), role: Role, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
+        let (across, down) = Canvas::resolution(theme.marker);
+        let dot = |(x, y): (f64, f64)| {
+            let (column, row) = layout.place(self.x(x), y);
+            (((column + 0.5) * f64::from(across)) as i64, ((row + 0.5) * f64::from(down)) as i64)
+        };
+        if [a.0, a.1, b.0, b.1].iter().all(|v| v.is_finite()) {
+            canvas.line(dot(a), dot(b), theme.style(role));
+        }
+    }
+
+    fn points(&self, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
+        let plot = layout.plot;
+        if let Some((x, label)) = &self.mark {
+            let column = layout.place(self.x(*x), 0.0).0.round() as u16;
+            let label = format!("{}{}", theme.pick("▲", "^"), theme.text(label.as_str()));
+            let at = column.min(plot.width.saturating_sub(columns(&label) as u16));
+            text(plot.x + at, plot.bottom() - 1, &label, theme.style(Role::Warn), plot, buffer);
+        }
+        let mut taken: Vec<(u16, u16)> = Vec::new();
+        for curve in self.curves.iter().rev() {
+            for (x, y, label) in curve.points.iter().filter(|p| p.0.is_finite() && p.1.is_finite()) {
+                let (column, row) = layout.place(self.x(*x), *y);
+                let (column, row) = (column.round() as u16, row.round() as u16);
+                if taken.contains(&(column, row)) {
+                    continue;
+                }
+                taken.push((column, row));
+                let glyph = if curve.role == Role::Dim { theme.pick("○", "o") } else { theme.pick("●", "*") };
+                text(plot.x + column, plot.y + row, glyph, theme.style(curve.role), plot, buffer);
+                let Some(label) = label else { continue };
+                self.name(
+                    &theme.text(label.as_str()),
+                    (column, row),
+                    curve.role,
+                    theme,
+                    layout,
+                    canvas,
+                    &mut taken,
+                    buffer,
+                );
+            }
+        }
+    }
+
+    /// Writes a name beside its point, right or left, where nothing is in the way.
+    #[allow(clippy::too_many_arguments)]
+    fn name(
+        &self,
+        label: &str,
+        (column, row): (u16, u16),
+        role: Role,
+        theme: Theme,
+        layout: &Layout,
+        canvas: &Canvas,
+        taken: &mut Vec<(u16, u16)>,
+        buffer: &mut Buffer,
+    ) {
+        let width = columns(label) as u16;
+        let starts = [column.checked_add(2), column.checked_sub(width + 1)];
+        for start in starts.into_iter().flatten().filter(|s| s + width <= layout.plot.width) {
+            let mut cells = start..start + width;
+            if cells.all(|c| canvas.blank(c, row) && !taken.contains(&(c, row))) {
+                taken.extend((start..start + width).map(|c| (c, row)));
+                let style = theme.style(if role == Role::Dim { Role::Dim } else { Role::Plain });
+                text(layout.plot.x + start, layout.plot.y + row, label, style, layout.plot, buffer);
+                return;
+            }
+        }
+    }
+}
