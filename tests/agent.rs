@@ -1,5 +1,7 @@
 //! The agent with real engines: one stream, the newest command wins, and nothing that happens to an engine ends it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
 use std::{
     future::Future,
     path::PathBuf,
