@@ -1,5 +1,7 @@
 //! The zoo against its references: names and shapes, published facts, and signals that stay alive.
 
+#![allow(clippy::unwrap_used)] // a helper that panics fails its test
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use std::collections::HashMap;
@@ -106,7 +108,8 @@ fn signals_stay_alive() {
 
 #[test]
 fn images_of_a_batch_know_nothing_of_each_other() {
-    for id in ["alexnet", "bn-nin", "enet", "googlenet", "resnet18", "squeezenet1.1", "mobilenet-v2", "efficientnet-b0"] {
+    for id in ["alexnet", "bn-nin", "enet", "googlenet", "resnet18", "squeezenet1.1", "mobilenet-v2", "efficientnet-b0"]
+    {
         let (entry, network) = build(id);
         let image = zoo::input(1, entry.input_px, 3, &Device::flex());
         let other = zoo::input(1, entry.input_px, 4, &Device::flex());
@@ -138,11 +141,12 @@ impl ModuleMapper for Cast {
 #[test]
 fn half_precision_runs_through() {
     for (id, dtype, tolerance) in [
-        ("alexnet", FloatDType::F16, 0.01),
+        // Flex sums the 9216 products of a hidden unit in f16.
+        ("alexnet", FloatDType::F16, 0.03),
         ("enet", FloatDType::F16, 0.02),
-        ("googlenet", FloatDType::Bf16, 0.2),
-        ("efficientnet-b0", FloatDType::F16, 0.05),
-        ("squeezenet1.1", FloatDType::Bf16, 0.1),
+        ("googlenet", FloatDType::BF16, 0.03),
+        ("efficientnet-b0", FloatDType::F16, 0.02),
+        ("squeezenet1.1", FloatDType::BF16, 0.03),
     ] {
         let (entry, network) = build(id);
         let image = zoo::input(1, entry.input_px, 5, &Device::flex());
@@ -172,7 +176,8 @@ impl burn::module::ModuleVisitor for Checksums {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let bytes = values(param.val()).into_iter().flat_map(|value| value.to_bits().to_le_bytes());
-        let sum = bytes.fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let sum =
+            bytes.fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         self.sums.insert(self.path.key(), sum);
     }
 }
@@ -188,11 +193,11 @@ fn weights_are_the_same_everywhere() {
     let (entry, network) = build("resnet18");
     let sums = checksums(&network);
     for (key, sum) in [
-        ("conv1.weight", 0),
-        ("layer2.0.downsample.1.running_var", 0),
-        ("layer4.1.bn2.weight", 0),
-        ("fc.weight", 0),
-        ("fc.bias", 0),
+        ("conv1.weight", 0xf7ca_6916_bf96_bfa5),
+        ("layer2.0.downsample.1.running_var", 0x04b9_edbf_a87c_db05),
+        ("layer4.1.bn2.weight", 0xb79c_fe01_6ab9_be02),
+        ("fc.weight", 0x81aa_761c_cb93_9273),
+        ("fc.bias", 0x72b9_c2ea_3b82_c30e),
     ] {
         assert_eq!(sums[key], sum, "{key}: {:#x}", sums[key]);
     }
@@ -209,7 +214,8 @@ fn inputs_are_images_of_mean_0_and_variance_1() {
     assert!(images.iter().sum::<f32>().abs() / (images.len() as f32) < 0.1);
     let planes: Vec<&[f32]> = images.chunks(64 * 64).collect();
     assert!((1..planes.len()).all(|i| planes[i] != planes[i - 1]));
-    let neighbours = images.windows(2).map(|pair| f64::from(pair[0] - pair[1]).powi(2)).sum::<f64>() / images.len() as f64;
+    let neighbours =
+        images.windows(2).map(|pair| f64::from(pair[0] - pair[1]).powi(2)).sum::<f64>() / images.len() as f64;
     assert!(neighbours < 1.0, "neighbours of white noise would differ by 2, not {neighbours}");
     assert_eq!(values(zoo::input(1, 64, 7, &Device::flex())), images[..3 * 64 * 64]);
     assert_ne!(values(zoo::input(1, 64, 8, &Device::flex())), images[..3 * 64 * 64]);
@@ -229,7 +235,7 @@ fn capture_needs_no_values() {
         });
         assert!(!captured.unwrap().graph.operations.is_empty(), "{}", entry.id);
     }
-    // Zeros for VGG-19's parameters alone would take longer.
+    // Generous: all of it takes 20 ms as long as nothing is filled.
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
 
@@ -239,5 +245,8 @@ fn unknown_names_are_answered_with_near_ones() {
     assert_eq!(zoo::find("resnet5").unwrap_err().nearest[0], "resnet50");
     assert_eq!(zoo::find("ResNet-50").unwrap_err().nearest[0], "resnet50");
     assert!(zoo::find("inception").unwrap_err().nearest.starts_with(&["inception-v3", "inception-v4"]));
-    assert_eq!(zoo::find("vgg-16").unwrap_err().to_string(), "unknown network 'vgg-16': did you mean vgg16, vgg19, bn-nin?");
+    assert_eq!(
+        zoo::find("vgg-16").unwrap_err().to_string(),
+        "unknown network 'vgg-16': did you mean vgg16, vgg19, bn-nin?"
+    );
 }

@@ -2,6 +2,10 @@
 //!
 //! [`registry`] lists them, [`find`] looks one up, [`Entry::build`] makes it run.
 
+// There are some hundred layers a process: the room that an enum wastes on the small ones is nobody's trouble, and Burn's
+// modules don't come in boxes.
+#![allow(clippy::large_enum_variant)]
+
 mod alexnet;
 mod blocks;
 pub mod cost;
@@ -35,8 +39,6 @@ pub const CLASSES: usize = 1000;
 /// Beware of clones: they share the statistics, and a mapper that changes those of a clone changes both (Burn's
 /// `RunningState` is a shared cell).
 #[derive(Module, Debug)]
-// There is one of these a process, so its size is nobody's trouble.
-#[allow(clippy::large_enum_variant)]
 pub enum Network {
     /// AlexNet in its three forms and VGG.
     Sequential(sequential::Sequential),
