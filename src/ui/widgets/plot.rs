@@ -33,6 +33,8 @@ pub struct Plot {
     pub batches: bool,
     /// Value at the bottom.
     pub floor: f64,
+    /// Highest value that must be in sight: what lies above is left out. By default everything is in sight.
+    pub highest: Option<f64>,
     /// What x is.
     pub x_name: &'static str,
     /// A place on x with a name, such as a knee.
@@ -52,7 +54,12 @@ impl Layout {
     fn place(&self, x: f64, y: f64) -> (f64, f64) {
         let (width, height) = (f64::from(self.plot.width) - 1.0, f64::from(self.plot.height) - 1.0);
         let across = ((x - self.x.0) / (self.x.1 - self.x.0)).clamp(0.0, 1.0) * width;
-        (across, (1.0 - (y - self.y.0) / (self.y.1 - self.y.0)).clamp(0.0, 1.0) * height)
+        // Not clamped: what lies above is no point at the top.
+        (across, (1.0 - (y - self.y.0) / (self.y.1 - self.y.0)).max(-2.0) * height)
+    }
+
+    fn shows(&self, y: f64) -> bool {
+        y.is_finite() && y <= self.y.1 * (1.0 + 1e-9)
     }
 }
 
@@ -81,7 +88,8 @@ impl Plot {
         if area.height < 3 || area.width < 12 || points().next().is_none() {
             return None;
         }
-        let highest = points().map(|p| p.1).fold(self.floor, f64::max) - self.floor;
+        let all = || points().map(|p| p.1).fold(self.floor, f64::max);
+        let highest = self.highest.unwrap_or_else(all) - self.floor;
         let rows = area.height - 1;
         let (span, step) = scale(highest, rows);
         let label =
@@ -117,7 +125,7 @@ impl Plot {
         let line = Rect { y: plot.bottom(), height: 1, ..plot };
         text(line.x - 1, line.y, theme.pick("└", "+"), dim, area, buffer);
         text(line.x, line.y, &theme.pick("─", "-").repeat(usize::from(line.width)), dim, area, buffer);
-        let name = format!(" {}", theme.text(self.x_name));
+        let name = if self.x_name.is_empty() { String::new() } else { format!(" {}", theme.text(self.x_name)) };
         let mut end = line.width.saturating_sub(columns(&name) as u16);
         text(line.x + end, line.y, &name, dim, line, buffer);
         let n = ((layout.x.1 - layout.x.0) / layout.x_step).round().clamp(1.0, 40.0) as u32;
@@ -166,13 +174,18 @@ impl Plot {
         let plot = layout.plot;
         if let Some((x, label)) = &self.mark {
             let column = layout.place(self.x(*x), 0.0).0.round() as u16;
-            let label = format!("{}{}", theme.pick("▲", "^"), theme.text(label.as_str()));
-            let at = column.min(plot.width.saturating_sub(columns(&label) as u16));
+            for row in (0..plot.height).filter(|row| canvas.blank(column, *row)) {
+                text(plot.x + column, plot.y + row, theme.pick("┊", ":"), theme.style(Role::Warn), plot, buffer);
+            }
+            let label = theme.text(label.as_str());
+            let at = column
+                .saturating_sub(columns(&label) as u16 / 2)
+                .min(plot.width.saturating_sub(columns(&label) as u16));
             text(plot.x + at, plot.bottom() - 1, &label, theme.style(Role::Warn), plot, buffer);
         }
         let mut taken: Vec<(u16, u16)> = Vec::new();
         for curve in self.curves.iter().rev() {
-            for (x, y, label) in curve.points.iter().filter(|p| p.0.is_finite() && p.1.is_finite()) {
+            for (x, y, label) in curve.points.iter().filter(|p| p.0.is_finite() && layout.shows(p.1)) {
                 let (column, row) = layout.place(self.x(*x), *y);
                 let (column, row) = (column.round() as u16, row.round() as u16);
                 if taken.contains(&(column, row)) {
