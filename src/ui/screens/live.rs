@@ -124,8 +124,9 @@ fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
             let details = vec![
                 vec![
                     Part::new(0, Role::Plain, format!("±{} %", format::error_percent(l.relative_confidence()))),
-                    Part::new(2, Role::Dim, " (95 %)").joined(),
-                    Part::new(0, Role::Plain, format!("p99 {}", ms(l.p99))),
+                    Part::new(2, Role::Dim, " at 95 %").joined(),
+                    Part::new(0, Role::Plain, format!("  p99 {}", ms(l.p99))).joined(),
+                    Part::new(3, Role::Plain, " ms").joined(),
                 ],
                 vec![
                     Part::new(0, Role::Plain, device.unwrap_or_else(|| "wall clock".to_owned())),

@@ -20,11 +20,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 type Quantity = (&'static str, fn(&RunResult) -> Option<f64>);
 
 const QUANTITIES: [Quantity; 5] = [
-    ("THROUGHPUT [images/s] at batch", |r| Some(r.images_per_s)),
-    ("POWER [W] at batch", |r| r.power.as_ref().ok().map(|p| p.gross_w)),
-    ("LATENCY [ms/image] at batch", |r| Some(r.latency_ms.p50 / f64::from(r.config.batch))),
-    ("ENERGY [J/image] at batch", |r| r.power.as_ref().ok().map(|p| p.joules_per_image)),
-    ("MEMORY [GiB] at batch", |r| memory(r).map(|bytes| bytes as f64 / 1_073_741_824.0)),
+    ("THROUGHPUT [img/s]", |r| Some(r.images_per_s)),
+    ("POWER [W]", |r| r.power.as_ref().ok().map(|p| p.gross_w)),
+    ("LATENCY [ms/image]", |r| Some(r.latency_ms.p50 / f64::from(r.config.batch))),
+    ("ENERGY [J/image]", |r| r.power.as_ref().ok().map(|p| p.joules_per_image)),
+    ("MEMORY [GiB]", |r| memory(r).map(|bytes| bytes as f64 / 1_073_741_824.0)),
 ];
 
 fn memory(r: &RunResult) -> Option<u64> {
@@ -110,7 +110,8 @@ fn plot(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let inner = padded(frame(&[Part::new(0, Role::Title, name)], view.theme, area, buffer));
+    let title = [Part::new(0, Role::Title, name), Part::new(1, Role::Dim, " at batch").joined()];
+    let inner = padded(frame(&title, view.theme, area, buffer));
     let points = |id: &str| -> Vec<(f64, f64, Option<String>)> {
         let of = results.iter().filter(|r| r.config.network == id);
         of.filter_map(|r| Some((f64::from(r.config.batch), value(r)?, None))).collect()

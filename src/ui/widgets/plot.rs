@@ -183,55 +183,38 @@ impl Plot {
                 .min(plot.width.saturating_sub(columns(&label) as u16));
             text(plot.x + at, plot.bottom() - 1, &label, theme.style(Role::Warn), plot, buffer);
         }
-        let mut taken: Vec<(u16, u16)> = Vec::new();
-        for curve in self.curves.iter().rev() {
-            for (x, y, label) in curve.points.iter().filter(|p| p.0.is_finite() && layout.shows(p.1)) {
-                let (column, row) = layout.place(self.x(*x), *y);
-                let (column, row) = (column.round() as u16, row.round() as u16);
-                if taken.contains(&(column, row)) {
-                    continue;
+        // Points before names: a name must not cover a point.
+        let cell = |(x, y): (f64, f64)| {
+            let (column, row) = layout.place(self.x(x), y);
+            (column.round() as u16, row.round() as u16)
+        };
+        let shown = |curve: &Curve| {
+            let of = curve.points.iter().filter(|p| p.0.is_finite() && layout.shows(p.1));
+            of.map(|(x, y, name)| (cell((*x, *y)), name.clone(), curve.role)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.curves.iter().flat_map(shown).collect();
+        for ((column, row), _, role) in &all {
+            let glyph = if *role == Role::Dim { theme.pick("○", "o") } else { theme.pick("●", "*") };
+            text(plot.x + column, plot.y + row, glyph, theme.style(*role), plot, buffer);
+        }
+        let mut taken: Vec<(u16, u16)> = all.iter().map(|(at, ..)| *at).collect();
+        // The last curve is the one that matters: its names come first.
+        for (at, name, role) in all.iter().rev() {
+            if let Some(name) = name {
+                let style = theme.style(if *role == Role::Dim { Role::Dim } else { Role::Plain });
+                let free = |c: u16, row: u16, taken: &[(u16, u16)]| canvas.blank(c, row) && !taken.contains(&(c, row));
+                let name = theme.text(name.as_str());
+                if let Some(start) = beside(*at, columns(&name) as u16, plot.width, |c, row| free(c, row, &taken)) {
+                    taken.extend((start..start + columns(&name) as u16).map(|c| (c, at.1)));
+                    text(plot.x + start, plot.y + at.1, &name, style, plot, buffer);
                 }
-                taken.push((column, row));
-                let glyph = if curve.role == Role::Dim { theme.pick("○", "o") } else { theme.pick("●", "*") };
-                text(plot.x + column, plot.y + row, glyph, theme.style(curve.role), plot, buffer);
-                let Some(label) = label else { continue };
-                self.name(
-                    &theme.text(label.as_str()),
-                    (column, row),
-                    curve.role,
-                    theme,
-                    layout,
-                    canvas,
-                    &mut taken,
-                    buffer,
-                );
             }
         }
     }
+}
 
-    /// Writes a name beside its point, right or left, where nothing is in the way.
-    #[allow(clippy::too_many_arguments)]
-    fn name(
-        &self,
-        label: &str,
-        (column, row): (u16, u16),
-        role: Role,
-        theme: Theme,
-        layout: &Layout,
-        canvas: &Canvas,
-        taken: &mut Vec<(u16, u16)>,
-        buffer: &mut Buffer,
-    ) {
-        let width = columns(label) as u16;
-        let starts = [column.checked_add(2), column.checked_sub(width + 1)];
-        for start in starts.into_iter().flatten().filter(|s| s + width <= layout.plot.width) {
-            let mut cells = start..start + width;
-            if cells.all(|c| canvas.blank(c, row) && !taken.contains(&(c, row))) {
-                taken.extend((start..start + width).map(|c| (c, row)));
-                let style = theme.style(if role == Role::Dim { Role::Dim } else { Role::Plain });
-                text(layout.plot.x + start, layout.plot.y + row, label, style, layout.plot, buffer);
-                return;
-            }
-        }
-    }
+/// Where a name of so many columns starts beside its point, right or left, where nothing is in the way.
+fn beside((column, row): (u16, u16), name: u16, width: u16, free: impl Fn(u16, u16) -> bool) -> Option<u16> {
+    let starts = [column.checked_add(2), column.checked_sub(name + 1)];
+    starts.into_iter().flatten().find(|s| s + name <= width && (*s..s + name).all(|c| free(c, row)))
 }
