@@ -210,12 +210,27 @@ fn constant_power(measured: &[Measured<'_>], setting: String) -> Finding {
         r if r >= VARYING_SPREAD => Verdict::Contradicted,
         _ => Verdict::Undecided,
     };
+    let (batches, networks) = (group_means(&finding.points, |p| p.batch), group_means(&finding.points, |p| &p.network));
     finding.says = format!(
-        "{} power {mean:.0} W ± {:.0} % (sd), from {lowest:.0} to {highest:.0} W; the paper's own spread was about 6 %",
-        if net { "net" } else { "gross" },
+        "{mean:.0} W ± {:.0} % {} (paper: 6 %), {lowest:.0} to {highest:.0} W; means by batch {}, by network {} W",
         100.0 * relative,
+        if net { "net" } else { "gross" },
+        range(&batches),
+        range(&networks),
     );
     finding
+}
+
+/// Means of groups: where they differ, the group matters.
+fn group_means<'a, K: Ord>(points: &'a [Point], key: impl Fn(&'a Point) -> K) -> Vec<f64> {
+    let mut groups: BTreeMap<K, super::stats::Moments> = BTreeMap::new();
+    points.iter().for_each(|p| groups.entry(key(p)).or_default().add(p.y));
+    groups.values().filter_map(super::stats::Moments::mean).collect()
+}
+
+fn range(values: &[f64]) -> String {
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    format!("{low:.0} to {high:.0}")
 }
 
 /// Mean, sample standard deviation, lowest and highest of at least two values.
@@ -241,10 +256,11 @@ fn hyperbola(measured: &[&Measured<'_>], scope: String) -> Finding {
     };
     finding.verdict = law(line.r2);
     finding.says = format!(
-        "a straight line explains {:.0} % of the upper bound (R², {} of {} networks on it)",
-        100.0 * line.r2,
+        "R² = {:.2} of a straight upper bound through {} of {} networks{}",
+        line.r2,
         front.len(),
         finding.points.len(),
+        few(front.len()),
     );
     finding
 }
@@ -255,6 +271,11 @@ fn frontier(points: &[Point]) -> Vec<(f64, f64)> {
     let mut front: Vec<_> = points.iter().filter(|p| !beaten(p)).map(|p| (p.x, p.y)).collect();
     front.sort_by(|a, b| a.0.total_cmp(&b.0));
     front
+}
+
+/// A warning for fits through so few points that chance fits as well.
+fn few(points: usize) -> &'static str {
+    if points < 5 { "; so few points lie near a line by chance, too" } else { "" }
 }
 
 fn law(r2: f64) -> Verdict {
@@ -332,12 +353,10 @@ fn operations(measured: &[&Measured<'_>], scope: String) -> Finding {
         verdict => verdict,
     };
     finding.says = format!(
-        "a straight line explains {:.0} % of the time (R²), but operations a second differ by {ratio:.1}× between networks",
-        100.0 * line.r2,
+        "R² = {:.2} of time against operations; operations a second differ by {ratio:.1}× between networks{}",
+        line.r2,
+        few(line.n),
     );
-    if ratio <= STEADY_RATE {
-        finding.says = finding.says.replace("but", "and");
-    }
     finding
 }
 
@@ -436,7 +455,7 @@ mod tests {
         let cases = vec![Case("a", 1, 1.0, 80.0), Case("b", 8, 1.0, 300.0), Case("c", 64, 1.0, 600.0)];
         let finding = &of(cases)[0];
         assert_eq!(finding.verdict, Verdict::Contradicted);
-        assert!(finding.says.starts_with("net power 327 W ± 80 % (sd), from 80 to 600 W"), "{}", finding.says);
+        assert!(finding.says.starts_with("327 W ± 80 % net (paper: 6 %), 80 to 600 W"), "{}", finding.says);
     }
 
     #[test]

@@ -241,8 +241,8 @@ impl App {
             Action::Sort => self.looks.sort = (self.looks.sort + 1) % screens::zoo::SORTS,
             Action::PageUp => self.looks.scroll = self.looks.scroll.saturating_sub(self.page),
             Action::PageDown => self.looks.scroll = self.looks.scroll.saturating_add(self.page),
-            Action::Help => self.looks.help = !self.looks.help,
-            Action::Close => self.looks.help = false,
+            Action::Help => self.help(!self.looks.help),
+            Action::Close => self.help(false),
             Action::BatchPrompt if self.knobs_turn() => self.looks.prompt = Some(Prompt::default()),
             turn => self.turn(turn),
         }
@@ -253,6 +253,11 @@ impl App {
         self.looks.screen = screen;
         self.looks.scroll = 0;
         self.looks.help = false;
+    }
+
+    fn help(&mut self, open: bool) {
+        self.looks.help = open;
+        self.looks.scroll = 0;
     }
 
     fn freeze(&mut self) {

@@ -3,7 +3,7 @@
 use crate::event::Nanos;
 
 /// Significant digits that a number gets at the most: the histograms behind the medians hold three, give or take.
-const MOST_DIGITS: i32 = 4;
+const MOST_DIGITS: i32 = 3;
 
 /// A whole number with thousands set apart: `1,904`.
 pub fn grouped(n: u64) -> String {
@@ -50,7 +50,7 @@ pub fn significant(value: f64, n: i32) -> String {
     decimals(value, n - 1 - magnitude(if rounded.is_finite() { rounded } else { value }))
 }
 
-/// A value to the first digit of its error and no further, four digits at the most and two at the least.
+/// A value to the first digit of its error and no further, three digits at the most and two at the least.
 pub fn with_error(value: f64, error: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return decimals(value, 0);
@@ -131,8 +131,8 @@ mod tests {
     fn digits_follow_the_error() {
         assert_eq!(with_error(4.2137, 0.017), "4.21");
         assert_eq!(with_error(4.2137, 0.5), "4.2");
-        assert_eq!(with_error(4.2137, 0.0), "4.214");
-        assert_eq!(with_error(7601.4, 30.0), "7,600");
+        assert_eq!(with_error(4.2137, 0.0), "4.21");
+        assert_eq!(with_error(7601.4, 1.0), "7,600");
         assert_eq!(with_error(7601.4, 3000.0), "7,600");
         assert_eq!(with_error(0.080_7, 0.000_3), "0.0807");
         assert_eq!(with_error(f64::NAN, 1.0), "?");

@@ -216,9 +216,11 @@ async fn watch(
         };
         match flow {
             Flow::Exit(exit) => return exit,
-            Flow::Suspend if terminal.suspend().is_err() => return Exit::HungUp,
-            Flow::Suspend | Flow::Redraw => terminal.forget(),
-            Flow::Continue => {}
+            Flow::Suspend => terminal.suspend(),
+            Flow::Redraw | Flow::Continue => {}
+        }
+        if flow != Flow::Continue && terminal.forget().is_err() {
+            return Exit::HungUp;
         }
         drain(app, agent, &mut pace.dirty);
         send(app, agent);

@@ -52,17 +52,15 @@ impl Terminal {
     }
 
     /// Forgets what the screen shows: the next frame draws every cell.
-    pub fn forget(&mut self) {
-        // Fails only with the terminal, which the next frame finds out.
-        let _ = take(self.mouse);
-        self.canvas.forget();
+    pub fn forget(&mut self) -> io::Result<()> {
+        take(self.mouse)?;
+        self.canvas.forget()
     }
 
-    /// Gives the terminal back, stops this process until somebody continues it, and takes the terminal again.
-    pub fn suspend(&mut self) -> io::Result<()> {
+    /// Gives the terminal back and stops this process until somebody continues it. [`Self::forget`] takes it again.
+    pub fn suspend(&mut self) {
         restore();
         stop();
-        take(self.mouse)
     }
 
     /// Gives the terminal back.
@@ -99,9 +97,10 @@ impl<W: Write> Canvas<W> {
         drawn
     }
 
-    fn forget(&mut self) {
-        // Fails only with the terminal, which the next frame finds out.
-        let _ = self.inner.clear();
+    /// Not by `clear`: that asks the terminal where its cursor is, and the thread that reads the keys would take the answer.
+    fn forget(&mut self) -> io::Result<()> {
+        let size = self.inner.size()?;
+        self.inner.resize((ratatui::layout::Position::ORIGIN, size).into())
     }
 }
 

@@ -94,7 +94,7 @@ fn draw_figure(finding: &Finding, theme: Theme, mut area: Rect, buffer: &mut Buf
         // Accuracies lie close together: an axis from 0 would show none of it.
         floor: if accuracy { (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0 } else { 0.0 },
         x_name: finding.axes.0,
-        mark: None,
+        ..Plot::default()
     };
     plot.render(theme, area, buffer);
 }

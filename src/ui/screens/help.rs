@@ -1,5 +1,6 @@
 //! The help: every key, and what every number means.
 
+use super::Drawn;
 use crate::ui::{
     keymap::KEYMAP,
     theme::Role,
@@ -26,52 +27,73 @@ const MEANINGS: [(&str, &str); 8] = [
     ("STEADY", "the latency has converged, or warm-up timed out and the row says so; only then do batches count"),
 ];
 
-/// Draws it over whatever is there.
-pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
-    let theme = view.theme;
+/// Draws it over whatever is there: keys and meanings side by side, or below each other and scrolled.
+pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
     let area = area.intersection(buffer.area);
-    let wide = area.width >= 110;
-    let keys = KEYMAP.iter().map(|b| columns(b.label)).max().unwrap_or(0);
-    let text_width = usize::from(if wide { area.width / 2 } else { area.width }).saturating_sub(20).min(70);
-    let meanings: Vec<(String, String)> = MEANINGS
-        .iter()
-        .flat_map(|(word, text)| {
-            let lines = wrap(text, text_width);
-            lines.into_iter().enumerate().map(|(i, l)| (if i == 0 { (*word).to_owned() } else { String::new() }, l))
-        })
-        .collect();
-    let left = keys + 2 + KEYMAP.iter().map(|b| columns(b.help)).max().unwrap_or(0);
-    let rows = if wide { KEYMAP.len().max(meanings.len()) } else { KEYMAP.len() + 1 + meanings.len() };
-    let width = if wide { left + 4 + 14 + text_width } else { left.max(14 + text_width) } + 4;
-    let (width, height) = ((width as u16).min(area.width), (rows as u16 + 2).min(area.height));
-    let x = area.x + (area.width - width) / 2;
-    let over = Rect { x, y: area.y + (area.height - height) / 2, width, height };
-    clear(over, buffer);
-    let title = [Part::new(0, Role::Title, "HELP"), Part::new(1, Role::Dim, "? or esc closes")];
-    let inner = frame(&title, theme, over, buffer);
-    let mut list: Vec<(String, String, usize)> =
-        KEYMAP.iter().map(|b| (b.label.to_owned(), b.help.to_owned(), keys + 2)).collect();
-    let meanings = meanings.into_iter().map(|(word, text)| (word, text, 13));
-    let left_area = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(1), ..inner };
-    if wide {
-        let at = left as u16 + 4;
-        let right = Rect { x: left_area.x + at, width: left_area.width.saturating_sub(at), ..left_area };
-        entries(&list, view, Rect { width: at.min(left_area.width), ..left_area }, buffer);
-        entries(&meanings.collect::<Vec<_>>(), view, right, buffer);
-    } else {
-        list.push((String::new(), String::new(), 0));
-        list.extend(meanings);
-        entries(&list, view, left_area, buffer);
+    let label = KEYMAP.iter().map(|b| columns(b.label)).max().unwrap_or(0) + 2;
+    let keys: Vec<Entry> = KEYMAP.iter().map(|b| Entry::new(b.label, b.help.to_owned(), label)).collect();
+    let left = (label + KEYMAP.iter().map(|b| columns(b.help)).max().unwrap_or(0)) as u16 + 3;
+    let beside = area.width.saturating_sub(left + 4);
+    if beside >= 44 {
+        let meanings = meanings(usize::from(beside.min(84)) - WORD);
+        let rows = keys.len().max(meanings.len()) as u16;
+        let inner = open(view, area, left + beside.min(84), rows, "? or esc closes", buffer);
+        entries(&keys, view, Rect { width: left.min(inner.width), ..inner }, buffer);
+        let x = inner.x + left.min(inner.width);
+        entries(&meanings, view, Rect { x, width: inner.right() - x, ..inner }, buffer);
+        return;
+    }
+    let width = area.width.saturating_sub(4).min(left.max(76));
+    let meanings = meanings(usize::from(width).saturating_sub(WORD));
+    let list: Vec<Entry> = keys.into_iter().chain([Entry::new("", String::new(), 0)]).chain(meanings).collect();
+    let inner = open(view, area, width, list.len() as u16, "[ ] scrolls, ? or esc closes", buffer);
+    drawn.page = usize::from(inner.height).saturating_sub(1).max(1);
+    drawn.last_page = list.len().saturating_sub(usize::from(inner.height));
+    let first = view.looks.scroll.min(drawn.last_page);
+    entries(&list[first..], view, inner, buffer);
+}
+
+/// Columns of the word that is explained.
+const WORD: usize = 13;
+
+struct Entry {
+    word: &'static str,
+    text: String,
+    indent: usize,
+}
+
+impl Entry {
+    fn new(word: &'static str, text: String, indent: usize) -> Self {
+        Self { word, text, indent }
     }
 }
 
-fn entries(list: &[(String, String, usize)], view: &View<'_>, area: Rect, buffer: &mut Buffer) {
-    for (i, (word, text, indent)) in list.iter().take(usize::from(area.height)).enumerate() {
+fn meanings(width: usize) -> Vec<Entry> {
+    let lines = |(word, text): &(&'static str, &str)| -> Vec<Entry> {
+        let word = *word;
+        let lines = wrap(text, width).into_iter().enumerate();
+        lines.map(|(i, line)| Entry::new(if i == 0 { word } else { "" }, line, WORD)).collect()
+    };
+    MEANINGS.iter().flat_map(lines).collect()
+}
+
+/// Clears a frame in the middle of the screen; gives back what it encloses.
+fn open(view: &View<'_>, area: Rect, width: u16, rows: u16, closes: &str, buffer: &mut Buffer) -> Rect {
+    let (width, height) = ((width + 4).min(area.width), (rows + 2).min(area.height));
+    let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
+    let over = Rect { x, y, width, height };
+    clear(over, buffer);
+    let title = [Part::new(0, Role::Title, "HELP"), Part::new(1, Role::Dim, closes)];
+    let inner = frame(&title, view.theme, over, buffer);
+    Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(1), ..inner }
+}
+
+fn entries(list: &[Entry], view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+    for (i, entry) in list.iter().take(usize::from(area.height)).enumerate() {
         let line = Rect { y: area.y + i as u16, height: 1, ..area };
-        let gap = " ".repeat(indent.saturating_sub(columns(&view.theme.text(word.as_str()))));
-        let parts =
-            [Part::new(0, Role::Strong, format!("{word}{gap}")), Part::new(0, Role::Plain, text.clone()).joined()];
-        row(&parts, view.theme, line, buffer);
+        let gap = " ".repeat(entry.indent.saturating_sub(columns(&view.theme.text(entry.word))));
+        let word = Part::new(0, Role::Strong, format!("{}{gap}", entry.word));
+        row(&[word, Part::new(0, Role::Plain, entry.text.clone()).joined()], view.theme, line, buffer);
     }
 }
 

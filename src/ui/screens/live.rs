@@ -123,9 +123,10 @@ fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
             let device = r.device_ms.map(|d| format!("device {} ms", ms(d.p50)));
             let details = vec![
                 vec![
-                    Part::new(0, Role::Plain, format!("p99 {}", ms(l.p99))),
                     Part::new(0, Role::Plain, format!("±{} %", format::error_percent(l.relative_confidence()))),
-                    Part::new(2, Role::Dim, " of p50, 95 %").joined(),
+                    Part::new(2, Role::Dim, " at 95 %").joined(),
+                    Part::new(0, Role::Plain, format!("  p99 {}", ms(l.p99))).joined(),
+                    Part::new(3, Role::Plain, " ms").joined(),
                 ],
                 vec![
                     Part::new(0, Role::Plain, device.unwrap_or_else(|| "wall clock".to_owned())),
@@ -197,16 +198,17 @@ fn utilisation<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let averaging = if mean.is_some() { "mean of steady" } else { "now" };
     let averaging = Part::new(2, Role::Dim, averaging);
     gauge.details = vec![
-        vec![flops(view, result)],
+        flops(view, result),
         engine.into_iter().chain([Part::new(1, Role::Dim, sensor.info.label.clone()), averaging]).collect(),
     ];
     gauge
 }
 
 /// Achieved operations over the measured peak, or why it is not known.
-fn flops(view: &View<'_>, result: Option<&RunResult>) -> Part {
+fn flops(view: &View<'_>, result: Option<&RunResult>) -> Vec<Part> {
     if let Some(share) = result.and_then(|r| r.flop_utilisation) {
-        return Part::new(0, Role::Plain, format!("{} % of peak FLOPs", format::percent(share)));
+        let share = format!("{} % of peak", format::percent(share));
+        return vec![Part::new(0, Role::Plain, share), Part::new(1, Role::Plain, " FLOPs").joined()];
     }
     let known = view.config().is_some_and(|c| view.state.peaks.contains_key(&(c.device.clone(), c.precision)));
     let text = match known {
@@ -214,7 +216,7 @@ fn flops(view: &View<'_>, result: Option<&RunResult>) -> Part {
         true if result.is_none() => "FLOPs once steady",
         true => "FLOPs not known",
     };
-    Part::new(0, Role::Dim, text)
+    vec![Part::new(0, Role::Dim, text)]
 }
 
 /// The power limit in force on a device: as its sensor reads it, or as the card said once.
@@ -249,27 +251,31 @@ fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
         }
     };
     gauge.number = Number::Value(format::watts(watts), role);
+    gauge.unit = if steady.is_some() { ("W", "W") } else { ("W now", "W now") };
     gauge.details = power_details(sensor, watts, cap, steady);
+    if view.state.run.is_none() {
+        gauge.details.truncate(1);
+    }
     gauge
 }
 
+/// Power beside its limit and beside idle power.
 fn power_details(sensor: &SensorState, watts: f64, cap: Option<f64>, steady: Option<&Power>) -> Vec<Vec<Part>> {
-    let cap = cap
-        .map_or_else(|| "cap unknown".to_owned(), |cap| format!("{} % of cap", format::percent(100.0 * watts / cap)));
-    let spread = match steady {
-        Some(p) => Part::new(1, Role::Plain, format!("sd {} W", format::watts_beside(p.deviation_w, p.gross_w))),
-        None => Part::new(0, Role::Warn, "now"),
-    };
-    let idle = match sensor.idle.mean() {
+    let share = |cap: f64| format!("{} % of cap", format::percent(100.0 * watts / cap));
+    let mut limit = vec![Part::new(0, Role::Plain, cap.map_or_else(|| "cap unknown".to_owned(), share))];
+    if let Some(p) = steady {
+        let deviation = format::watts_beside(p.deviation_w, p.gross_w);
+        limit.push(Part::new(1, Role::Plain, format!("sd {deviation} W")));
+    }
+    let mut idle = match sensor.idle.mean() {
         Some(idle) => vec![
             Part::new(0, Role::Plain, format!("idle {}", format::watts(idle))),
             Part::new(0, Role::Plain, format!("Δ{} W", format::watts(watts - idle))),
         ],
         None => vec![Part::new(0, Role::Dim, "idle not measured")],
     };
-    let mut details = vec![vec![Part::new(0, Role::Plain, cap), spread], idle];
-    details[1].push(Part::new(2, Role::Dim, sensor.info.label.clone()));
-    details
+    idle.push(Part::new(2, Role::Dim, sensor.info.label.clone()));
+    vec![limit, idle]
 }
 
 /// Power over time; where no sensor reads it, latency, and the title says why.

@@ -102,7 +102,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
         Screen::Layers => layers::draw(view, body, buffer, &mut drawn),
     }
     if view.looks.help {
-        help::draw(view, area, buffer);
+        help::draw(view, area, buffer, &mut drawn);
     }
     drawn
 }

@@ -20,7 +20,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 type Quantity = (&'static str, fn(&RunResult) -> Option<f64>);
 
 const QUANTITIES: [Quantity; 5] = [
-    ("THROUGHPUT [images/s]", |r| Some(r.images_per_s)),
+    ("THROUGHPUT [img/s]", |r| Some(r.images_per_s)),
     ("POWER [W]", |r| r.power.as_ref().ok().map(|p| p.gross_w)),
     ("LATENCY [ms/image]", |r| Some(r.latency_ms.p50 / f64::from(r.config.batch))),
     ("ENERGY [J/image]", |r| r.power.as_ref().ok().map(|p| p.joules_per_image)),
@@ -110,27 +110,32 @@ fn plot(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let inner = padded(frame(&[Part::new(0, Role::Title, name)], view.theme, area, buffer));
+    let title = [Part::new(0, Role::Title, name), Part::new(1, Role::Dim, " at batch").joined()];
+    let inner = padded(frame(&title, view.theme, area, buffer));
     let points = |id: &str| -> Vec<(f64, f64, Option<String>)> {
         let of = results.iter().filter(|r| r.config.network == id);
         of.filter_map(|r| Some((f64::from(r.config.batch), value(r)?, None))).collect()
     };
+    let own = points(network);
+    // The current network sets the scale: beside a small one, a large one would be a flat line.
+    let highest = own.iter().map(|p| p.1).reduce(f64::max);
+    let in_sight = highest.unwrap_or(f64::INFINITY);
     let others = view.networks().into_iter().filter(|id| id != network);
     let mut curves: Vec<_> = others
         .map(|id| {
-            let mut points = points(&id);
-            if let Some(last) = points.last_mut() {
+            let mut points: Vec<_> = points(&id);
+            if let Some(last) = points.iter_mut().rev().find(|p| p.1 <= in_sight) {
                 last.2 = Some(view.title(&id));
             }
             Curve { points, role: Role::Dim, joined: true }
         })
         .filter(|c| !c.points.is_empty())
         .collect();
-    let own = points(network);
     let throughput: Vec<_> = own.iter().map(|p| (p.0 as u32, p.1)).collect();
-    let mark = knee(&throughput).filter(|_| name.starts_with("THROUGHPUT")).map(|k| (f64::from(k), "knee".to_owned()));
+    let mark =
+        knee(&throughput).filter(|_| name.starts_with("THROUGHPUT")).map(|k| (f64::from(k), format!("knee {k}")));
     curves.push(Curve { points: own, role: Role::Steady, joined: true });
-    let plot = Plot { curves, batches: true, x_name: "batch", mark, ..Plot::default() };
+    let plot = Plot { curves, batches: true, highest, mark, ..Plot::default() };
     if plot.curves.iter().all(|c| c.points.is_empty()) {
         wrapped(&absent(view, name, results), Role::Dim, view.theme, inner, buffer);
         return;

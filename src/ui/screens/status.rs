@@ -68,7 +68,7 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
     };
     let mut parts = vec![Part::new(0, role, format!(" {word}  ")), Part::new(1, Role::Plain, text).joined()];
     if run.phase == Phase::Steady {
-        parts.push(Part::new(2, Role::Plain, format!("{} batches", format::grouped(run.steady.batches))));
+        parts.push(Part::new(3, Role::Plain, format!("{} batches", format::grouped(run.steady.batches))));
     }
     if let Some(wanted) = view.wanted.filter(|w| **w != run.config && view.in_flight) {
         let next = if wanted.network == run.config.network { String::new() } else { view.title(&wanted.network) };
@@ -103,21 +103,21 @@ fn card(view: &View<'_>) -> Vec<Part> {
     }
     if let Some(others) = view.state.neighbours.get(device).filter(|n| !n.is_empty()) {
         let names: Vec<_> = others.iter().map(|n| format!("{} ({})", n.name, n.pid)).collect();
-        parts.push(Part::new(1, Role::Warn, format!("others on the card: {}", names.join(", "))));
+        parts.push(Part::new(2, Role::Warn, format!("shared with {}", names.join(", "))));
     }
     if let Some(mhz) = reading(Quantity::ComputeClock) {
-        parts.push(Part::new(3, Role::Plain, format!("clocks {} MHz", format::grouped(mhz as u64))));
+        parts.push(Part::new(4, Role::Plain, format!("clocks {} MHz", format::grouped(mhz as u64))));
     }
     if let Some(t) = reading(Quantity::Temperature) {
-        parts.push(Part::new(2, Role::Plain, format!("{t:.0} °C")));
+        parts.push(Part::new(3, Role::Plain, format!("{t:.0} °C")));
     }
     if throttle.is_some_and(Vec::is_empty) {
-        parts.push(Part::new(4, Role::Plain, "no throttling"));
+        parts.push(Part::new(5, Role::Plain, "no throttling"));
     }
     let memory = view.state.run.as_ref().map(|r| r.memory);
     match memory.map(|m| (m.in_use, m.resident)) {
-        Some((Some(bytes), _)) => parts.push(Part::new(5, Role::Plain, format!("{} in use", format::bytes(bytes)))),
-        Some((_, Some(bytes))) => parts.push(Part::new(5, Role::Plain, format!("{} resident", format::bytes(bytes)))),
+        Some((Some(bytes), _)) => parts.push(Part::new(6, Role::Plain, format!("{} in use", format::bytes(bytes)))),
+        Some((_, Some(bytes))) => parts.push(Part::new(6, Role::Plain, format!("{} resident", format::bytes(bytes)))),
         _ => {}
     }
     parts

@@ -9,6 +9,7 @@ use crate::{
         view::View,
         widgets::{
             pane::{Part, frame},
+            plot::{Curve, Plot},
             table::{Column, Table},
         },
     },
@@ -34,6 +35,9 @@ const COLUMNS: [Column; 13] = [
     Column::number(2, "J/img"),
     Column::number(8, "FLOP %"),
 ];
+
+/// Rows below which a figure shows nothing worth its frame.
+const FIGURE: u16 = 9;
 
 /// Column that each order sorts by; the first is the registry's own order.
 const SORTED_BY: [Option<usize>; SORTS] = [None, Some(1), Some(3), Some(4), Some(6), Some(9), Some(10), Some(11)];
@@ -85,6 +89,8 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
         Part::new(2, Role::Plain, setting.unwrap_or_default()),
         Part::new(1, Role::Dim, "s sorts"),
     ];
+    let (area, spare) = split(area, networks.len());
+    figures(view, &networks, &results, spare, buffer);
     let inner = frame(&title, view.theme, area, buffer);
     let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
     let current = view.wanted.or(view.config()).map(|c| c.network.as_str());
@@ -97,6 +103,46 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
     let shown = table.render(view.looks.scroll, view.theme, inner, buffer);
     drawn.page = shown.len();
     drawn.last_page = networks.len().saturating_sub(shown.len());
+}
+
+/// The table's rows, and what is left below it where that is enough for figures.
+fn split(area: Rect, networks: usize) -> (Rect, Rect) {
+    let needed = networks as u16 + 3;
+    match area.height.checked_sub(needed) {
+        Some(left) if left >= FIGURE && area.width >= 72 => {
+            let height = area.height - needed;
+            (Rect { height: needed, ..area }, Rect { y: area.y + needed, height, ..area })
+        }
+        _ => (area, Rect { height: 0, ..area }),
+    }
+}
+
+/// Published accuracy against what it costs: operations, as in the paper's second figure, and time as measured here.
+fn figures(view: &View<'_>, networks: &[String], results: &[RunResult], area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let half = area.width / 2;
+    let cells = [Rect { width: half, ..area }, Rect { x: area.x + half, width: area.width - half, ..area }];
+    let current = view.config().map(|c| c.network.as_str());
+    let operations = |id: &str| view.facts(id).map(|f| f.ops as f64 / 1e9);
+    let time = |id: &str| best(results, id).map(|r| 1e3 / r.images_per_s);
+    let named: [(&str, &dyn Fn(&str) -> Option<f64>); 2] =
+        [("against G-ops/image", &operations), ("against ms/image measured", &time)];
+    for (cell, (name, x)) in cells.into_iter().zip(named) {
+        let title = [Part::new(0, Role::Title, "TOP-1 [%]"), Part::new(0, Role::Title, format!(" {name}")).joined()];
+        let inner = frame(&title, view.theme, cell, buffer);
+        let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
+        let point = |id: &String| Some((x(id)?, view.facts(id)?.top1?, Some(view.title(id))));
+        let curve = |own: bool, role: Role| {
+            let of = networks.iter().filter(|id| (Some(id.as_str()) == current) == own);
+            Curve { points: of.filter_map(point).collect(), role, joined: false }
+        };
+        let curves = vec![curve(false, Role::Trace), curve(true, Role::Steady)];
+        let lowest = curves.iter().flat_map(|c| &c.points).map(|p| p.1).fold(100.0, f64::min);
+        Plot { curves, floor: (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0, ..Plot::default() }
+            .render(view.theme, inner, buffer);
+    }
 }
 
 fn look(view: &View<'_>, results: &[RunResult], id: &str) -> Role {

@@ -44,7 +44,7 @@ impl Gauge<'_> {
         let beside = self.fitting(size, area.width.saturating_sub(3)).1;
         let mut title = vec![Part::new(0, Role::Title, self.title)];
         if !beside && matches!(self.number, Number::Value(..)) {
-            title.push(Part::new(1, Role::Dim, self.unit.1));
+            title.push(Part::new(1, Role::Plain, format!(" {}", self.unit.1)).joined());
         }
         let inner = frame(&title, theme, area, buffer);
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
@@ -56,14 +56,11 @@ impl Gauge<'_> {
             }
             Number::Waiting(reason) => {
                 let top = size.rows().min(inner.height);
-                big::render(
-                    "--",
-                    self.fitting(size, inner.width).0,
-                    Role::Dim,
-                    theme,
-                    Rect { height: top, ..inner },
-                    buffer,
-                );
+                // A quiet dash, not a bar as strong as a number.
+                let dash = self.fitting(size, inner.width).0.min(Size::Tall);
+                let down = (top - dash.rows().min(top)) / 2;
+                let at = Rect { y: inner.y + down, height: top - down, ..inner };
+                big::render("--", dash, Role::Dim, theme, at, buffer);
                 let below = Rect { y: inner.y + top, height: inner.height - top, ..inner };
                 wrapped(reason, Role::Dim, theme, Rect { width: below.width.saturating_sub(1), ..below }, buffer);
             }

@@ -33,6 +33,8 @@ pub struct Plot {
     pub batches: bool,
     /// Value at the bottom.
     pub floor: f64,
+    /// Highest value that must be in sight: what lies above is left out. By default everything is in sight.
+    pub highest: Option<f64>,
     /// What x is.
     pub x_name: &'static str,
     /// A place on x with a name, such as a knee.
@@ -52,7 +54,12 @@ impl Layout {
     fn place(&self, x: f64, y: f64) -> (f64, f64) {
         let (width, height) = (f64::from(self.plot.width) - 1.0, f64::from(self.plot.height) - 1.0);
         let across = ((x - self.x.0) / (self.x.1 - self.x.0)).clamp(0.0, 1.0) * width;
-        (across, (1.0 - (y - self.y.0) / (self.y.1 - self.y.0)).clamp(0.0, 1.0) * height)
+        // Not clamped: what lies above is no point at the top.
+        (across, (1.0 - (y - self.y.0) / (self.y.1 - self.y.0)).max(-2.0) * height)
+    }
+
+    fn shows(&self, y: f64) -> bool {
+        y.is_finite() && y <= self.y.1 * (1.0 + 1e-9)
     }
 }
 
@@ -81,7 +88,8 @@ impl Plot {
         if area.height < 3 || area.width < 12 || points().next().is_none() {
             return None;
         }
-        let highest = points().map(|p| p.1).fold(self.floor, f64::max) - self.floor;
+        let all = || points().map(|p| p.1).fold(self.floor, f64::max);
+        let highest = self.highest.unwrap_or_else(all) - self.floor;
         let rows = area.height - 1;
         let (span, step) = scale(highest, rows);
         let label =
@@ -117,7 +125,7 @@ impl Plot {
         let line = Rect { y: plot.bottom(), height: 1, ..plot };
         text(line.x - 1, line.y, theme.pick("└", "+"), dim, area, buffer);
         text(line.x, line.y, &theme.pick("─", "-").repeat(usize::from(line.width)), dim, area, buffer);
-        let name = format!(" {}", theme.text(self.x_name));
+        let name = if self.x_name.is_empty() { String::new() } else { format!(" {}", theme.text(self.x_name)) };
         let mut end = line.width.saturating_sub(columns(&name) as u16);
         text(line.x + end, line.y, &name, dim, line, buffer);
         let n = ((layout.x.1 - layout.x.0) / layout.x_step).round().clamp(1.0, 40.0) as u32;
@@ -166,59 +174,47 @@ impl Plot {
         let plot = layout.plot;
         if let Some((x, label)) = &self.mark {
             let column = layout.place(self.x(*x), 0.0).0.round() as u16;
-            let label = format!("{}{}", theme.pick("▲", "^"), theme.text(label.as_str()));
-            let at = column.min(plot.width.saturating_sub(columns(&label) as u16));
+            for row in (0..plot.height).filter(|row| canvas.blank(column, *row)) {
+                text(plot.x + column, plot.y + row, theme.pick("┊", ":"), theme.style(Role::Warn), plot, buffer);
+            }
+            let label = theme.text(label.as_str());
+            let at = column
+                .saturating_sub(columns(&label) as u16 / 2)
+                .min(plot.width.saturating_sub(columns(&label) as u16));
             text(plot.x + at, plot.bottom() - 1, &label, theme.style(Role::Warn), plot, buffer);
         }
-        let mut taken: Vec<(u16, u16)> = Vec::new();
-        for curve in self.curves.iter().rev() {
-            for (x, y, label) in curve.points.iter().filter(|p| p.0.is_finite() && p.1.is_finite()) {
-                let (column, row) = layout.place(self.x(*x), *y);
-                let (column, row) = (column.round() as u16, row.round() as u16);
-                if taken.contains(&(column, row)) {
-                    continue;
+        // Points before names: a name must not cover a point.
+        let cell = |(x, y): (f64, f64)| {
+            let (column, row) = layout.place(self.x(x), y);
+            (column.round() as u16, row.round() as u16)
+        };
+        let shown = |curve: &Curve| {
+            let of = curve.points.iter().filter(|p| p.0.is_finite() && layout.shows(p.1));
+            of.map(|(x, y, name)| (cell((*x, *y)), name.clone(), curve.role)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.curves.iter().flat_map(shown).collect();
+        for ((column, row), _, role) in &all {
+            let glyph = if *role == Role::Dim { theme.pick("○", "o") } else { theme.pick("●", "*") };
+            text(plot.x + column, plot.y + row, glyph, theme.style(*role), plot, buffer);
+        }
+        let mut taken: Vec<(u16, u16)> = all.iter().map(|(at, ..)| *at).collect();
+        // The last curve is the one that matters: its names come first.
+        for (at, name, role) in all.iter().rev() {
+            if let Some(name) = name {
+                let style = theme.style(if *role == Role::Dim { Role::Dim } else { Role::Plain });
+                let free = |c: u16, row: u16, taken: &[(u16, u16)]| canvas.blank(c, row) && !taken.contains(&(c, row));
+                let name = theme.text(name.as_str());
+                if let Some(start) = beside(*at, columns(&name) as u16, plot.width, |c, row| free(c, row, &taken)) {
+                    taken.extend((start..start + columns(&name) as u16).map(|c| (c, at.1)));
+                    text(plot.x + start, plot.y + at.1, &name, style, plot, buffer);
                 }
-                taken.push((column, row));
-                let glyph = if curve.role == Role::Dim { theme.pick("○", "o") } else { theme.pick("●", "*") };
-                text(plot.x + column, plot.y + row, glyph, theme.style(curve.role), plot, buffer);
-                let Some(label) = label else { continue };
-                self.name(
-                    &theme.text(label.as_str()),
-                    (column, row),
-                    curve.role,
-                    theme,
-                    layout,
-                    canvas,
-                    &mut taken,
-                    buffer,
-                );
             }
         }
     }
+}
 
-    /// Writes a name beside its point, right or left, where nothing is in the way.
-    #[allow(clippy::too_many_arguments)]
-    fn name(
-        &self,
-        label: &str,
-        (column, row): (u16, u16),
-        role: Role,
-        theme: Theme,
-        layout: &Layout,
-        canvas: &Canvas,
-        taken: &mut Vec<(u16, u16)>,
-        buffer: &mut Buffer,
-    ) {
-        let width = columns(label) as u16;
-        let starts = [column.checked_add(2), column.checked_sub(width + 1)];
-        for start in starts.into_iter().flatten().filter(|s| s + width <= layout.plot.width) {
-            let mut cells = start..start + width;
-            if cells.all(|c| canvas.blank(c, row) && !taken.contains(&(c, row))) {
-                taken.extend((start..start + width).map(|c| (c, row)));
-                let style = theme.style(if role == Role::Dim { Role::Dim } else { Role::Plain });
-                text(layout.plot.x + start, layout.plot.y + row, label, style, layout.plot, buffer);
-                return;
-            }
-        }
-    }
+/// Where a name of so many columns starts beside its point, right or left, where nothing is in the way.
+fn beside((column, row): (u16, u16), name: u16, width: u16, free: impl Fn(u16, u16) -> bool) -> Option<u16> {
+    let starts = [column.checked_add(2), column.checked_sub(name + 1)];
+    starts.into_iter().flatten().find(|s| s + name <= width && (*s..s + name).all(|c| free(c, row)))
 }
