@@ -11,5 +11,6 @@ pub mod engine;
 pub mod event;
 pub mod host;
 pub mod session;
+pub mod table;
 pub mod telemetry;
 pub mod zoo;
