@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod analysis;
 pub mod check;
+pub mod cli;
 pub mod clock;
 pub mod engine;
 pub mod event;
