@@ -11,6 +11,7 @@ pub mod clock;
 pub mod engine;
 pub mod event;
 pub mod host;
+pub mod listing;
 pub mod session;
 pub mod table;
 pub mod telemetry;
