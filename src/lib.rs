@@ -12,6 +12,7 @@ pub mod engine;
 pub mod event;
 pub mod host;
 pub mod listing;
+pub mod logging;
 pub mod session;
 pub mod table;
 pub mod telemetry;
