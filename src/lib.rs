@@ -14,6 +14,9 @@ pub mod host;
 pub mod listing;
 pub mod logging;
 pub mod session;
+pub mod sweep;
 pub mod table;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod zoo;
