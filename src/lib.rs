@@ -13,6 +13,8 @@ pub mod event;
 pub mod host;
 pub mod listing;
 pub mod logging;
+pub mod progress;
+pub mod report;
 pub mod session;
 pub mod sweep;
 pub mod table;
