@@ -21,4 +21,5 @@ pub mod table;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod ui;
 pub mod zoo;
