@@ -55,7 +55,7 @@ pub enum CostError {
 /// # Errors
 /// If the forward pass can't be captured.
 pub fn facts(entry: &Entry) -> Result<NetworkFacts, CostError> {
-    let px = entry.input_px as usize;
+    let px = entry.input_px;
     let (graph, input) = capture([1, 3, px, px], |device, image| entry.build_uninitialised(device).forward(image))?;
     let cost = of_graph(&graph, input);
     Ok(NetworkFacts {
