@@ -1,6 +1,8 @@
 //! What watching costs: throughput with the live screen against `wattscope run`, the first frame, and bytes to the
 //! terminal. `cargo bench` prints ratios of interleaved rounds on this machine; nothing here is a test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
 #[path = "../tests/support/terminal.rs"]
 mod support;
 

@@ -94,6 +94,30 @@ fn logits(entry: &zoo::Entry, device: &str, precision: Precision) -> Result<Vec<
     Ok(built.logits(zoo::input(BATCH as usize, entry.input_px, SEED, built.device()))?)
 }
 
+/// One result as a line of text or as a JSON object.
+///
+/// # Errors
+/// Where it can't be written as JSON.
+pub fn line(
+    network: &str,
+    device: &str,
+    precision: Precision,
+    checked: &Result<Check, String>,
+    json: bool,
+) -> serde_json::Result<String> {
+    Ok(match checked {
+        Ok(check) if json => serde_json::to_string(check)?,
+        Ok(Check { error, bound, pass, .. }) => {
+            let word = if *pass { "pass" } else { "FAIL" };
+            format!("{word}  {network:<16} {precision:<5} {device}  error {error:.1e} of the logits' sd, bound {bound:.0e}")
+        }
+        Err(error) if json => serde_json::to_string(&serde_json::json!({
+            "network": network, "device": device, "precision": precision, "pass": false, "failure": error,
+        }))?,
+        Err(error) => format!("FAIL  {network:<16} {precision:<5} {device}  {error}"),
+    })
+}
+
 /// Largest difference in standard deviations of the reference; infinite where the shapes or a value are not comparable.
 fn largest_error(reference: &[f64], found: &[f64]) -> f64 {
     let spread = reference.iter().copied().collect::<Moments>().deviation().unwrap_or(0.0);

@@ -37,6 +37,19 @@ Exit status:
 
 assets/run.schema.json describes the objects of --json; `schema` in them says which version.";
 
+const CHECK_HELP: &str = "\
+The error is the largest difference of a logit over two images, in standard deviations of the reference's logits, which
+are f32 on the CPU. Bounds: f32 1e-4, tf32 and f16 1e-2, bf16 5e-2.
+
+Examples:
+  wattscope check resnet50 --precision f16
+  wattscope check --device cuda:0 --json
+
+Exit status:
+  0  everything is within its bound
+  1  something is not, or could not be run
+  2  bad usage";
+
 /// An oscilloscope for neural networks: latency, utilisation and watts, live in the terminal.
 ///
 /// Runs reference networks on a GPU or the CPU and shows what one batch takes, how busy the device is and what it
@@ -73,6 +86,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compare what a device computes with the CPU: same weights, same input, logits side by side
+    #[command(after_help = CHECK_HELP)]
+    Check(Check),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  wattscope completions bash > ~/.local/share/bash-completion/completions/wattscope"
@@ -85,7 +101,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  wattscope man | man -l -\n  wattscope man run | man -l -")]
     Man {
         /// The command whose page is wanted; the main page if none is given
-        #[arg(value_parser = ["run", "networks", "devices", "completions"])]
+        #[arg(value_parser = ["run", "networks", "devices", "check", "completions"])]
         command: Option<String>,
     },
     /// The process that runs networks: started by the agent, not by people
@@ -104,7 +120,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Live {
     /// Network to begin with (`wattscope networks` lists them)
-    #[arg(short, long, value_name = "ID", default_value = "resnet50", value_parser = network(), hide_possible_values = true)]
+    #[arg(short, long, value_name = "ID", default_value = "alexnet-owt", value_parser = network(), hide_possible_values = true)]
     pub network: String,
     /// Images in a batch to begin with
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -155,6 +171,23 @@ pub struct Run {
     /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_limit: Option<u64>,
+}
+
+/// `wattscope check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Networks to check; all of them if none is given
+    #[arg(value_name = "ID", value_parser = network(), hide_possible_values = true)]
+    pub networks: Vec<String>,
+    /// Precisions, separated by commas; every one that the device has if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = precision())]
+    pub precision: Vec<Precision>,
+    /// Device to check: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
+    pub device: String,
+    /// Print each result as a JSON object on a line of its own
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What curves are drawn with.

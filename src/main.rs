@@ -12,6 +12,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use wattscope::{
     agent,
+    check::{self, Reference},
     cli::{self, Cli, Color, Command, Live, Marker},
     clock::Clock,
     engine::{self, device},
@@ -42,6 +43,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Run(args)) => run(&args, log),
         Some(Command::Networks { json }) => networks(json),
         Some(Command::Devices { json }) => devices(json),
+        Some(Command::Check(args)) => check(&args),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut cli::command(), "wattscope", &mut script);
@@ -133,6 +135,32 @@ fn networks(json: bool) -> eyre::Result<ExitCode> {
 fn devices(json: bool) -> eyre::Result<ExitCode> {
     let devices = device::enumerate();
     if json { print_json(&devices) } else { print(listing::device_table(&devices).as_bytes()) }
+}
+
+/// `wattscope check`.
+fn check(args: &cli::Check) -> eyre::Result<ExitCode> {
+    let devices = device::enumerate();
+    let device = device::resolve(&args.device, &devices).unwrap_or_else(|error| refuse(error));
+    let precisions = if args.precision.is_empty() { &device.precisions } else { &args.precision };
+    let offered = precisions.iter().try_for_each(|p| device::check_precision(device, *p));
+    offered.unwrap_or_else(|error| refuse(error));
+    engine::setup::keep_caches();
+    let all = || zoo::registry().iter().map(|entry| entry.id.to_owned()).collect();
+    let networks = if args.networks.is_empty() { all() } else { args.networks.clone() };
+    let mut good = true;
+    for network in &networks {
+        let reference = Reference::of(network);
+        for precision in precisions {
+            let checked = match &reference {
+                Ok(reference) => reference.check(&device.name, *precision).map_err(|e| e.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            good &= checked.as_ref().is_ok_and(|check| check.pass);
+            let line = check::line(network, &device.name, *precision, &checked, args.json)?;
+            print((line + "\n").as_bytes())?;
+        }
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print_json(value: &impl Serialize) -> eyre::Result<ExitCode> {

@@ -1,5 +1,7 @@
 //! The live screen as a user has it: the program in a real pseudo-terminal, on the CPU, with keys pressed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
 #[path = "support/terminal.rs"]
 mod support;
 

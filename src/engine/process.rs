@@ -113,8 +113,8 @@ fn read(input: impl BufRead, inbox: &Inbox) {
 fn write(pipe: File, events: &Receiver<Event>) {
     let mut pipe = BufWriter::new(pipe);
     while let Ok(first) = events.recv() {
-        let waiting = std::iter::once(first).chain(events.try_iter());
-        let written = waiting.map(|event| put(&mut pipe, &event)).collect::<std::io::Result<()>>();
+        let mut waiting = std::iter::once(first).chain(events.try_iter());
+        let written = waiting.try_for_each(|event| put(&mut pipe, &event));
         if written.and_then(|()| pipe.flush()).is_err() {
             std::process::exit(0);
         }

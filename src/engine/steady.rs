@@ -41,7 +41,7 @@ impl Convergence {
         let enough = self.latencies.len() >= LEAST_BATCHES && self.elapsed >= LEAST_TIME;
         let converged = enough && still && error <= ERROR_BOUND;
         let timed_out = self.elapsed >= TIMEOUT && self.latencies.len() >= TIMEOUT_BATCHES;
-        (converged || timed_out).then(|| WarmUp {
+        (converged || timed_out).then_some(WarmUp {
             seconds: self.elapsed.as_secs_f64(),
             batches: self.batches,
             error_percent: 100.0 * error,

@@ -88,6 +88,7 @@ impl Steady {
 }
 
 /// Nanoseconds up to an hour, to three digits.
+#[expect(clippy::expect_used)]
 fn histogram() -> Histogram<u64> {
     // Cannot fail: low < high / 2 and 3 digits are what the crate asks of its constants.
     Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("constant bounds")
