@@ -5,7 +5,22 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod check;
+pub mod cli;
 pub mod clock;
+pub mod engine;
 pub mod event;
+pub mod host;
+pub mod listing;
+pub mod logging;
+pub mod progress;
+pub mod report;
 pub mod session;
+pub mod sweep;
+pub mod table;
+pub mod telemetry;
 pub mod ui;
+pub mod zoo;
+
+#[cfg(test)]
+mod testing;

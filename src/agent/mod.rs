@@ -1,8 +1,16 @@
 //! The agent: one per host. It samples the sensors, starts and watches over the engine, and joins both into one stream.
 
-use crate::event::{Command, Event};
-use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+mod child;
+mod idle;
+mod local;
+
+use crate::{
+    clock::Clock,
+    event::{Body, Command, Event, Header, SCHEMA},
+    host,
+};
+use std::{path::PathBuf, time::Duration};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The two ends of an agent that its user holds: commands go in, events come out. Dropping it stops the agent and its
 /// engine; the end of `events` says that both are gone.
@@ -27,15 +35,47 @@ pub struct Options {
     /// Limit of the engine's data segment on the CPU, bytes: what is beyond it is out of memory. By default 90 % of what
     /// the host has available.
     pub memory_limit: Option<u64>,
+    /// The program whose `engine` command is the engine.
+    pub program: PathBuf,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// Options for engines of the program at `program`.
+    pub fn new(program: PathBuf) -> Self {
         Self {
             period: Duration::from_millis(50),
             idle: Duration::from_millis(1000),
             step_back: true,
             memory_limit: None,
+            program,
         }
     }
 }
+
+/// Starts the agent of this host on the current tokio runtime. The first event is the session's header.
+pub fn start(options: Options, clock: Clock) -> AgentHandle {
+    let (commands, from_user) = unbounded_channel();
+    let (to_user, events) = unbounded_channel();
+    // The receiver is in this very function.
+    let _ = to_user.send(Event { t: clock.now(), body: Body::Header(header()) });
+    tokio::spawn(local::run(options, clock, to_user, from_user));
+    AgentHandle { commands, events }
+}
+
+fn header() -> Header {
+    Header {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        burn: BURN.to_owned(),
+        started: jiff::Timestamp::now().to_string(),
+        host: host::name(),
+        os: host::system(),
+        cpu: host::processor(),
+        cpus: host::processors(),
+        memory_bytes: host::memory().map_or(0, |memory| memory.total),
+        command: std::env::args().collect(),
+    }
+}
+
+/// Version of Burn, as `Cargo.toml` pins it.
+const BURN: &str = "0.22.1";

@@ -1,0 +1,372 @@
+//! Every command and flag.
+
+use crate::{
+    engine::device::{self, DeviceError},
+    event::{Config, DeviceInfo, Precision},
+    zoo,
+};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  wattscope                                    the live screen, on the first GPU or else the CPU
+  wattscope --network vgg16 --batch 8          … with another network
+  wattscope run --network resnet50 --batch 1,8,32 --precision f32,f16
+                                               the same measurements as a table
+  wattscope run --network all --json > run.jsonl
+                                               … as one JSON object a line
+  wattscope networks                           what can be measured
+  wattscope devices                            on what, and why not on more";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  wattscope run --network alexnet,resnet50 --batch 1,16
+  wattscope run --network all --batch 1 --seconds 10 --json > all.jsonl
+  wattscope run --network vgg16 --device cuda:0 --precision f32,f16
+
+Exit status:
+  0    everything was measured
+  1    something failed; the rest is measured all the same
+  2    bad usage
+  130  Ctrl-C; what was measured until then is printed
+
+assets/run.schema.json describes the objects of --json; `schema` in them says which version.";
+
+/// An oscilloscope for neural networks: latency, utilisation and watts, live in the terminal.
+///
+/// Runs reference networks on a GPU or the CPU and shows what one batch takes, how busy the device is and what it
+/// draws, while you turn the knobs: network, batch size, precision.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "wattscope", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; the live screen if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of the live screen.
+    #[command(flatten)]
+    pub live: Live,
+    /// Write the log to FILE instead of wattscope/wattscope.log in the user's state directory
+    #[arg(long, value_name = "FILE", global = true)]
+    pub log: Option<PathBuf>,
+}
+
+/// Everything but the live screen.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Measure without a screen and print a table, or JSON
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// List the networks with their static costs and published accuracies
+    Networks {
+        /// Print an array of JSON objects instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the devices of this host, the missing ones with the reason
+    Devices {
+        /// Print an array of JSON objects instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  wattscope completions bash > ~/.local/share/bash-completion/completions/wattscope"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page (roff)
+    #[command(after_help = "Examples:\n  wattscope man | man -l -\n  wattscope man run | man -l -")]
+    Man {
+        /// The command whose page is wanted; the main page if none is given
+        #[arg(value_parser = ["run", "networks", "devices", "completions"])]
+        command: Option<String>,
+    },
+    /// The process that runs networks: started by the agent, not by people
+    #[command(hide = true)]
+    Engine {
+        /// The host's monotonic nanoseconds at the session's zero
+        #[arg(long)]
+        epoch: u64,
+        /// Limit of the data segment on the CPU, bytes
+        #[arg(long)]
+        memory_limit: Option<u64>,
+    },
+}
+
+/// Flags of the live screen.
+#[derive(Clone, Debug, Args)]
+pub struct Live {
+    /// Network to begin with (`wattscope networks` lists them)
+    #[arg(short, long, value_name = "ID", default_value = "resnet50", value_parser = network(), hide_possible_values = true)]
+    pub network: String,
+    /// Images in a batch to begin with
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Arithmetic to begin with; the device's first if not given
+    #[arg(short, long, value_name = "P", value_parser = precision())]
+    pub precision: Option<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
+    pub device: String,
+    /// What curves are drawn with
+    #[arg(long, value_enum, default_value_t)]
+    pub marker: Marker,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+    /// Colours
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory_limit: Option<u64>,
+}
+
+/// `wattscope run`.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// Networks to measure, separated by commas, or `all`
+    #[arg(short, long, value_name = "ID,…", required = true, value_delimiter = ',', value_parser = network_or_all(),
+          hide_possible_values = true)]
+    pub network: Vec<String>,
+    /// Batch sizes, separated by commas
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Vec<u32>,
+    /// Precisions, separated by commas; the device's first if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = precision())]
+    pub precision: Vec<Precision>,
+    /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
+    #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
+    pub device: String,
+    /// Print each result as a JSON object on a line of its own, as soon as it is measured
+    #[arg(long)]
+    pub json: bool,
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory_limit: Option<u64>,
+}
+
+/// What curves are drawn with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Marker {
+    /// Eight dots a cell
+    #[default]
+    Braille,
+    /// Two halves a cell
+    Block,
+    /// Nothing beyond ASCII
+    Ascii,
+}
+
+/// How many colours the screen may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// What the terminal says it can
+    #[default]
+    Auto,
+    /// None
+    Never,
+    /// The terminal's own 16
+    #[value(name = "16")]
+    Sixteen,
+    /// The 256 of xterm
+    #[value(name = "256")]
+    Palette,
+    /// 24 bits
+    True,
+}
+
+impl Run {
+    /// The configurations asked for, each once: networks, then precisions, then batch sizes.
+    ///
+    /// # Errors
+    /// If the host lacks the device, or the device a precision.
+    pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, DeviceError> {
+        let device = device::resolve(&self.device, devices)?;
+        self.precision.iter().try_for_each(|precision| device::check_precision(device, *precision))?;
+        let all = self.network.iter().any(|id| id == "all");
+        let networks: Vec<&str> = match all {
+            true => zoo::registry().iter().map(|entry| entry.id).collect(),
+            false => self.network.iter().map(String::as_str).collect(),
+        };
+        // A device that computes in nothing has no configurations: nothing of the kind is enumerated.
+        let by_default: Vec<_> = device.precisions.iter().take(1).copied().collect();
+        let precisions = if self.precision.is_empty() { &by_default } else { &self.precision };
+        let mut configs: Vec<Config> = Vec::new();
+        for (network, precision) in networks.iter().flat_map(|n| precisions.iter().map(move |p| (n, *p))) {
+            for batch in &self.batch {
+                let (network, device) = ((*network).to_owned(), device.name.clone());
+                let config = Config { network, batch: *batch, precision, device };
+                if !configs.contains(&config) {
+                    configs.push(config);
+                }
+            }
+        }
+        Ok(configs)
+    }
+}
+
+/// The whole command line, for completions, the manual page and errors found after parsing.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Writes the manual page of a command, or the main one.
+///
+/// # Errors
+/// If `out` can't be written.
+pub fn manual(command: Option<&str>, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    let mut root = self::command();
+    root.build();
+    let page = command.and_then(|name| root.find_subcommand(name)).unwrap_or(&root).clone();
+    clap_mangen::Man::new(page).render(out)
+}
+
+/// A device's name in the form that the registry of devices has it in.
+fn device_name(s: &str) -> Result<String, String> {
+    match (s, s.strip_prefix("cuda:").map(str::parse::<u16>)) {
+        ("auto" | "cpu", _) => Ok(s.to_owned()),
+        ("cuda", _) => Ok("cuda:0".to_owned()),
+        (_, Some(Ok(index))) => Ok(format!("cuda:{index}")),
+        _ => Err("a device is auto, cpu, cuda, or cuda:N with N the number of a card".to_owned()),
+    }
+}
+
+fn network() -> PossibleValuesParser {
+    PossibleValuesParser::new(zoo::registry().iter().map(|entry| PossibleValue::new(entry.id).help(entry.title)))
+}
+
+fn network_or_all() -> PossibleValuesParser {
+    let all = PossibleValue::new("all").help("Every network");
+    let entries = zoo::registry().iter().map(|entry| PossibleValue::new(entry.id).help(entry.title));
+    PossibleValuesParser::new(entries.chain([all]))
+}
+
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|name| name.parse())
+}
+
+fn seconds(s: &str) -> Result<f64, String> {
+    match s.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
+        _ => Err("a number of seconds above 0 and at most a day (86400)".to_owned()),
+    }
+}
+
+/// Bytes with an optional unit: `4096`, `4GiB`, `500M`.
+fn bytes(s: &str) -> Result<u64, String> {
+    let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
+    let (number, unit) = s.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("unknown unit '{unit}': kB, MB, GB, KiB, MiB, GiB or none")),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number * factor >= 1.0 => Ok((number * factor) as u64),
+        _ => Err("a number of bytes, such as 4096, 500MB or 4GiB".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Vec<DeviceInfo> {
+        let device = |name: &str, precisions: &[Precision], absent: Option<&str>| DeviceInfo {
+            name: name.to_owned(),
+            title: name.to_uppercase(),
+            precisions: precisions.to_vec(),
+            memory_bytes: None,
+            uuid: None,
+            absent: absent.map(str::to_owned),
+        };
+        vec![
+            device("cpu", &[Precision::F32, Precision::F16], None),
+            device("cuda", &[], Some("libcuda.so.1 not found")),
+        ]
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    fn run(line: &str) -> Run {
+        match parse(line).unwrap().command {
+            Some(Command::Run(run)) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_combination_is_measured_once_and_in_order() {
+        let run = run("wattscope run --network vgg16,resnet18,vgg16 --batch 1,8 --precision f16,f32 --seconds 0.5");
+        let configs = run.configs(&host()).unwrap();
+        let short: Vec<_> = configs.iter().map(|c| format!("{} {} {}", c.network, c.precision, c.batch)).collect();
+        let expected = ["vgg16 f16 1", "vgg16 f16 8", "vgg16 f32 1", "vgg16 f32 8"];
+        assert_eq!(short[..4], expected);
+        assert_eq!(configs.len(), 8);
+        assert!(configs.iter().all(|c| c.device == "cpu"));
+    }
+
+    #[test]
+    fn all_means_the_registry_and_no_precision_the_devices_first() {
+        let configs = run("wattscope run --network all").configs(&host()).unwrap();
+        assert_eq!(configs.len(), zoo::registry().len());
+        assert!(configs.iter().all(|c| c.precision == Precision::F32 && c.batch == 1));
+    }
+
+    #[test]
+    fn what_the_host_lacks_is_named_with_the_reason() {
+        let error = |line| run(line).configs(&host()).unwrap_err().to_string();
+        let no_cuda = error("wattscope run --network all --device cuda");
+        assert_eq!(no_cuda, "cuda:0: libcuda.so.1 not found");
+        let no_bf16 = error("wattscope run --network all --precision bf16");
+        assert_eq!(no_bf16, "cpu has no bf16: it has f32, f16");
+    }
+
+    #[test]
+    fn bad_input_is_named_with_what_is_valid() {
+        for (line, named) in [
+            ("wattscope --network resnet5", "a similar value exists"),
+            ("wattscope run --network vgg1", "a similar value exists: 'vgg19'"),
+            ("wattscope run --network all --precision f64", "f32, tf32, f16, bf16"),
+            ("wattscope --batch 0", "0 is not in 1.."),
+            ("wattscope --device gpu", "a device is auto, cpu, cuda, or cuda:N"),
+            ("wattscope run --network all --seconds 0", "above 0"),
+            ("wattscope --memory-limit 3XB", "unknown unit 'XB'"),
+            ("wattscope run", "--network"),
+        ] {
+            let error = parse(line).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(named), "{line}: {text}");
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn bytes_come_with_and_without_a_unit() {
+        assert_eq!(["4096", "4GiB", "1.5 kB", "2m"].map(bytes), [Ok(4096), Ok(4 << 30), Ok(1500), Ok(2_000_000)]);
+    }
+}

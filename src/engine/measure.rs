@@ -1,0 +1,179 @@
+//! One network on one device: building, tuning, and batches timed with the device synchronised at both ends.
+
+use super::device;
+use crate::{
+    event::{Config, Precision},
+    zoo,
+};
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{DType, Device, ProfileOptions, Tensor, TimingMethod},
+};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Bytes of inputs to rotate among; fewer inputs where one is larger, never fewer than two.
+const INPUT_BYTES: usize = 256 << 20;
+
+/// What can go wrong with a batch.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum MeasureError {
+    /// The device had not enough memory.
+    #[error("out of memory{}: {message}", requested_text(*.requested))]
+    OutOfMemory {
+        /// Bytes asked for, where the device said.
+        requested: Option<u64>,
+        /// What the device said.
+        message: String,
+    },
+    /// Anything else; the device may be unusable from now on.
+    #[error("{0}")]
+    Device(String),
+}
+
+fn requested_text(requested: Option<u64>) -> String {
+    requested.map_or_else(String::new, |bytes| format!(" allocating {bytes} bytes"))
+}
+
+impl MeasureError {
+    /// Sorts an error of Burn or of the allocator by its text: neither passes the variant on.
+    pub fn from_text(text: &str) -> Self {
+        const SIGNS: [&str; 5] =
+            ["out of memory", "out of device memory", "out-of-memory", "outofmemory", "memory allocation of"];
+        let lacks_memory = |line: &&str| SIGNS.iter().any(|sign| line.to_lowercase().contains(sign));
+        if let Some(line) = text.lines().map(str::trim).find(lacks_memory) {
+            return Self::OutOfMemory { requested: requested_bytes(&line.to_lowercase()), message: line.to_owned() };
+        }
+        Self::Device(text.lines().map(str::trim).filter(|l| !l.is_empty()).take(4).collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// The number in `allocating N bytes` (cubecl) or `memory allocation of N bytes failed` (Rust).
+fn requested_bytes(text: &str) -> Option<u64> {
+    let after = ["allocating ", "memory allocation of "].iter().find_map(|sign| text.split_once(sign))?.1;
+    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A batch that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// When it began.
+    pub start: Instant,
+    /// From the synchronised start to an element of the logits in the host's hands.
+    pub wall: Duration,
+    /// Device time by the device's own clock.
+    pub device: Option<Duration>,
+}
+
+/// A network built on a device at a precision.
+pub struct Built {
+    network: zoo::Network,
+    device: Device,
+    precision: Precision,
+    input_px: usize,
+    clock: bool,
+}
+
+impl Built {
+    /// Builds a network with its seeded weights.
+    ///
+    /// # Errors
+    /// Where Burn does not find the device.
+    pub fn new(entry: &zoo::Entry, config: &Config) -> Result<Self, device::DeviceError> {
+        let device = device::open(&config.device)?;
+        let network = cast(entry.build(&device), config.precision);
+        let clock = config.device.starts_with("cuda");
+        Ok(Self { network, device, precision: config.precision, input_px: entry.input_px, clock })
+    }
+
+    /// The device it is on.
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Distinct random inputs for a batch size: values alone can move a card's power by two thirds (rule 8).
+    pub fn inputs(&self, batch: u32) -> Vec<Tensor<4>> {
+        let bytes = batch as usize * 3 * self.input_px * self.input_px * self.precision.bytes() as usize;
+        let count = (INPUT_BYTES / bytes.max(1)).clamp(2, 8) as u64;
+        let make = |seed| zoo::input(batch as usize, self.input_px, seed, &self.device).cast(dtype(self.precision));
+        (0..count).map(make).collect()
+    }
+
+    /// The logits of a batch, row by row.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn logits(&self, input: Tensor<4>) -> Result<Vec<f64>, MeasureError> {
+        let data = self.network.forward(input.cast(dtype(self.precision))).try_into_data();
+        Ok(data.map_err(|e| MeasureError::from_text(&e.to_string()))?.iter::<f64>().collect())
+    }
+
+    /// Runs one batch and times it.
+    ///
+    /// # Errors
+    /// `sync` does not report a failed launch, so an element of the logits is read: a batch that lacked memory fails
+    /// there instead of looking wonderfully fast.
+    pub fn batch(&self, input: Tensor<4>) -> Result<Timing, MeasureError> {
+        let failed = |error: String| MeasureError::from_text(&error);
+        self.device.sync().map_err(|e| failed(e.to_string()))?;
+        let start = Instant::now();
+        let (logits, profile) = if self.clock {
+            let options = ProfileOptions::default().flush();
+            let run = self.device.profile_with(options, || self.network.forward(input));
+            let (logits, profile) = run.map_err(|e| failed(e.to_string()))?;
+            (logits, Some(profile))
+        } else {
+            (self.network.forward(input), None)
+        };
+        let read = logits.slice([0..1, 0..1]).try_into_data();
+        let synced = self.device.sync();
+        let wall = start.elapsed();
+        let read = read.map_err(|e| failed(e.to_string()))?;
+        synced.map_err(|e| failed(e.to_string()))?;
+        if !read.iter::<f64>().all(f64::is_finite) {
+            return Err(MeasureError::Device("the logits are not finite: the network does not compute right here".into()));
+        }
+        let by_device = profile.filter(|p| p.timing_method() == TimingMethod::Device);
+        let device = by_device.and_then(|p| pollster::block_on(p.resolve()));
+        Ok(Timing { start, wall, device: device.map(|ticks| ticks.duration()) })
+    }
+}
+
+/// The dtype in which a precision is stored.
+pub fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 | Precision::Tf32 => DType::F32,
+        Precision::F16 => DType::F16,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+/// Stores a network's parameters and statistics in a precision.
+fn cast(network: zoo::Network, precision: Precision) -> zoo::Network {
+    struct Cast(DType);
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor.cast(self.0))
+        }
+    }
+    match dtype(precision) {
+        DType::F32 => network,
+        other => network.map(&mut Cast(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_memory_is_told_from_other_errors_with_what_was_asked_for() {
+        let of = MeasureError::from_text;
+        let card = of("An error happened\nCaused by:\n  out of device memory allocating 1073741824 bytes\n");
+        assert!(matches!(card, MeasureError::OutOfMemory { requested: Some(1_073_741_824), .. }), "{card:?}");
+        let host = of("memory allocation of 4096 bytes failed");
+        assert!(matches!(host, MeasureError::OutOfMemory { requested: Some(4096), .. }), "{host:?}");
+        assert!(matches!(of("OutOfMemory"), MeasureError::OutOfMemory { requested: None, .. }));
+        assert!(matches!(of("illegal address"), MeasureError::Device(_)));
+    }
+}

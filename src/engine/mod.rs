@@ -1,0 +1,249 @@
+//! The engine: a child process that runs one network on one device. Commands in on stdin, events out on stdout.
+//!
+//! It builds, warms up and measures, and never draws. It holds nothing that is worth saving, so it can be killed at any
+//! moment: a GPU out-of-memory, a sticky CUDA error or a minute of autotuning freezes and kills nobody else.
+
+pub mod cuda;
+pub mod device;
+pub mod measure;
+pub mod peak;
+pub mod process;
+pub mod setup;
+pub mod steady;
+
+use crate::{
+    clock::Clock,
+    event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp},
+    host, zoo,
+};
+use burn::tensor::Tensor;
+use measure::{Built, MeasureError, Timing};
+use process::{Inbox, Outbox};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+use steady::Convergence;
+
+/// Batches are reported together, this often.
+const REPORT: Duration = Duration::from_millis(50);
+/// Memory is reported this often.
+const MEMORY: Duration = Duration::from_millis(250);
+/// First batches are tuning until one is no longer much faster than the one before it.
+const TUNED: f64 = 0.8;
+/// First batches that are taken for tuning at most.
+const MOST_TUNING: usize = 5;
+
+/// Exit code of an engine whose device can't be used any more.
+pub const EXIT_DEVICE: i32 = 3;
+
+/// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes.
+pub fn run(clock: Clock, memory_limit: Option<u64>) -> ! {
+    let (inbox, outbox) = process::open(clock);
+    setup::die_in_words();
+    setup::keep_caches();
+    if let Some(bytes) = memory_limit {
+        setup::limit_memory(bytes);
+    }
+    Engine { inbox, outbox, built: None, peaks: BTreeSet::new() }.serve()
+}
+
+/// The network that is built, and what was asked for when it was.
+struct Current {
+    built: Built,
+    config: Config,
+}
+
+struct Engine {
+    inbox: Inbox,
+    outbox: Outbox,
+    built: Option<Current>,
+    peaks: BTreeSet<Precision>,
+}
+
+/// Why a run ended.
+enum End {
+    /// A newer command is waiting.
+    Superseded,
+    /// It can't go on, which has been reported; the engine can.
+    Failed,
+}
+
+impl Engine {
+    fn serve(mut self) -> ! {
+        loop {
+            let EngineCommand::Run { run, config } = self.inbox.wait();
+            match self.measure(run, &config) {
+                Ok(End::Superseded | End::Failed) => {}
+                Err(error) => self.fail(run, &config, error),
+            }
+        }
+    }
+
+    /// Runs one configuration until a newer command arrives.
+    fn measure(&mut self, run: RunId, config: &Config) -> Result<End, MeasureError> {
+        self.enter(run, config, Phase::Building, None);
+        if let Err(reason) = self.build(config) {
+            self.outbox.send(Body::Failing { run, config: config.clone(), reason });
+            return Ok(End::Failed);
+        }
+        let Some(Current { built, .. }) = &self.built else { return Ok(End::Failed) };
+        let inputs = built.inputs(config.batch);
+        self.report_memory(run);
+        if self.inbox.has_newer() {
+            return Ok(End::Superseded);
+        }
+        self.enter(run, config, Phase::Tuning, None);
+        if self.tune(&inputs)? {
+            return Ok(End::Superseded);
+        }
+        self.measure_peak(config);
+        self.report_memory(run);
+        self.enter(run, config, Phase::WarmingUp, None);
+        self.batches(run, config, &inputs)
+    }
+
+    /// Builds the network, unless it is the one that is there: a new batch size needs new inputs only.
+    fn build(&mut self, config: &Config) -> Result<(), String> {
+        let same = |c: &Config| (&c.network, c.precision, &c.device) == (&config.network, config.precision, &config.device);
+        if self.built.as_ref().is_some_and(|current| same(&current.config)) {
+            return Ok(());
+        }
+        // Freed before the next one is built: two large networks may not fit side by side.
+        if let Some(old) = self.built.take() {
+            let device = old.built.device().clone();
+            drop(old);
+            device.memory_cleanup();
+        }
+        let entry = zoo::find(&config.network).map_err(|e| e.to_string())?;
+        let built = Built::new(entry, config).map_err(|e| e.to_string())?;
+        self.built = Some(Current { built, config: config.clone() });
+        Ok(())
+    }
+
+    /// First batches, in which kernels are compiled and autotuned; true when a newer command arrived meanwhile.
+    fn tune(&self, inputs: &[Tensor<4>]) -> Result<bool, MeasureError> {
+        let Some(Current { built, .. }) = &self.built else { return Ok(true) };
+        let mut before = f64::INFINITY;
+        for input in inputs.iter().cycle().take(MOST_TUNING) {
+            let now = built.batch(input.clone())?.wall.as_secs_f64();
+            if self.inbox.has_newer() {
+                return Ok(true);
+            }
+            if now > TUNED * before {
+                break;
+            }
+            before = now;
+        }
+        Ok(false)
+    }
+
+    fn batches(&self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<End, MeasureError> {
+        let Some(Current { built, .. }) = &self.built else { return Ok(End::Failed) };
+        let mut convergence = Some(Convergence::default());
+        let mut report = Report::new(run);
+        let mut memory_due = Instant::now() + MEMORY;
+        for input in inputs.iter().cycle() {
+            let timing = built.batch(input.clone())?;
+            report.add(timing);
+            let end = convergence.as_mut().and_then(|c| c.add(timing.wall));
+            let newer = self.inbox.has_newer();
+            if end.is_some() || newer || report.due() {
+                self.outbox.send(Body::Batches(report.take(convergence.is_none())));
+            }
+            if newer {
+                return Ok(End::Superseded);
+            }
+            if let Some(end) = end {
+                convergence = None;
+                self.enter(run, config, Phase::Steady, Some(end));
+            }
+            if Instant::now() >= memory_due {
+                memory_due = Instant::now() + MEMORY;
+                self.report_memory(run);
+            }
+        }
+        Ok(End::Failed)
+    }
+
+    fn enter(&self, run: RunId, config: &Config, phase: Phase, warm_up: Option<WarmUp>) {
+        self.outbox.send(Body::Phase(PhaseChange { run, config: config.clone(), phase, warm_up }));
+    }
+
+    fn report_memory(&self, run: RunId) {
+        let pool = self.built.as_ref().and_then(|current| current.built.device().memory_pool_usage());
+        self.outbox.send(Body::Memory(Memory {
+            run,
+            in_use: pool.map(|p| p.bytes_in_use),
+            reserved: pool.map(|p| p.bytes_reserved),
+            resident: host::resident(std::process::id()),
+        }));
+    }
+
+    /// Measures the device's peak once a precision.
+    fn measure_peak(&mut self, config: &Config) {
+        let Some(Current { built, .. }) = &self.built else { return };
+        if self.peaks.insert(config.precision)
+            && let Some(peak) = peak::measure(built.device(), config)
+        {
+            self.outbox.send(peak);
+        }
+    }
+
+    /// Out of memory is survived: what was held is freed, and the next command may ask for less. After anything else
+    /// the device may compute nonsense, so a new process has to take over.
+    fn fail(&mut self, run: RunId, config: &Config, error: MeasureError) {
+        match error {
+            MeasureError::OutOfMemory { requested, message } => {
+                if let Some(Current { built, .. }) = &self.built {
+                    built.device().memory_cleanup();
+                }
+                self.outbox.send(Body::OutOfMemory { run, config: config.clone(), requested_bytes: requested, message });
+            }
+            MeasureError::Device(message) => {
+                eprintln!("{message}");
+                self.outbox.close();
+                std::process::exit(EXIT_DEVICE);
+            }
+        }
+    }
+}
+
+/// Batches since the last report.
+struct Report {
+    run: RunId,
+    first: Option<Instant>,
+    last: Instant,
+    wall_ns: Vec<u64>,
+    device_ns: Vec<u64>,
+}
+
+impl Report {
+    fn new(run: RunId) -> Self {
+        Self { run, first: None, last: Instant::now(), wall_ns: Vec::new(), device_ns: Vec::new() }
+    }
+
+    fn add(&mut self, timing: Timing) {
+        self.first.get_or_insert(timing.start);
+        self.last = timing.start + timing.wall;
+        self.wall_ns.push(nanos(timing.wall));
+        self.device_ns.extend(timing.device.map(nanos));
+    }
+
+    fn due(&self) -> bool {
+        self.first.is_some_and(|first| first.elapsed() >= REPORT)
+    }
+
+    /// The report, with the time from this report's first batch to its last. Device times are given for all or none.
+    fn take(&mut self, steady: bool) -> Batches {
+        let wall_ns = std::mem::take(&mut self.wall_ns);
+        let device_ns = std::mem::take(&mut self.device_ns);
+        let span = self.first.take().map_or(Duration::ZERO, |first| self.last - first);
+        let device_ns = if device_ns.len() == wall_ns.len() { device_ns } else { Vec::new() };
+        Batches { run: self.run, steady, span_ns: nanos(span), wall_ns, device_ns }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,63 @@
+//! The peak that FLOP utilisation is measured against: measured on the device, never copied from a data sheet.
+
+use super::measure::dtype;
+use crate::event::{Body, Config, Precision};
+use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
+use cubecl_ir::{ElemType, FloatKind};
+use cubecl_runtime::throughput::{CmmaDims, ComputeCmmaConfig};
+use std::time::{Duration, Instant};
+
+/// Time that a measured matrix product may take on a device without a probe of its own.
+const PRODUCT_TIME: Duration = Duration::from_millis(60);
+
+/// Measures the peak of a device in the precision of a configuration; none where nothing could be measured.
+///
+/// CubeCL devices have probes that issue nothing but multiply-adds or tensor-core instructions; the higher of the two is
+/// the peak. Elsewhere it is the best of several large matrix products.
+pub fn measure(device: &Device, config: &Config) -> Option<Body> {
+    let probed = probe(device, config.precision);
+    let (flops, how) = match probed {
+        Some(found) => found,
+        None => (product(device, config.precision)?, "largest of repeated matrix products".to_owned()),
+    };
+    let (device, precision) = (config.device.clone(), config.precision);
+    (flops.is_finite() && flops > 0.0).then_some(Body::Peak { device, precision, flops, how })
+}
+
+fn probe(device: &Device, precision: Precision) -> Option<(f64, String)> {
+    let (kind, k) = match precision {
+        Precision::F32 => (FloatKind::F32, 0),
+        Precision::Tf32 => (FloatKind::TF32, 8),
+        Precision::F16 => (FloatKind::F16, 16),
+        Precision::Bf16 => (FloatKind::BF16, 16),
+    };
+    let plain = if precision == Precision::Tf32 { FloatKind::F32 } else { kind };
+    let direct = ThroughputKey { mode: ThroughputMode::ComputeDirect { dtype: ElemType::Float(plain) } };
+    let mut keys = vec![("multiply-adds", direct)];
+    if k > 0 {
+        let cmma_dims = CmmaDims { m: 16, n: 16, k };
+        let config = ComputeCmmaConfig { accumulator_type: ElemType::Float(FloatKind::F32), cmma_dims };
+        let mode = ThroughputMode::ComputeCmma { dtype: ElemType::Float(kind), config };
+        keys.push(("tensor-core instructions", ThroughputKey { mode }));
+    }
+    let asked: Vec<_> = keys.iter().map(|(_, key)| *key).collect();
+    let stats = device.performance_stats(&asked);
+    let found = keys.iter().zip(&stats).filter_map(|((how, _), stat)| Some((stat.value.ok()?.ops_per_s(), *how)));
+    let best = found.filter(|(flops, _)| flops.is_finite()).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some((best.0, format!("probe of {}", best.1)))
+}
+
+/// Operations a second of the fastest of several products of 1024² matrices; a product that fails ends it.
+fn product(device: &Device, precision: Precision) -> Option<f64> {
+    const N: usize = 1024;
+    let random = || Tensor::<2>::random([N, N], Distribution::Uniform(-1.0, 1.0), device).cast(dtype(precision));
+    let (a, b) = (random(), random());
+    let began = Instant::now();
+    let mut best = f64::INFINITY;
+    while began.elapsed() < PRODUCT_TIME || best.is_infinite() {
+        let start = Instant::now();
+        a.clone().matmul(b.clone()).slice([0..1, 0..1]).try_into_data().ok()?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Some(2.0 * (N as f64).powi(3) / best)
+}

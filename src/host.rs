@@ -1,0 +1,77 @@
+//! What the host says about itself: processor, memory, kernel. Read from `/proc`; absent where there is none.
+
+use std::fs;
+
+/// Memory of the host, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostMemory {
+    /// Physical memory.
+    pub total: u64,
+    /// What a new program could have without swapping.
+    pub available: u64,
+}
+
+/// Memory now; none where `/proc/meminfo` can't be read.
+pub fn memory() -> Option<HostMemory> {
+    parse_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn parse_meminfo(text: &str) -> Option<HostMemory> {
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some(HostMemory { total: field("MemTotal")?, available: field("MemAvailable")? })
+}
+
+/// Name of the processor, as it prints itself.
+pub fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let name = model.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
+    format!("{name} × {}", processors())
+}
+
+/// Logical processors that this process may use.
+pub fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+/// Name of the host.
+pub fn name() -> String {
+    let read = |path| fs::read_to_string(path).ok().map(|s| s.trim().to_owned());
+    read("/proc/sys/kernel/hostname").unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Operating system and kernel.
+pub fn system() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{} {}", std::env::consts::OS, release.trim()).trim_end().to_owned()
+}
+
+/// Resident set of a process, bytes; none where it is gone.
+pub fn resident(pid: u32) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    // SAFETY: sysconf only reads its argument.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages.checked_mul(u64::try_from(page).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meminfo_is_in_kibibytes() {
+        let text = "MemTotal:       16 kB\nMemFree: 1 kB\nMemAvailable:   8 kB\n";
+        assert_eq!(parse_meminfo(text), Some(HostMemory { total: 16384, available: 8192 }));
+        assert_eq!(parse_meminfo("MemTotal: x kB"), None);
+    }
+
+    #[test]
+    fn this_process_has_a_resident_set() {
+        assert!(resident(std::process::id()).is_some_and(|bytes| bytes > 100_000));
+        assert_eq!(resident(u32::MAX), None);
+    }
+}

@@ -1,0 +1,270 @@
+//! Energy from power and power from energy: pure arithmetic over timestamped readings.
+
+use crate::event::Nanos;
+
+/// Longest gap between two power readings that an integral bridges: over a longer one nobody knows what was drawn.
+pub const MAX_GAP: Nanos = 1_000_000_000;
+
+/// More than any board draws, in watts: a reading above it is a sensor's mistake.
+pub const MAX_POWER_W: f64 = 10_000.0;
+
+/// Seconds in a span of the session's clock.
+pub fn seconds(span: Nanos) -> f64 {
+    span as f64 * 1e-9
+}
+
+/// Energy as the integral of power over time: trapezoids between readings, gaps over [`MAX_GAP`] left out.
+#[derive(Clone, Debug, Default)]
+pub struct Integral {
+    last: Option<(Nanos, f64)>,
+    joules: f64,
+}
+
+impl Integral {
+    /// Takes a reading of `watts` at `t` and returns the joules so far.
+    pub fn push(&mut self, t: Nanos, watts: f64) -> f64 {
+        if !(0.0..=MAX_POWER_W).contains(&watts) {
+            return self.joules;
+        }
+        if let Some((before, was)) = self.last {
+            let span = t.saturating_sub(before);
+            if span <= MAX_GAP {
+                self.joules += 0.5 * (was + watts) * seconds(span);
+            }
+        }
+        self.last = Some((t, watts));
+        self.joules
+    }
+}
+
+/// What a [`Counter`] says after a reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Advance {
+    /// Energy since the first reading, joules.
+    pub joules: f64,
+    /// Mean power since the reading before, watts; none at the first reading and after the counter was reset.
+    pub watts: Option<f64>,
+}
+
+/// An energy counter that only grows, wraps around at its range, or is reset: its growth and its derivative.
+#[derive(Clone, Debug)]
+pub struct Counter {
+    joules_per_unit: f64,
+    range: Option<u64>,
+    last: Option<(Nanos, u64)>,
+    units: u64,
+}
+
+impl Counter {
+    /// A counter in steps of `joules_per_unit` that starts again from 0 after `range`, where it wraps at all.
+    pub const fn new(joules_per_unit: f64, range: Option<u64>) -> Self {
+        Self { joules_per_unit, range, last: None, units: 0 }
+    }
+
+    /// Takes the counter's `raw` value at `t`.
+    ///
+    /// A step that would mean more than [`MAX_POWER_W`] is a reset (a suspended host, a reloaded driver), not energy.
+    pub fn push(&mut self, t: Nanos, raw: u64) -> Advance {
+        let before = self.last.replace((t, raw));
+        let watts = before.and_then(|(then, was)| {
+            let step = self.step(was, raw)?;
+            let span = t.checked_sub(then).filter(|span| *span > 0)?;
+            let watts = step as f64 * self.joules_per_unit / seconds(span);
+            (watts <= MAX_POWER_W).then(|| {
+                self.units = self.units.saturating_add(step);
+                watts
+            })
+        });
+        Advance { joules: self.units as f64 * self.joules_per_unit, watts }
+    }
+
+    fn step(&self, was: u64, raw: u64) -> Option<u64> {
+        match self.range {
+            _ if raw >= was => Some(raw - was),
+            Some(range) if was <= range => Some(range - was + raw),
+            _ => None,
+        }
+    }
+}
+
+/// Judges a card's energy counter against its power sensor: a silent 0 kWh is worse than none.
+#[derive(Clone, Debug, Default)]
+pub struct Watchdog {
+    last: Option<u64>,
+    since: Nanos,
+    drawn: Integral,
+    drawn_at_advance: f64,
+}
+
+impl Watchdog {
+    /// Longest that a counter may stand still while power is drawn; the slowest known one steps every 100 ms.
+    const STANDSTILL: Nanos = 3_000_000_000;
+    /// Energy that must have been drawn meanwhile, joules: more than the coarsest step of a counter.
+    const DRAWN_J: f64 = 10.0;
+
+    /// Takes the counter's value and, where it was read, the power at `t`; says what is wrong with the counter, if so.
+    pub fn push(&mut self, t: Nanos, raw: u64, watts: Option<f64>) -> Result<(), String> {
+        let drawn = watts.map_or(self.drawn.joules, |watts| self.drawn.push(t, watts));
+        match self.last.replace(raw) {
+            Some(was) if raw < was => return Err("the energy counter went back".into()),
+            Some(was) if raw == was => {}
+            _ => (self.since, self.drawn_at_advance) = (t, drawn),
+        }
+        let (still, missed) = (t.saturating_sub(self.since), drawn - self.drawn_at_advance);
+        if still > Self::STANDSTILL && missed > Self::DRAWN_J {
+            return Err(format!(
+                "the energy counter stood still for {:.0} s while {missed:.0} J were drawn",
+                seconds(still)
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Nanos = 1_000_000;
+
+    #[test]
+    fn integral_of_a_ramp_is_its_area() {
+        let mut integral = Integral::default();
+        let joules = (0..=100).map(|i| integral.push(i * 10 * MS, i as f64)).last();
+        assert!((joules.unwrap() - 50.0).abs() < 1e-9, "{joules:?}");
+    }
+
+    #[test]
+    fn integral_does_not_bridge_a_gap() {
+        let mut integral = Integral::default();
+        integral.push(0, 100.0);
+        integral.push(100 * MS, 100.0);
+        integral.push(60_000 * MS, 100.0);
+        assert!((integral.push(60_100 * MS, 100.0) - 20.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn integral_ignores_what_is_no_power() {
+        let mut integral = Integral::default();
+        integral.push(0, 100.0);
+        integral.push(50 * MS, f64::NAN);
+        integral.push(60 * MS, 4_294_967.3);
+        assert!((integral.push(100 * MS, 100.0) - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn counter_wraps_around() {
+        let mut counter = Counter::new(1e-6, Some(1_000_000));
+        assert_eq!(counter.push(0, 900_000), Advance { joules: 0.0, watts: None });
+        let after = counter.push(100 * MS, 100_000);
+        assert!((after.joules - 0.2).abs() < 1e-9);
+        assert!((after.watts.unwrap() - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn counter_that_is_reset_adds_nothing() {
+        let mut counter = Counter::new(1e-3, None);
+        counter.push(0, 5_000);
+        counter.push(100 * MS, 6_000);
+        assert_eq!(counter.push(200 * MS, 10), Advance { joules: 1.0, watts: None });
+        assert_eq!(counter.push(300 * MS, 1_010), Advance { joules: 2.0, watts: Some(10.0) });
+    }
+
+    #[test]
+    fn a_reset_that_looks_like_a_wrap_adds_nothing() {
+        let mut counter = Counter::new(1e-6, Some(262_143_328_850));
+        counter.push(0, 9_000_000_000);
+        let after = counter.push(50 * MS, 1_000);
+        assert_eq!((after.joules, after.watts), (0.0, None));
+    }
+
+    #[test]
+    fn watchdog_bites_a_counter_that_stands_still() {
+        let mut dog = Watchdog::default();
+        let bitten = (0..200).find_map(|i| dog.push(i * 50 * MS, 7, Some(70.0)).err());
+        assert!(bitten.unwrap().starts_with("the energy counter stood still for 3 s"));
+    }
+
+    #[test]
+    fn watchdog_lets_slow_and_idle_counters_be() {
+        let mut slow = Watchdog::default();
+        assert!((0..200).all(|i| slow.push(i * 50 * MS, i / 20, Some(300.0)).is_ok()));
+        let mut idle = Watchdog::default();
+        assert!((0..2000).all(|i| idle.push(i * 50 * MS, 7, Some(0.0)).is_ok()));
+        let mut blind = Watchdog::default();
+        assert!((0..2000).all(|i| blind.push(i * 50 * MS, 7, None).is_ok()));
+    }
+
+    #[test]
+    fn watchdog_bites_a_counter_that_goes_back() {
+        let mut dog = Watchdog::default();
+        assert!(dog.push(0, 7, None).is_ok());
+        assert_eq!(dog.push(MS, 6, None), Err("the energy counter went back".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn counter_sums_its_steps_over_any_wraps(
+            start in 0u64..1_000_000,
+            steps in prop::collection::vec((1u64..1_000_000, 1u64..500), 1..100),
+        ) {
+            // One unit is a µJ: no step is ever more than the largest plausible power, 1 J in 1 ms being 1 kW.
+            let range = 1_000_000;
+            let mut counter = Counter::new(1e-6, Some(range));
+            let (mut t, mut raw, mut sum) = (0, start, 0);
+            counter.push(t, raw);
+            for (step, ms) in steps {
+                t += ms * MS;
+                raw = if raw + step > range { raw + step - range } else { raw + step };
+                sum += step;
+                let advance = counter.push(t, raw);
+                prop_assert!((advance.joules - sum as f64 * 1e-6).abs() < 1e-9);
+                let watts = step as f64 * 1e-6 / (ms as f64 * 1e-3);
+                prop_assert!((advance.watts.unwrap() - watts).abs() < 1e-6 * watts);
+            }
+        }
+
+        #[test]
+        fn counter_survives_anything(
+            range in prop::option::of(any::<u64>()),
+            readings in prop::collection::vec(any::<(u64, u64)>(), 0..50),
+        ) {
+            let mut counter = Counter::new(1e-6, range);
+            let mut before = 0.0;
+            for (t, raw) in readings {
+                let advance = counter.push(t, raw);
+                prop_assert!(advance.joules >= before);
+                prop_assert!(advance.watts.is_none_or(|w| (0.0..=MAX_POWER_W).contains(&w)));
+                before = advance.joules;
+            }
+        }
+
+        #[test]
+        fn integral_of_a_constant_is_power_times_time(
+            watts in 0.0..2000.0f64,
+            gaps in prop::collection::vec(0..MAX_GAP, 0..100),
+        ) {
+            let mut integral = Integral::default();
+            let mut t = 5;
+            let mut joules = integral.push(t, watts);
+            for gap in &gaps {
+                t += gap;
+                joules = integral.push(t, watts);
+            }
+            let expected = watts * seconds(gaps.iter().sum());
+            prop_assert!((joules - expected).abs() <= 1e-9 * expected.max(1.0));
+        }
+
+        #[test]
+        fn integral_never_falls(readings in prop::collection::vec(any::<(u64, f64)>(), 0..50)) {
+            let mut integral = Integral::default();
+            let mut before = 0.0;
+            for (t, watts) in readings {
+                let joules = integral.push(t, watts);
+                prop_assert!(joules >= before);
+                before = joules;
+            }
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The processors and the memory of this host, and what the engine takes of them, from procfs.
+//!
+//! | file | what |
+//! |---|---|
+//! | `/proc/stat` | time of all processors by kind, ticks of 1/100 s |
+//! | `/proc/meminfo` | memory, KiB |
+//! | `/proc/<engine>/stat` | processor time of the engine, ticks; resident set, pages |
+
+use crate::{
+    event::{Quantity, SensorId},
+    telemetry::{
+        Draft, EnginePid, Opened, Options, Outlet, Source,
+        files::{Trouble, Watched},
+    },
+};
+use std::{path::PathBuf, time::Duration};
+
+/// Processor time is counted in steps of 10 ms: over a shorter period a share of it would be mostly rounding.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(250);
+
+/// The host source.
+pub struct Host {
+    proc: PathBuf,
+    engine: EnginePid,
+    stat: Watched,
+    meminfo: Watched,
+    page_bytes: f64,
+    before: Option<Processors>,
+    watched: Option<Engine>,
+    ids: Option<Ids>,
+}
+
+struct Ids {
+    busy: SensorId,
+    engine_busy: SensorId,
+    engine_memory: SensorId,
+    memory: Option<(SensorId, SensorId)>,
+}
+
+/// An engine process, and its processor time when all processors had theirs.
+struct Engine {
+    pid: u32,
+    stat: Watched,
+    before: Option<(u64, u64)>,
+}
+
+/// Time that all processors together have spent, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Processors {
+    busy: u64,
+    all: u64,
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    ticks: u64,
+    resident_pages: u64,
+}
+
+impl Host {
+    /// Looks under the procfs of `options`.
+    pub fn new(options: &Options) -> Self {
+        Self {
+            stat: Watched::new(options.proc.join("stat")),
+            meminfo: Watched::new(options.proc.join("meminfo")),
+            proc: options.proc.clone(),
+            engine: options.engine.clone(),
+            page_bytes: page_bytes(),
+            before: None,
+            watched: None,
+            ids: None,
+        }
+    }
+
+    fn processors(&mut self) -> Result<Processors, Trouble> {
+        let parsed = processors(&self.stat.text()?);
+        parsed.ok_or_else(|| self.stat.not("the times of processors"))
+    }
+
+    fn memory(&mut self) -> Result<(u64, u64), Trouble> {
+        let parsed = memory(&self.meminfo.text()?);
+        parsed.ok_or_else(|| self.meminfo.not("MemTotal and MemAvailable"))
+    }
+
+    /// Reads the processors, and the engine's share of them over the same time.
+    fn read_processors(&mut self, ids: &Ids, out: &mut Outlet) {
+        let engine = self.read_engine();
+        if let Some(engine) = engine {
+            out.put(ids.engine_memory, engine.resident_pages as f64 * self.page_bytes);
+        }
+        let now = match self.processors() {
+            Ok(now) => now,
+            Err(trouble) => {
+                out.fail(ids.busy, trouble.to_string());
+                return out.fail(ids.engine_busy, trouble.to_string());
+            }
+        };
+        if let Some(share) = self.before.replace(now).and_then(|before| now.share_since(before)) {
+            out.put(ids.busy, share);
+        }
+        let Some((watched, engine)) = self.watched.as_mut().zip(engine) else { return };
+        if let Some((ticks, all)) = watched.before.replace((engine.ticks, now.all))
+            && let Some(share) = share(engine.ticks.saturating_sub(ticks), now.all.saturating_sub(all))
+        {
+            out.put(ids.engine_busy, share);
+        }
+    }
+
+    /// What the engine of the moment has used; none while there is no engine, or it is just gone.
+    fn read_engine(&mut self) -> Option<Process> {
+        let pid = self.engine.get()?;
+        if self.watched.as_ref().is_none_or(|watched| watched.pid != pid) {
+            let stat = Watched::new(self.proc.join(pid.to_string()).join("stat"));
+            self.watched = Some(Engine { pid, stat, before: None });
+        }
+        process(&self.watched.as_mut()?.stat.text().ok()?)
+    }
+}
+
+impl Source for Host {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn period(&self, asked: Duration) -> Duration {
+        asked.max(SHORTEST_PERIOD)
+    }
+
+    fn open(&mut self, out: &mut Outlet) -> Opened {
+        let period = out.period().as_millis();
+        let share = format!("share of processor time over {period} ms");
+        let busy = Draft::new("cpu", Quantity::Utilisation, "all processors").method(&share);
+        let engine_busy =
+            Draft::new("cpu", Quantity::EngineUtilisation, "engine").method(share + ", of all processors");
+        let engine_memory = Draft::new("host", Quantity::EngineMemory, "engine, resident set");
+        let used = Draft::new("host", Quantity::MemoryUsed, "host memory").method("total less available");
+        let total = Draft::new("host", Quantity::MemoryTotal, "host memory");
+
+        if let Err(trouble) = self.processors() {
+            for draft in [busy, engine_busy, engine_memory, used, total] {
+                out.absent(draft, reason(&trouble));
+            }
+            return Opened::Nothing;
+        }
+        let memory = match self.memory() {
+            Ok(_) => Some((out.present(used), out.present(total))),
+            Err(trouble) => {
+                out.absent(used, reason(&trouble));
+                out.absent(total, reason(&trouble));
+                None
+            }
+        };
+        let (busy, engine_busy) = (out.present(busy), out.present(engine_busy));
+        self.ids = Some(Ids { busy, engine_busy, engine_memory: out.present(engine_memory), memory });
+        Opened::Sampling
+    }
+
+    fn sample(&mut self, out: &mut Outlet) {
+        let Some(ids) = self.ids.take() else { return };
+        out.reading(|out| {
+            self.read_processors(&ids, out);
+            if let Some((used, total)) = ids.memory {
+                match self.memory() {
+                    Ok((all, available)) => {
+                        out.put(used, all.saturating_sub(available) as f64);
+                        out.put(total, all as f64);
+                    }
+                    Err(trouble) => {
+                        out.fail(used, trouble.to_string());
+                        out.fail(total, trouble.to_string());
+                    }
+                }
+            }
+        });
+        self.ids = Some(ids);
+    }
+}
+
+/// Bytes in a page of memory, which the kernel counts resident sets in.
+fn page_bytes() -> f64 {
+    // SAFETY: sysconf takes no pointers; an unknown name gives -1.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    if page > 0 { page as f64 } else { 4096.0 }
+}
+
+impl Processors {
+    /// Share of the time since `before` in which they were busy, per cent.
+    fn share_since(self, before: Self) -> Option<f64> {
+        share(self.busy.saturating_sub(before.busy), self.all.saturating_sub(before.all))
+    }
+}
+
+/// Per cent; never more than all, though the kernel rounds the two counts apart.
+fn share(part: u64, all: u64) -> Option<f64> {
+    (all > 0).then(|| (100.0 * part as f64 / all as f64).min(100.0))
+}
+
+/// Reads the first line of `/proc/stat`: `cpu user nice system idle iowait irq softirq steal guest guest_nice`.
+///
+/// Guests are counted in `user` and `nice` already. Time stolen by a hypervisor is neither busy nor idle here: it is in
+/// the whole, because the host could not use it.
+fn processors(text: &str) -> Option<Processors> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line.split_ascii_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, idle, rest @ ..] = &ticks[..] else { return None };
+    let of = |field: usize| rest.get(field).copied().unwrap_or(0);
+    let busy = [*user, *nice, *system, of(1), of(2)].iter().fold(0, |sum: u64, ticks| sum.saturating_add(*ticks));
+    let all = [busy, *idle, of(0), of(3)].iter().fold(0, |sum: u64, ticks| sum.saturating_add(*ticks));
+    Some(Processors { busy, all })
+}
+
+/// Reads `/proc/<pid>/stat`. The name in parentheses may hold spaces and parentheses: the fields follow the last one.
+fn process(text: &str) -> Option<Process> {
+    let (_, fields) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    // Fields are numbered from 1 in proc(5), the state after the name being 3: utime 14, stime 15, rss 24.
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    Some(Process { ticks: field(14)?.saturating_add(field(15)?), resident_pages: field(24)? })
+}
+
+/// Reads `/proc/meminfo`: total and available memory, bytes.
+fn memory(text: &str) -> Option<(u64, u64)> {
+    let of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some((of("MemTotal")?, of("MemAvailable")?))
+}
+
+fn reason(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Missing(_) if !cfg!(target_os = "linux") => {
+            format!("{} has no /proc, from which they are read", std::env::consts::OS)
+        }
+        _ => trouble.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::outlet::testing::Bench;
+    use proptest::prelude::*;
+    use std::{fs, path::Path};
+
+    const STAT: &str = "cpu  100 10 40 800 50 5 5 20 0 0\ncpu0 100 10 40 800 50 5 5 20 0 0\nintr 1 2 3\n";
+    const MEMINFO: &str = "MemTotal:       16384 kB\nMemFree:         1024 kB\nMemAvailable:    4096 kB\n";
+
+    fn stat_of(utime: u64, stime: u64, rss: u64) -> String {
+        format!(
+            "7 (a (b) c) R 1 7 7 0 -1 4194304 1 0 0 0 {utime} {stime} 0 0 20 0 9 0 5 999 {rss} 18446744073709551615 1\n"
+        )
+    }
+
+    #[test]
+    fn parses_what_the_kernel_writes() {
+        assert_eq!(processors(STAT), Some(Processors { busy: 160, all: 1030 }));
+        assert_eq!(process(&stat_of(30, 12, 77)), Some(Process { ticks: 42, resident_pages: 77 }));
+        assert_eq!(memory(MEMINFO), Some((16384 * 1024, 4096 * 1024)));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn parses_what_this_kernel_writes() {
+        let read = |path: &str| fs::read_to_string(Path::new("/proc").join(path)).unwrap();
+        assert!(processors(&read("stat")).unwrap().all > 0);
+        assert!(process(&read("self/stat")).unwrap().resident_pages > 0);
+        let (total, available) = memory(&read("meminfo")).unwrap();
+        assert!(available <= total && total > 0);
+    }
+
+    #[test]
+    fn shares_of_host_and_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("stat", STAT);
+        write("meminfo", MEMINFO);
+        write("7/stat", &stat_of(10, 0, 100));
+        let engine = EnginePid::default();
+        let options = Options { proc: dir.path().into(), engine: engine.clone(), ..Options::default() };
+        let mut bench = Bench::new(Host::new(&options));
+        assert_eq!(bench.open(), Opened::Sampling);
+        bench.sample();
+        assert_eq!(bench.value("cpu", Quantity::Utilisation), None, "one reading has no share");
+        assert_eq!(bench.value("host", Quantity::EngineMemory), None, "no engine yet");
+        assert_eq!(bench.value("host", Quantity::MemoryUsed), Some(12.0 * 1024.0 * 1024.0));
+
+        engine.set(Some(7));
+        bench.sample();
+        write("stat", "cpu  160 10 60 820 50 5 5 20 0 0\n");
+        write("7/stat", &stat_of(30, 5, 100));
+        bench.sample();
+        assert_eq!(bench.value("cpu", Quantity::Utilisation), Some(80.0));
+        assert_eq!(bench.value("cpu", Quantity::EngineUtilisation), Some(25.0));
+        let resident = bench.value("host", Quantity::EngineMemory).unwrap();
+        assert_eq!(resident, 100.0 * page_bytes());
+
+        // A new engine begins at its own count: nothing is said from the difference of two processes.
+        let samples = bench.seen.len();
+        write("8/stat", &stat_of(500, 5, 100));
+        engine.set(Some(8));
+        bench.sample();
+        let shares = bench.present(Quantity::EngineUtilisation).next().unwrap().id;
+        for event in &bench.seen[samples..] {
+            if let crate::event::Body::Samples { values } = &event.body {
+                assert!(values.iter().all(|(id, _)| *id != shares));
+            }
+        }
+    }
+
+    #[test]
+    fn without_procfs_everything_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(Host::new(&Options { proc: dir.path().into(), ..Options::default() }));
+        assert_eq!(bench.open(), Opened::Nothing);
+        assert_eq!(bench.absent(Quantity::Utilisation).len(), 1);
+        assert_eq!(bench.absent(Quantity::EngineMemory).len(), 1);
+    }
+
+    /// Not a test of anything: `cargo test --release cost_of_a_tick -- --ignored --nocapture` prints what a tick costs.
+    #[test]
+    #[ignore = "a measurement"]
+    fn cost_of_a_tick() {
+        let engine = EnginePid::default();
+        engine.set(Some(std::process::id()));
+        let mut bench = Bench::new(Host::new(&Options { engine, ..Options::default() }));
+        bench.open();
+        let begin = std::time::Instant::now();
+        for _ in 0..1000 {
+            bench.sample();
+        }
+        println!("{:?} a tick", begin.elapsed() / 1000);
+    }
+
+    proptest! {
+        #[test]
+        fn parsers_never_panic(text in any::<String>()) {
+            let _ = (processors(&text), process(&text), memory(&text));
+        }
+
+        #[test]
+        fn parsers_never_panic_on_nearly_right_text(
+            fields in prop::collection::vec(prop_oneof!["[0-9]{1,25}", "-?[a-z]{0,3}"], 0..60),
+        ) {
+            let fields = fields.join(" ");
+            let _ = processors(&format!("cpu {fields}"));
+            let _ = process(&format!("1 (x) {fields}"));
+            let _ = memory(&format!("MemTotal: {fields} kB\nMemAvailable: {fields} kB"));
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What several networks share: constructors with cheap, lazy parameters, activations, pools, and the small blocks.
+//!
+//! Shapes are NCHW. Constructors give parameters their shape only: values come from [`super::weights`].
+//!
+//! Field names are the keys of the PyTorch state dict a network is compared with, see [`super::weights::key`]: a field
+//! `_3` stands for number 3 of a PyTorch `Sequential`, whose other numbers have no parameters.
+
+use super::probe;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PRelu, PReluConfig, PaddingConfig2d};
+use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor, activation, module};
+
+/// A square convolution `channels[0] → channels[1]` with a bias; refine it with the builder and `init` it.
+pub(super) fn conv(channels: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Conv2dConfig {
+    Conv2dConfig::new(channels, [kernel, kernel])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+        .with_initializer(Initializer::Zeros)
+}
+
+/// A convolution of stride 1 with an odd, possibly oblong kernel `[height, width]`, padded to keep the size.
+pub(super) fn conv_same(channels: [usize; 2], kernel: [usize; 2]) -> Conv2dConfig {
+    let [h, w] = kernel.map(|k| k / 2);
+    Conv2dConfig::new(channels, kernel)
+        .with_padding(PaddingConfig2d::Explicit(h, w, h, w))
+        .with_initializer(Initializer::Zeros)
+}
+
+/// A linear layer with a bias.
+pub(super) fn linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
+    LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device)
+}
+
+/// A batch norm. It uses its running statistics whenever the device is not an autodiff one, so inference needs no mode.
+pub(super) fn norm(channels: usize, epsilon: f64, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(channels).with_epsilon(epsilon).init(device)
+}
+
+/// A PReLU with one slope a channel.
+pub(super) fn prelu(channels: usize, device: &Device) -> PRelu {
+    PReluConfig::new().with_num_parameters(channels).init(device)
+}
+
+/// max(0, x).
+pub(super) fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    probe::activation(&x);
+    activation::relu(x)
+}
+
+/// min(6, max(0, x)).
+pub(super) fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    probe::activation(&x);
+    activation::relu6(x)
+}
+
+/// A PReLU's forward pass, observable as the ReLUs are.
+pub(super) fn leak(prelu: &PRelu, x: Tensor<4>) -> Tensor<4> {
+    probe::activation(&x);
+    prelu.forward(x)
+}
+
+/// How a pool treats an edge that its windows don't fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edge {
+    /// Values that no whole window covers are left out.
+    Floor,
+    /// A last window may hang over the edge, if it starts inside.
+    Ceil,
+}
+
+/// Max pooling; padding never wins.
+pub(super) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usize, edge: Edge) -> Tensor<4> {
+    let options = MaxPoolOptions::new([kernel, kernel])
+        .with_stride([stride, stride])
+        .with_padding([padding, padding])
+        .with_ceil_mode(edge == Edge::Ceil);
+    module::max_pool2d(x, options)
+}
+
+/// 3×3 average of stride 1, padded by 1; `count_padding` says whether the zeros at the edge count in the divisor.
+pub(super) fn avg_pool_same(x: Tensor<4>, count_padding: bool) -> Tensor<4> {
+    let options =
+        AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]).with_count_include_pad(count_padding);
+    module::avg_pool2d(x, options)
+}
+
+/// Mean over each channel's map: `[n, c, h, w]` → `[n, c, 1, 1]`.
+///
+/// Two reductions rather than one over a flattened map: a flattened view of what a convolution leaves (NHWC inside) would
+/// be a copy.
+pub(super) fn global_average(x: Tensor<4>) -> Tensor<4> {
+    x.mean_dim(3).mean_dim(2)
+}
+
+/// Global average as a matrix for the classifier: `[n, c, h, w]` → `[n, c]`.
+pub(super) fn global_features(x: Tensor<4>) -> Tensor<2> {
+    global_average(x).flatten(1, 3)
+}
+
+/// Concatenates along the channels.
+pub(super) fn concat<const N: usize>(branches: [Tensor<4>; N]) -> Tensor<4> {
+    Tensor::cat(branches.into(), 1)
+}
+
+/// Local response normalisation across 5 channels: y = x / (1 + α/5 · Σ x²)^¾, α = 1e-4, over the zero-padded window
+/// (Krizhevsky et al., 2012, with the k = 1 of BVLC's reference models).
+pub(super) fn local_response_norm(x: Tensor<4>) -> Tensor<4> {
+    const WINDOW: usize = 5;
+    const ALPHA: f64 = 1e-4;
+    let shape = x.dims();
+    let [n, c, h, w] = shape;
+    // Scaled before it is squared: in f16 the square of 256 is already infinite.
+    let squares = x.clone().mul_scalar(ALPHA.sqrt()).square();
+    // A window over channels is a pool over rows once the map is laid out as one row a channel; padding counts, which
+    // makes the mean the sum over the window's size that the definition asks for.
+    let options = AvgPoolOptions::new([WINDOW, 1]).with_stride([1, 1]).with_padding([WINDOW / 2, 0]);
+    let scale = module::avg_pool2d(squares.reshape([n, 1, c, h * w]), options).reshape(shape).add_scalar(1.0);
+    // s^¾ = √s · √√s: roots are fast and correctly rounded where a power is neither.
+    let root = scale.sqrt();
+    x / (root.clone() * root.sqrt())
+}
+
+/// Convolution without bias, batch norm (ε 1e-3) and ReLU: the unit of the Inception family.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    conv: Conv2d,
+    bn: BatchNorm,
+}
+
+impl ConvNorm {
+    /// A unit around `conv`, whose bias is dropped.
+    pub(super) fn new(conv: Conv2dConfig, device: &Device) -> Self {
+        let channels = conv.channels[1];
+        Self { conv: conv.with_bias(false).init(device), bn: norm(channels, 1e-3, device) }
+    }
+
+    /// Square kernel, as [`conv`].
+    pub(super) fn square(channels: [usize; 2], kernel: usize, stride: usize, padding: usize, device: &Device) -> Self {
+        Self::new(conv(channels, kernel, stride, padding), device)
+    }
+
+    /// Size-keeping kernel, as [`conv_same`].
+    pub(super) fn same(channels: [usize; 2], kernel: [usize; 2], device: &Device) -> Self {
+        Self::new(conv_same(channels, kernel), device)
+    }
+
+    /// Convolution, batch norm, ReLU.
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        relu(self.bn.forward(self.conv.forward(x)))
+    }
+}
+
+/// Runs units one after the other.
+pub(super) fn chain(units: &[ConvNorm], x: Tensor<4>) -> Tensor<4> {
+    units.iter().fold(x, |x, unit| unit.forward(x))
+}
+
+/// An average- or max-pooled branch: the pool is number 0 of its `Sequential`, the convolution number 1.
+#[derive(Module, Debug)]
+pub struct PoolBranch {
+    _1: ConvNorm,
+}
+
+impl PoolBranch {
+    /// A branch that projects to `channels[1]` after its pool.
+    pub(super) fn new(channels: [usize; 2], device: &Device) -> Self {
+        Self { _1: ConvNorm::square(channels, 1, 1, 0, device) }
+    }
+
+    /// The projection of what the caller has pooled.
+    pub(super) fn forward(&self, pooled: Tensor<4>) -> Tensor<4> {
+        self._1.forward(pooled)
+    }
+}
+
+/// Convolution without bias and batch norm (ε 1e-5), numbers 0 and 1 of a `Sequential`; the activation is the caller's.
+#[derive(Module, Debug)]
+pub struct Unit {
+    _0: Conv2d,
+    _1: BatchNorm,
+}
+
+impl Unit {
+    /// A unit around `conv`, whose bias is dropped.
+    pub(super) fn new(conv: Conv2dConfig, device: &Device) -> Self {
+        let channels = conv.channels[1];
+        Self { _0: conv.with_bias(false).init(device), _1: norm(channels, 1e-5, device) }
+    }
+
+    /// A depthwise unit: one `kernel`² filter a channel.
+    pub(super) fn depthwise(channels: usize, kernel: usize, stride: usize, device: &Device) -> Self {
+        Self::new(conv([channels, channels], kernel, stride, kernel / 2).with_groups(channels), device)
+    }
+
+    /// A 1×1 unit.
+    pub(super) fn pointwise(channels: [usize; 2], device: &Device) -> Self {
+        Self::new(conv(channels, 1, 1, 0), device)
+    }
+
+    /// Convolution, batch norm.
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self._1.forward(self._0.forward(x))
+    }
+}
+
+/// A classifier whose dropout, number 0, has nothing to do at inference.
+#[derive(Module, Debug)]
+pub struct DropoutLinear {
+    _1: Linear,
+}
+
+impl DropoutLinear {
+    /// `inputs` → 1000 logits.
+    pub(super) fn new(inputs: usize, device: &Device) -> Self {
+        Self { _1: linear(inputs, super::CLASSES, device) }
+    }
+
+    /// `[n, inputs]` → `[n, 1000]`.
+    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self._1.forward(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[1, channels, side, side]` with a different value, some of them negative, at each place.
+    fn ramp(channels: usize, side: usize) -> (Vec<f32>, Tensor<4>) {
+        let values: Vec<f32> = (0..channels * side * side).map(|i| ((i * 37) % 101) as f32 - 70.0).collect();
+        let data = burn::tensor::TensorData::new(values.clone(), [1, channels, side, side]);
+        (values, Tensor::from_data(data, &Device::flex()))
+    }
+
+    fn values(tensor: Tensor<4>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn response_norm_is_its_definition() {
+        let (x, tensor) = ramp(9, 3);
+        let normed = values(local_response_norm(tensor));
+        for (i, y) in normed.iter().enumerate() {
+            let (channel, place) = (i / 9, i % 9);
+            let window = channel.saturating_sub(2)..(channel + 3).min(9);
+            let sum: f64 = window.map(|c| f64::from(x[c * 9 + place]).powi(2)).sum();
+            let expected = f64::from(x[i]) / (1.0 + 1e-4 / 5.0 * sum).powf(0.75);
+            assert!((f64::from(*y) - expected).abs() < 1e-5 * expected.abs().max(1.0), "{y} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn max_pools_round_as_asked_and_padding_never_wins() {
+        let (x, tensor) = ramp(1, 6);
+        let max = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
+            rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, c)| x[y * 6 + c]).fold(f32::MIN, f32::max)
+        };
+        let floor = [max(0..3, 0..3), max(0..3, 2..5), max(2..5, 0..3), max(2..5, 2..5)];
+        assert_eq!(values(max_pool(tensor.clone(), 3, 2, 0, Edge::Floor)), floor);
+        let ceil = values(max_pool(tensor.clone(), 3, 2, 0, Edge::Ceil));
+        assert_eq!((ceil.len(), ceil[2], ceil[8]), (9, max(0..3, 4..6), max(4..6, 4..6)));
+        let all_negative = tensor.sub_scalar(100.0);
+        let padded = values(max_pool(all_negative, 3, 2, 1, Edge::Floor));
+        assert_eq!((padded.len(), padded[0]), (9, max(0..2, 0..2) - 100.0));
+    }
+
+    #[test]
+    fn average_pools_count_padding_as_asked() {
+        let (x, tensor) = ramp(1, 4);
+        let corner = x[0] + x[1] + x[4] + x[5];
+        assert_eq!(values(avg_pool_same(tensor.clone(), true))[0], corner / 9.0);
+        assert_eq!(values(avg_pool_same(tensor.clone(), false))[0], corner / 4.0);
+        assert!((values(global_average(tensor))[0] - x.iter().sum::<f32>() / 16.0).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,429 @@
+//! The list: what is published about each network, and how it is built.
+
+use super::resnet::{Kind, Resnet};
+use super::weights::{self, DEFAULT_SEED, Typical};
+use super::{
+    Network, alexnet, densenet, efficientnet, enet, googlenet, inception_v3, inception_v4, mobilenet, nin, resnet,
+    squeezenet, vgg,
+};
+use burn::tensor::Device;
+use std::fmt;
+
+/// A network of the zoo.
+pub struct Entry {
+    /// Name on the command line and in records, `resnet50`.
+    pub id: &'static str,
+    /// Name as printed, `ResNet-50`.
+    pub title: &'static str,
+    /// Year of its first paper.
+    pub year: u16,
+    /// Title of its first paper and its arXiv number or venue.
+    pub paper: &'static str,
+    /// Side of the square input image, pixels.
+    pub input_px: usize,
+    /// Accuracy on ImageNet's validation set.
+    pub published: Published,
+    /// Whether this very network is among those of Canziani, Paszke and Culurciello (2016).
+    pub in_paper: bool,
+    construct: fn(&Device) -> Network,
+    typical: Typical,
+}
+
+/// A published accuracy: single model, single centre crop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Published {
+    /// Top-1, per cent.
+    pub top1: Option<f64>,
+    /// Top-5, per cent.
+    pub top5: Option<f64>,
+    /// Who published it where.
+    pub source: &'static str,
+}
+
+impl Entry {
+    /// The network with the weights of the default seed, on `device`.
+    pub fn build(&self, device: &Device) -> Network {
+        self.build_seeded(device, DEFAULT_SEED)
+    }
+
+    /// The network with the weights of `seed`, on `device`, in the device's default precision.
+    pub fn build_seeded(&self, device: &Device, seed: u64) -> Network {
+        weights::seeded(self.build_uninitialised(device), seed, self.typical)
+    }
+
+    /// The network's structure alone. Parameters are lazy: made, as zeros, only where something reads them, which is what a
+    /// capture device and a loader of checkpoints want.
+    pub fn build_uninitialised(&self, device: &Device) -> Network {
+        (self.construct)(device)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The networks, by family and year.
+pub fn registry() -> &'static [Entry] {
+    &ENTRIES
+}
+
+/// The network called `id`.
+pub fn find(id: &str) -> Result<&'static Entry, UnknownNetwork> {
+    ENTRIES.iter().find(|entry| entry.id == id).ok_or_else(|| UnknownNetwork::new(id))
+}
+
+/// No network of the zoo has this name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown network '{id}': did you mean {}?", nearest.join(", "))]
+pub struct UnknownNetwork {
+    /// What was asked for.
+    pub id: String,
+    /// The names most like it, nearest first.
+    pub nearest: Vec<&'static str>,
+}
+
+impl UnknownNetwork {
+    fn new(id: &str) -> Self {
+        let wanted = id.to_lowercase();
+        let mut ids: Vec<_> = ENTRIES.iter().map(|entry| (distance(&wanted, entry.id), entry.id)).collect();
+        ids.sort_by_key(|(distance, _)| *distance);
+        Self { id: id.to_owned(), nearest: ids.into_iter().take(3).map(|(_, id)| id).collect() }
+    }
+}
+
+/// Edits that turn `wanted` into `id`; none for the beginning of one, so that `resnet` finds ResNets.
+fn distance(wanted: &str, id: &str) -> usize {
+    if id.starts_with(wanted) {
+        return 0;
+    }
+    let mut row: Vec<usize> = (0..=id.len()).collect();
+    for (i, a) in wanted.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in id.bytes().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[id.len()]
+}
+
+static ENTRIES: [Entry; 21] = [
+    Entry {
+        id: "alexnet",
+        title: "AlexNet",
+        year: 2012,
+        paper: "ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012",
+        input_px: 227,
+        published: Published {
+            top1: Some(57.1),
+            top5: Some(80.2),
+            source: "BVLC/caffe models/bvlc_alexnet/readme.md (center crop)",
+        },
+        in_paper: true,
+        construct: |d| Network::Sequential(alexnet::original(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "alexnet-owt",
+        title: "AlexNet-OWT",
+        year: 2014,
+        paper: "One weird trick for parallelizing convolutional neural networks, arXiv 1404.5997",
+        input_px: 224,
+        published: Published {
+            top1: Some(56.522),
+            top5: Some(79.066),
+            source: "torchvision 0.29.2 weights meta alexnet.IMAGENET1K_V1",
+        },
+        in_paper: false,
+        construct: |d| Network::Sequential(alexnet::owt(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "bn-alexnet",
+        title: "BN-AlexNet",
+        year: 2015,
+        paper: "AlexNet-OWT with Batch Normalization: Accelerating Deep Network Training, arXiv 1404.5997 and 1502.03167",
+        input_px: 224,
+        published: Published {
+            top1: Some(56.6),
+            top5: None,
+            source: "szagoruyko/imagenet-validation.torch README bn-alexnet",
+        },
+        in_paper: true,
+        construct: |d| Network::Sequential(alexnet::batch_norm(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "bn-nin",
+        title: "BN-NIN",
+        year: 2013,
+        paper: "Network In Network, arXiv 1312.4400",
+        input_px: 224,
+        published: Published {
+            top1: Some(62.62),
+            top5: None,
+            source: "szagoruyko/imagenet-validation.torch README bn-NIN",
+        },
+        in_paper: true,
+        construct: |d| Network::Nin(nin::Nin::new(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "enet",
+        title: "ENet",
+        year: 2016,
+        paper: "ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation, arXiv 1606.02147",
+        input_px: 224,
+        published: Published {
+            top1: Some(68.4),
+            top5: None,
+            source: "Culurciello, Training ENet on ImageNet (culurciello.github.io, 2016-06-20): V12 68.4% in ~30 epochs (65.1% fast schedule)",
+        },
+        in_paper: true,
+        construct: |d| Network::Enet(enet::Enet::new(d)),
+        typical: enet::typical,
+    },
+    Entry {
+        id: "googlenet",
+        title: "GoogLeNet",
+        year: 2014,
+        paper: "Going Deeper with Convolutions, arXiv 1409.4842",
+        input_px: 224,
+        published: Published {
+            top1: Some(68.7),
+            top5: Some(88.9),
+            source: "BVLC/caffe models/bvlc_googlenet/readme.md (center crop)",
+        },
+        in_paper: true,
+        construct: |d| Network::Googlenet(googlenet::Googlenet::new(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "googlenet-bn",
+        title: "GoogLeNet-BN",
+        year: 2014,
+        paper: "Going Deeper with Convolutions, arXiv 1409.4842",
+        input_px: 224,
+        published: Published {
+            top1: Some(69.778),
+            top5: Some(89.53),
+            source: "torchvision 0.29.2 weights meta googlenet.IMAGENET1K_V1",
+        },
+        in_paper: false,
+        construct: |d| Network::GooglenetBn(googlenet::GooglenetBn::new(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "vgg16",
+        title: "VGG-16",
+        year: 2014,
+        paper: "Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv 1409.1556",
+        input_px: 224,
+        published: Published {
+            top1: Some(71.592),
+            top5: Some(90.382),
+            source: "torchvision 0.29.2 weights meta vgg16.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::Sequential(vgg::vgg16(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "vgg19",
+        title: "VGG-19",
+        year: 2014,
+        paper: "Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv 1409.1556",
+        input_px: 224,
+        published: Published {
+            top1: Some(72.376),
+            top5: Some(90.876),
+            source: "torchvision 0.29.2 weights meta vgg19.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::Sequential(vgg::vgg19(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "resnet18",
+        title: "ResNet-18",
+        year: 2015,
+        paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
+        input_px: 224,
+        published: Published {
+            top1: Some(69.758),
+            top5: Some(89.078),
+            source: "torchvision 0.29.2 weights meta resnet18.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::Resnet(Resnet::new(Kind::Basic, [2, 2, 2, 2], d)),
+        typical: |key, _| resnet::typical(Kind::Basic, [2, 2, 2, 2], key),
+    },
+    Entry {
+        id: "resnet34",
+        title: "ResNet-34",
+        year: 2015,
+        paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
+        input_px: 224,
+        published: Published {
+            top1: Some(73.314),
+            top5: Some(91.42),
+            source: "torchvision 0.29.2 weights meta resnet34.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::Resnet(Resnet::new(Kind::Basic, [3, 4, 6, 3], d)),
+        typical: |key, _| resnet::typical(Kind::Basic, [3, 4, 6, 3], key),
+    },
+    Entry {
+        id: "resnet50",
+        title: "ResNet-50",
+        year: 2015,
+        paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
+        input_px: 224,
+        published: Published {
+            top1: Some(76.13),
+            top5: Some(92.862),
+            source: "torchvision 0.29.2 weights meta resnet50.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 4, 6, 3], d)),
+        typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 4, 6, 3], key),
+    },
+    Entry {
+        id: "resnet101",
+        title: "ResNet-101",
+        year: 2015,
+        paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
+        input_px: 224,
+        published: Published {
+            top1: Some(77.374),
+            top5: Some(93.546),
+            source: "torchvision 0.29.2 weights meta resnet101.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 4, 23, 3], d)),
+        typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 4, 23, 3], key),
+    },
+    Entry {
+        id: "resnet152",
+        title: "ResNet-152",
+        year: 2015,
+        paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
+        input_px: 224,
+        published: Published {
+            top1: Some(78.312),
+            top5: Some(94.046),
+            source: "torchvision 0.29.2 weights meta resnet152.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 8, 36, 3], d)),
+        typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 8, 36, 3], key),
+    },
+    Entry {
+        id: "inception-v3",
+        title: "Inception-v3",
+        year: 2015,
+        paper: "Rethinking the Inception Architecture for Computer Vision, arXiv 1512.00567",
+        input_px: 299,
+        published: Published {
+            top1: Some(77.294),
+            top5: Some(93.45),
+            source: "torchvision 0.29.2 weights meta inception_v3.IMAGENET1K_V1",
+        },
+        in_paper: true,
+        construct: |d| Network::InceptionV3(inception_v3::InceptionV3::new(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "inception-v4",
+        title: "Inception-v4",
+        year: 2016,
+        paper: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning, arXiv 1602.07261",
+        input_px: 299,
+        published: Published {
+            top1: Some(80.144),
+            top5: Some(94.982),
+            source: "huggingface/pytorch-image-models results/results-imagenet.csv inception_v4.tf_in1k 299px",
+        },
+        in_paper: true,
+        construct: |d| Network::InceptionV4(inception_v4::InceptionV4::new(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "squeezenet1.1",
+        title: "SqueezeNet 1.1",
+        year: 2016,
+        paper: "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, arXiv 1602.07360",
+        input_px: 224,
+        published: Published {
+            top1: Some(58.178),
+            top5: Some(80.624),
+            source: "torchvision 0.29.2 weights meta squeezenet1_1.IMAGENET1K_V1",
+        },
+        in_paper: false,
+        construct: |d| Network::Squeezenet(squeezenet::Squeezenet::new(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "mobilenet-v1",
+        title: "MobileNet-v1",
+        year: 2017,
+        paper: "MobileNets: Efficient CNNs for Mobile Vision Applications, arXiv 1704.04861",
+        input_px: 224,
+        published: Published {
+            top1: Some(75.388),
+            top5: Some(92.31),
+            source: "huggingface/pytorch-image-models results/results-imagenet.csv mobilenetv1_100.ra4_e3600_r224_in1k 224px; a modern long recipe, the result of 2017 was 70.6",
+        },
+        in_paper: false,
+        construct: |d| Network::MobilenetV1(mobilenet::MobilenetV1::new(d)),
+        typical: |_, _| None,
+    },
+    Entry {
+        id: "mobilenet-v2",
+        title: "MobileNet-v2",
+        year: 2018,
+        paper: "MobileNetV2: Inverted Residuals and Linear Bottlenecks, arXiv 1801.04381",
+        input_px: 224,
+        published: Published {
+            top1: Some(71.878),
+            top5: Some(90.286),
+            source: "torchvision 0.29.2 weights meta mobilenet_v2.IMAGENET1K_V1",
+        },
+        in_paper: false,
+        construct: |d| Network::MobilenetV2(mobilenet::MobilenetV2::new(d)),
+        typical: mobilenet::typical_v2,
+    },
+    Entry {
+        id: "densenet121",
+        title: "DenseNet-121",
+        year: 2016,
+        paper: "Densely Connected Convolutional Networks, arXiv 1608.06993",
+        input_px: 224,
+        published: Published {
+            top1: Some(74.434),
+            top5: Some(91.972),
+            source: "torchvision 0.29.2 weights meta densenet121.IMAGENET1K_V1",
+        },
+        in_paper: false,
+        construct: |d| Network::Densenet(densenet::Densenet::new(d)),
+        typical: densenet::typical,
+    },
+    Entry {
+        id: "efficientnet-b0",
+        title: "EfficientNet-B0",
+        year: 2019,
+        paper: "EfficientNet: Rethinking Model Scaling for CNNs, arXiv 1905.11946",
+        input_px: 224,
+        published: Published {
+            top1: Some(77.692),
+            top5: Some(93.532),
+            source: "torchvision 0.29.2 weights meta efficientnet_b0.IMAGENET1K_V1",
+        },
+        in_paper: false,
+        construct: |d| Network::Efficientnet(efficientnet::Efficientnet::new(d)),
+        typical: efficientnet::typical,
+    },
+];

@@ -1,0 +1,143 @@
+//! ResNet-18, -34, -50, -101 and -152 as torchvision has them: "v1.5", whose bottlenecks stride in the 3×3.
+
+use super::CLASSES;
+use super::blocks::{Edge, Unit, conv, global_features, linear, max_pool, norm, relu};
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, Linear};
+use burn::tensor::{Device, Tensor};
+
+/// ε of every batch norm.
+const EPSILON: f64 = 1e-5;
+
+/// Which block a ResNet is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Two 3×3 convolutions.
+    Basic,
+    /// 1×1, 3×3, 1×1 onto four times the channels.
+    Bottleneck,
+}
+
+/// A ResNet: 224 px.
+#[derive(Module, Debug)]
+pub struct Resnet {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    layer1: Vec<Block>,
+    layer2: Vec<Block>,
+    layer3: Vec<Block>,
+    layer4: Vec<Block>,
+    fc: Linear,
+}
+
+impl Resnet {
+    /// A ResNet with `depths` blocks in its four stages.
+    pub(super) fn new(kind: Kind, depths: [usize; 4], device: &Device) -> Self {
+        let expansion = if kind == Kind::Basic { 1 } else { 4 };
+        let stage = |index: usize| {
+            let width = 64 << index;
+            let outputs = width * expansion;
+            let before = if index == 0 { 64 } else { outputs / 2 };
+            let stride = if index == 0 { 1 } else { 2 };
+            let block = |i| match i {
+                0 => Block::new(kind, before, width, outputs, stride, device),
+                _ => Block::new(kind, outputs, width, outputs, 1, device),
+            };
+            (0..depths[index]).map(block).collect::<Vec<_>>()
+        };
+        Self {
+            conv1: bare(conv([3, 64], 7, 2, 3), device),
+            bn1: norm(64, EPSILON, device),
+            layer1: stage(0),
+            layer2: stage(1),
+            layer3: stage(2),
+            layer4: stage(3),
+            fc: linear(512 * expansion, CLASSES, device),
+        }
+    }
+
+    /// `[n, 3, 224, 224]` → `[n, 1000]`.
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let x = relu(self.bn1.forward(self.conv1.forward(x)));
+        let x = max_pool(x, 3, 2, 1, Edge::Floor);
+        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));
+        self.fc.forward(global_features(x))
+    }
+}
+
+/// A convolution without a bias.
+fn bare(config: Conv2dConfig, device: &Device) -> Conv2d {
+    config.with_bias(false).init(device)
+}
+
+/// A residual block: `conv3` is there in a bottleneck, `downsample` where the shape changes.
+#[derive(Module, Debug)]
+pub struct Block {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    conv3: Option<Conv2d>,
+    bn3: Option<BatchNorm>,
+    downsample: Option<Unit>,
+}
+
+impl Block {
+    fn new(kind: Kind, inputs: usize, width: usize, outputs: usize, stride: usize, device: &Device) -> Self {
+        let bottleneck = kind == Kind::Bottleneck;
+        let (kernel, first, second) = if bottleneck { (1, 1, stride) } else { (3, stride, 1) };
+        let reshapes = stride != 1 || inputs != outputs;
+        Self {
+            conv1: bare(conv([inputs, width], kernel, first, kernel / 2), device),
+            bn1: norm(width, EPSILON, device),
+            conv2: bare(conv([width, width], 3, second, 1), device),
+            bn2: norm(width, EPSILON, device),
+            conv3: bottleneck.then(|| bare(conv([width, outputs], 1, 1, 0), device)),
+            bn3: bottleneck.then(|| norm(outputs, EPSILON, device)),
+            downsample: reshapes.then(|| Unit::new(conv([inputs, outputs], 1, stride, 0), device)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let branch = relu(self.bn1.forward(self.conv1.forward(x.clone())));
+        let mut branch = self.bn2.forward(self.conv2.forward(branch));
+        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
+            branch = bn3.forward(conv3.forward(relu(branch)));
+        }
+        let identity = match &self.downsample {
+            Some(unit) => unit.forward(x),
+            None => x,
+        };
+        relu(branch + identity)
+    }
+}
+
+/// How large a residual branch is beside what it is added to.
+const BRANCH: f64 = 0.7;
+
+/// Scales for seeded weights. A running variance keeps a trained block's branch as large as it was however much the sum has
+/// grown; here the first convolution's gain does: it divides by the size that the sum is expected to have.
+pub(super) fn typical(kind: Kind, depths: [usize; 4], key: &str) -> Option<f64> {
+    // After block k of a stage: what the first block leaves, and four fifths of each branch after it.
+    let sum = |k: usize| (1.0 + BRANCH * BRANCH) / 2.0 + 0.8 * BRANCH * BRANCH * k as f64;
+    if key == "fc.weight" {
+        return Some(1.5 / sum(depths[3] - 1).sqrt());
+    }
+    let (stage, rest) = key.strip_prefix("layer")?.split_once('.')?;
+    let (block, tensor) = rest.split_once('.')?;
+    let (stage, block): (usize, usize) = (stage.parse().ok()?, block.parse().ok()?);
+    let input = match (stage, block) {
+        // A max pool over a ReLU.
+        (1, 0) => 1.45,
+        (_, 0) => sum(depths[stage - 2] - 1),
+        _ => sum(block - 1),
+    };
+    let last = if kind == Kind::Basic { "bn2.weight" } else { "bn3.weight" };
+    match tensor {
+        "conv1.weight" | "downsample.0.weight" => Some(1.03 / input.sqrt()),
+        _ if tensor == last => Some(BRANCH),
+        _ => None,
+    }
+}

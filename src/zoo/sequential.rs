@@ -1,0 +1,115 @@
+//! Networks that are a list of layers: AlexNet, VGG and NIN. A position in the list is a number in the state dict's keys,
+//! which is why layers without parameters stand in it too.
+
+use super::blocks::{self, Edge, conv, linear, norm};
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, Identity, Linear, Relu};
+use burn::tensor::{Device, Tensor};
+
+/// A layer between feature maps.
+#[derive(Module, Debug)]
+pub enum Layer {
+    /// Convolution with a bias.
+    Conv(Conv2d),
+    /// Batch norm.
+    Norm(BatchNorm),
+    /// ReLU.
+    Relu(Relu),
+    /// Local response normalisation.
+    Lrn(Lrn),
+    /// Max pool that rounds down.
+    MaxPool(MaxPool),
+}
+
+/// Marks the place of a [`blocks::local_response_norm`].
+#[derive(Module, Debug)]
+pub struct Lrn;
+
+/// A max pool's window, step and padding, pixels.
+#[derive(Module, Debug)]
+pub struct MaxPool {
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl Layer {
+    pub(super) fn conv(config: Conv2dConfig, device: &Device) -> Self {
+        Self::Conv(config.init(device))
+    }
+
+    pub(super) fn norm(channels: usize, epsilon: f64, device: &Device) -> Self {
+        Self::Norm(norm(channels, epsilon, device))
+    }
+
+    pub(super) const fn max_pool(kernel: usize, stride: usize, padding: usize) -> Self {
+        Self::MaxPool(MaxPool { kernel, stride, padding })
+    }
+
+    /// A 3×3 convolution padded by 1 and its ReLU.
+    pub(super) fn conv3_relu(channels: [usize; 2], device: &Device) -> [Self; 2] {
+        [Self::conv(conv(channels, 3, 1, 1), device), Self::Relu(Relu)]
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Conv(conv) => conv.forward(x),
+            Self::Norm(norm) => norm.forward(x),
+            Self::Relu(_) => blocks::relu(x),
+            Self::Lrn(_) => blocks::local_response_norm(x),
+            Self::MaxPool(pool) => blocks::max_pool(x, pool.kernel, pool.stride, pool.padding, Edge::Floor),
+        }
+    }
+}
+
+/// A layer between vectors.
+#[derive(Module, Debug)]
+pub enum Dense {
+    /// Linear with a bias.
+    Linear(Linear),
+    /// Batch norm.
+    Norm(BatchNorm),
+    /// ReLU.
+    Relu(Relu),
+    /// Dropout: at inference only a number in the list.
+    Dropout(Identity),
+}
+
+impl Dense {
+    pub(super) fn linear(inputs: usize, outputs: usize, device: &Device) -> Self {
+        Self::Linear(linear(inputs, outputs, device))
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Linear(linear) => linear.forward(x),
+            Self::Norm(norm) => norm.forward(x),
+            Self::Relu(_) => blocks::relu(x),
+            Self::Dropout(_) => x,
+        }
+    }
+}
+
+/// Runs the layers one after the other.
+pub(super) fn run(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
+    layers.iter().fold(x, |x, layer| layer.forward(x))
+}
+
+/// Convolutional features, flattened, and a classifier of linear layers.
+///
+/// torchvision pools adaptively between the two (to 6×6 in AlexNet, 7×7 in VGG): at the input size of the registry that is
+/// the size the features have, and the pool is left out.
+#[derive(Module, Debug)]
+pub struct Sequential {
+    pub(super) features: Vec<Layer>,
+    pub(super) classifier: Vec<Dense>,
+}
+
+impl Sequential {
+    /// `[n, 3, px, px]` → `[n, 1000]`.
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let features = run(&self.features, x).flatten(1, 3);
+        self.classifier.iter().fold(features, |x, layer| layer.forward(x))
+    }
+}

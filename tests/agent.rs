@@ -1,0 +1,198 @@
+//! The agent with real engines: one stream, the newest command wins, and nothing that happens to an engine ends it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use wattscope::{
+    agent::{self, AgentHandle, Options},
+    clock::Clock,
+    event::{Body, Command, Config, Event, Phase, Precision},
+    session::State,
+};
+
+fn options() -> Options {
+    Options::new(PathBuf::from(env!("CARGO_BIN_EXE_wattscope")))
+}
+
+fn config(network: &str, batch: u32) -> Config {
+    Config { network: network.into(), batch, precision: Precision::F32, device: "cpu".into() }
+}
+
+/// An agent and what it has said so far.
+struct Session {
+    agent: AgentHandle,
+    events: Vec<Event>,
+    state: State,
+}
+
+impl Session {
+    fn start(options: Options) -> Self {
+        Self { agent: agent::start(options, Clock::start()), events: Vec::new(), state: State::default() }
+    }
+
+    fn run(&self, config: Config) {
+        self.agent.commands.send(Command::Run { config }).unwrap();
+    }
+
+    /// Folds events until one fits.
+    async fn until(&mut self, what: &str, mut fits: impl FnMut(&Body) -> bool) -> Body {
+        let wait = async {
+            loop {
+                let event = self.agent.events.recv().await.expect("the stream goes on");
+                self.state.apply(&event);
+                self.events.push(event.clone());
+                if fits(&event.body) {
+                    return event.body;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+        let telling = |e: &&Event| !matches!(e.body, Body::Samples { .. } | Body::Batches(_) | Body::Network(_));
+        waited.unwrap_or_else(|_| {
+            let events: Vec<_> = self.events.iter().filter(telling).map(|e| format!("{e:?}")).collect();
+            panic!("not seen: {what}; events:\n{}", events.join("\n"))
+        })
+    }
+
+    async fn steady(&mut self, wanted: &Config) {
+        self.until(&format!("{wanted} steady"), |body| {
+            matches!(body, Body::Phase(change) if change.phase == Phase::Steady && change.config == *wanted)
+        })
+        .await;
+    }
+
+    async fn engine(&mut self) -> i32 {
+        match self.until("an engine", |body| matches!(body, Body::EngineStarted { .. })).await {
+            Body::EngineStarted { pid, .. } => pid as i32,
+            _ => unreachable!(),
+        }
+    }
+}
+
+/// One test at a time: engines take every core, and two of them would wait for each other.
+fn block_on(test: impl Future<Output = ()>) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+fn kill(pid: i32) {
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+}
+
+#[test]
+fn a_run_goes_through_its_phases_and_only_steady_batches_count() {
+    block_on(async {
+        let mut session = Session::start(options());
+        let wanted = config("squeezenet1.1", 1);
+        session.run(wanted.clone());
+        session.steady(&wanted).await;
+        let counted = |body: &Body| matches!(body, Body::Batches(b) if b.steady);
+        session.until("batches that count", counted).await;
+        assert!(matches!(session.events[0].body, Body::Header(_)), "the header comes first");
+        let phases: Vec<Phase> = session
+            .events
+            .iter()
+            .filter_map(|e| if let Body::Phase(change) = &e.body { Some(change.phase) } else { None })
+            .collect();
+        assert_eq!(phases, [Phase::Building, Phase::Tuning, Phase::WarmingUp, Phase::Steady]);
+        let result = session.state.current_result().expect("a result");
+        assert!(result.latency_ms.p50 > 0.1 && result.latency_ms.p50 <= result.latency_ms.p99);
+        assert!(result.memory.resident.is_some_and(|bytes| bytes > 1 << 20));
+        assert!(result.flop_utilisation.is_some_and(|percent| (0.1..150.0).contains(&percent)), "{result:?}");
+        assert!(result.power.is_err() || result.power.as_ref().is_ok_and(|p| p.gross_w > 0.0));
+    });
+}
+
+#[test]
+fn the_newest_command_wins() {
+    block_on(async {
+        let mut session = Session::start(options());
+        session.run(config("squeezenet1.1", 1));
+        session.steady(&config("squeezenet1.1", 1)).await;
+        (2..=30).for_each(|batch| session.run(config("squeezenet1.1", batch)));
+        session.steady(&config("squeezenet1.1", 30)).await;
+        let begun = session.state.marks.len();
+        assert!(begun <= 4, "{begun} runs were begun for a key that was held");
+    });
+}
+
+#[test]
+fn a_killed_engine_is_restarted_and_the_third_death_in_a_row_ends_it() {
+    block_on(async {
+        let mut session = Session::start(options());
+        let wanted = config("squeezenet1.1", 1);
+        session.run(wanted.clone());
+        let first = session.engine().await;
+        session.steady(&wanted).await;
+        for death in 1..=3 {
+            kill(if death == 1 { first } else { session.engine().await });
+            let body = session.until("a death", |body| matches!(body, Body::EngineDied { .. })).await;
+            let Body::EngineDied { reason, in_a_row, .. } = body else { unreachable!() };
+            assert_eq!(in_a_row, death);
+            assert!(reason.contains("signal 9"), "{reason}");
+        }
+        session.until("the configuration given up", |body| matches!(body, Body::Failing { .. })).await;
+        assert!(session.state.failures.contains_key(&wanted));
+        // Another configuration is still to be had.
+        session.run(config("squeezenet1.1", 2));
+        session.steady(&config("squeezenet1.1", 2)).await;
+    });
+}
+
+#[test]
+fn out_of_memory_goes_back_to_what_worked_and_says_what_was_asked_for() {
+    block_on(async {
+        let mut session = Session::start(Options { memory_limit: Some(400 << 20), ..options() });
+        let (works, too_large) = (config("squeezenet1.1", 1), config("squeezenet1.1", 512));
+        session.run(works.clone());
+        session.steady(&works).await;
+        session.run(too_large.clone());
+        let body = session.until("out of memory", |body| matches!(body, Body::OutOfMemory { .. })).await;
+        let Body::OutOfMemory { config, requested_bytes, .. } = body else { unreachable!() };
+        assert_eq!(config, too_large);
+        assert!(requested_bytes.is_some_and(|bytes| bytes > 1 << 20), "{requested_bytes:?}");
+        session.steady(&works).await;
+        assert!(session.state.failures[&too_large].out_of_memory);
+    });
+}
+
+#[test]
+fn what_cannot_run_is_refused_with_what_can() {
+    block_on(async {
+        let mut session = Session::start(options());
+        let mut reason = async |config: Config| {
+            session.run(config);
+            match session.until("a refusal", |body| matches!(body, Body::Failing { .. })).await {
+                Body::Failing { reason, .. } => reason,
+                _ => unreachable!(),
+            }
+        };
+        let tf32 = Config { precision: Precision::Tf32, ..config("alexnet", 1) };
+        assert_eq!(reason(tf32).await, "cpu has no tf32: it has f32, f16, bf16");
+        assert!(reason(config("resnet5", 1)).await.contains("resnet50"), "the nearest id is named");
+        let tpu = Config { device: "tpu".into(), ..config("alexnet", 1) };
+        assert!(reason(tpu).await.starts_with("unknown device 'tpu'"));
+    });
+}
+
+#[test]
+fn an_engine_does_not_outlive_its_agent() {
+    let mut pid = 0;
+    block_on(async {
+        let mut session = Session::start(options());
+        session.run(config("squeezenet1.1", 1));
+        pid = session.engine().await;
+        session.until("a batch", |body| matches!(body, Body::Batches(_))).await;
+    });
+    let deadline = std::time::Instant::now() + Duration::from_secs(2);
+    while std::path::Path::new(&format!("/proc/{pid}/exe")).exists() {
+        assert!(std::time::Instant::now() < deadline, "the engine is still there after 2 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,196 @@
+//! The binary as people and scripts call it.
+
+// Tests may panic: that is how they fail. clippy.toml knows test functions only, not their helpers.
+#![allow(clippy::unwrap_used)]
+
+use assert_cmd::Command;
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+    time::Duration,
+};
+
+fn wattscope(line: &str) -> Command {
+    let state = std::env::temp_dir().join("wattscope-cli-tests");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wattscope"));
+    command.args(line.split_whitespace()).env("XDG_STATE_HOME", state).timeout(Duration::from_secs(120));
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn bad_usage_is_named_and_ends_with_2() {
+    for (line, named) in [
+        ("--network resnet5", "resnet50"),
+        ("run --network vgg1 --batch 1", "vgg19"),
+        ("run --network all --device cuda:63", "cuda:63"),
+        ("run --network vgg16 --device cpu --precision tf32", "cpu has no tf32: it has f32"),
+        ("run --batch 8", "--network"),
+        ("frobnicate", "frobnicate"),
+    ] {
+        let output = wattscope(line).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line}: {stderr}");
+        assert!(stderr.contains(named), "{line}: {stderr}");
+        assert!(output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_live_screen_without_a_terminal_points_to_run() {
+    let output = wattscope("--network vgg16").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("wattscope run --network vgg16"));
+}
+
+#[test]
+fn networks_are_listed_for_programs_too() {
+    let output = wattscope("networks --json").output().unwrap();
+    assert!(output.status.success());
+    let networks: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(networks.len(), 21);
+    let vgg = networks.iter().find(|n| n["id"] == "vgg16").unwrap();
+    assert_eq!((vgg["params"].as_u64(), vgg["macs"].as_u64()), (Some(138_357_544), Some(15_470_264_320)));
+    let names = [
+        "id",
+        "title",
+        "year",
+        "paper",
+        "params",
+        "macs",
+        "ops",
+        "activations",
+        "peak_activation_bytes",
+        "input_px",
+        "top1",
+        "top5",
+        "accuracy_source",
+    ];
+    assert!(names.iter().all(|name| vgg.get(name).is_some()), "{vgg}");
+}
+
+#[test]
+fn devices_always_hold_the_processor() {
+    let output = wattscope("devices --json").output().unwrap();
+    assert!(output.status.success());
+    let devices: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(devices.iter().any(|d| d["name"] == "cpu" && d["absent"].is_null()));
+    let table = wattscope("devices").output().unwrap();
+    assert!(text(&table.stdout).contains("cpu"));
+}
+
+#[test]
+fn completions_and_manual_pages_are_printed() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = wattscope(&format!("completions {shell}")).output().unwrap();
+        assert!(output.status.success() && text(&output.stdout).contains("networks"), "{shell}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let output = wattscope(&format!("completions {shell}")).output().unwrap();
+        assert!(text(&output.stdout).contains("resnet50"), "{shell} completes the networks");
+    }
+    let page = text(&wattscope("man").output().unwrap().stdout);
+    assert!(page.contains(".TH wattscope 1") && !page.contains("epoch"), "{page}");
+    assert!(text(&wattscope("man run").output().unwrap().stdout).contains("seconds"));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))
+        .args(["completions", "zsh"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_said_and_forgiven() {
+    let output =
+        wattscope("run --network squeezenet1.1 --device cpu --seconds 0.2 --log /proc/no/log").output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("no log is written"), "{stderr}");
+    assert!(text(&output.stdout).contains("squeezenet1.1"));
+}
+
+#[test]
+fn a_real_run_prints_objects_as_the_schema_says() {
+    let line = "run --network squeezenet1.1 --device cpu --batch 1,2 --seconds 0.3 --json";
+    let output = wattscope(line).output().unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    let schema = serde_json::from_str(include_str!("../assets/run.schema.json")).unwrap();
+    let schema = jsonschema::draft202012::new(&schema).unwrap();
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    for (line, batch) in stdout.lines().zip([1, 2]) {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        let errors: Vec<_> = schema.iter_errors(&object).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}\n{line}");
+        assert_eq!(object["batch"], batch);
+        assert!(object["latency_ms"]["p50"].as_f64().unwrap() > 0.0);
+        assert!(object["seconds"].as_f64().unwrap() >= 0.3);
+    }
+}
+
+#[test]
+fn ctrl_c_prints_what_was_measured_and_ends_with_130() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))
+        .args("run --network squeezenet1.1 --device cpu --batch 1,2 --seconds 0.2 --json".split(' '))
+        .env("XDG_STATE_HOME", std::env::temp_dir().join("wattscope-cli-tests"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    // SAFETY: a signal to a child that has not been waited for, so its id is still its own.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    let code = child.wait().unwrap().code();
+    assert!(first.starts_with('{'));
+    // The second configuration may have been done before the signal came.
+    assert!(code == Some(130) || code == Some(0) && out.lines().count() == 1, "{code:?}");
+}
+
+#[test]
+fn the_engine_is_gone_when_the_run_is() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))
+        .args("run --network vgg16 --device cpu --batch 1 --seconds 600 --json".split(' '))
+        .env("XDG_STATE_HOME", std::env::temp_dir().join("wattscope-cli-tests"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let engines = || children(child.id());
+    let waited = std::time::Instant::now();
+    while engines().is_empty() && waited.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let engines = engines();
+    assert!(!engines.is_empty(), "an engine was started");
+    // SAFETY: as above.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    for engine in engines {
+        assert!(!std::path::Path::new(&format!("/proc/{engine}/exe")).exists(), "engine {engine} is still there");
+    }
+}
+
+/// Processes whose parent is `pid`.
+fn children(pid: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|p| p.file_name().to_str()?.parse::<u32>().ok());
+    let parent = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // The name, in parentheses, may hold anything; state and parent follow it.
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok()) == Some(pid)
+    };
+    ids.filter(parent).collect()
+}

@@ -1,0 +1,36 @@
+//! The help texts, so that a change to them is seen.
+
+// Tests may panic: that is how they fail. clippy.toml knows test functions only, not their helpers.
+#![allow(clippy::unwrap_used)]
+
+use wattscope::cli;
+
+fn help(command: Option<&str>) -> String {
+    let mut root = cli::command().term_width(100);
+    root.build();
+    let command = match command {
+        Some(name) => root.find_subcommand_mut(name).unwrap(),
+        None => &mut root,
+    };
+    command.render_long_help().to_string()
+}
+
+#[test]
+fn help_of_the_live_screen() {
+    insta::assert_snapshot!(help(None));
+}
+
+#[test]
+fn help_of_run() {
+    insta::assert_snapshot!(help(Some("run")));
+}
+
+#[test]
+fn help_of_networks_and_devices() {
+    insta::assert_snapshot!(help(Some("networks")) + &help(Some("devices")));
+}
+
+#[test]
+fn help_of_completions_and_man() {
+    insta::assert_snapshot!(help(Some("completions")) + &help(Some("man")));
+}

@@ -1,0 +1,158 @@
+//! A real pseudo-terminal with wattscope in it: keys go in, a screen comes out.
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use std::{
+    io::{Read, Write},
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant},
+};
+
+/// The program in its terminal. Dropping it kills the program.
+pub struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    writer: Option<Box<dyn Write + Send>>,
+    output: Arc<(Mutex<Output>, Condvar)>,
+    _home: tempfile::TempDir,
+}
+
+struct Output {
+    parser: vt100::Parser,
+    bytes: u64,
+    first: Option<Instant>,
+    ended: bool,
+}
+
+impl Terminal {
+    /// Starts `wattscope` with arguments in a terminal of that size, with a home of its own.
+    pub fn start(args: &[&str], rows: u16, cols: u16) -> Self {
+        let pty = native_pty_system().openpty(size(rows, cols)).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_wattscope"));
+        command.args(args);
+        command.env("TERM", "xterm-256color");
+        command.env("XDG_STATE_HOME", home.path());
+        if std::env::var_os("XDG_CACHE_HOME").is_none() {
+            command.env("XDG_CACHE_HOME", home.path());
+        }
+        let mut reader = pty.master.try_clone_reader().unwrap();
+        let writer = pty.master.take_writer().unwrap();
+        let parser = vt100::Parser::new(rows, cols, 0);
+        let output = Output { parser, bytes: 0, first: None, ended: false };
+        let output = Arc::new((Mutex::new(output), Condvar::new()));
+        let shared = output.clone();
+        let child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16384];
+            loop {
+                let n = reader.read(&mut buffer).unwrap_or(0);
+                let mut output = shared.0.lock().unwrap();
+                output.first.get_or_insert_with(Instant::now);
+                output.bytes += n as u64;
+                output.parser.process(&buffer[..n]);
+                output.ended = n == 0;
+                shared.1.notify_all();
+                if n == 0 {
+                    return;
+                }
+            }
+        });
+        Self { child, master: Some(pty.master), writer: Some(writer), output, _home: home }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> i32 {
+        self.child.process_id().unwrap() as i32
+    }
+
+    /// Presses keys, as the bytes that a terminal sends.
+    pub fn press(&mut self, keys: &str) {
+        let writer = self.writer.as_mut().unwrap();
+        writer.write_all(keys.as_bytes()).unwrap();
+        writer.flush().unwrap();
+    }
+
+    /// Changes the terminal's size.
+    pub fn resize(&mut self, rows: u16, cols: u16) {
+        self.output.0.lock().unwrap().parser.screen_mut().set_size(rows, cols);
+        self.master.as_ref().unwrap().resize(size(rows, cols)).unwrap();
+    }
+
+    /// What the screen shows.
+    pub fn screen(&self) -> String {
+        self.output.0.lock().unwrap().parser.screen().contents()
+    }
+
+    /// Bytes that the program has written to the terminal.
+    pub fn bytes(&self) -> u64 {
+        self.output.0.lock().unwrap().bytes
+    }
+
+    /// When the first byte arrived.
+    pub fn first_output(&self) -> Option<Instant> {
+        self.output.0.lock().unwrap().first
+    }
+
+    /// Waits until the screen fits, and gives it; panics with the last screen when it does not within `seconds`.
+    pub fn wait_for(&self, what: &str, seconds: f64, mut fits: impl FnMut(&str) -> bool) -> String {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+        let mut output = self.output.0.lock().unwrap();
+        loop {
+            let screen = output.parser.screen().contents();
+            if fits(&screen) {
+                return screen;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !output.ended, "not seen within {seconds} s: {what}; the screen:\n{screen}");
+            output = self.output.1.wait_timeout(output, left).unwrap().0;
+        }
+    }
+
+    /// Takes the terminal away without a word, as a dropped connection does.
+    pub fn vanish(&mut self) {
+        self.writer = None;
+        self.master = None;
+    }
+
+    /// Waits for the program's end.
+    pub fn wait_exit(&mut self, seconds: f64) -> ExitStatus {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running after {seconds} s; the screen:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn size(rows: u16, cols: u16) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+/// Process ids of the engines that a process has started.
+pub fn engines(parent: i32) -> Vec<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let of_threads = threads.filter_map(|t| std::fs::read_to_string(t.path().join("children")).ok());
+    let all: std::collections::BTreeSet<i32> = std::iter::once(children)
+        .chain(of_threads)
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    all.into_iter().collect()
+}
+
+/// Whether a process is there and not a zombie.
+pub fn alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
