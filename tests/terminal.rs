@@ -2,7 +2,7 @@
 //!
 //! The program under test is this test binary itself, started again with [`CHILD`] set.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::unwrap_used)]
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::{

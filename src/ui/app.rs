@@ -309,7 +309,7 @@ impl App {
     fn network(&self, old: &Config, by: isize) -> Config {
         // On the zoo screen the list is what the user sees, in the order that they chose.
         let order = match self.looks.screen {
-            Screen::Zoo => self.with_view(|view| screens::zoo::order(view)),
+            Screen::Zoo => self.with_view(screens::zoo::order),
             _ => self.with_view(|view| view.networks()),
         };
         let network = knobs::step(&order, &old.network, by).cloned().unwrap_or_else(|| old.network.clone());

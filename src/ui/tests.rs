@@ -340,7 +340,12 @@ fn ten_frames_a_second_cost_less_than_ten_kilobytes() {
             canvas.draw(|frame| app.draw(frame)).unwrap();
         }
     }
+    if std::env::var_os("SHOW").is_some() {
+        println!("{} bytes in the first frame\n{}", first, show(&mut app, 150, 34));
+        println!("{}", show(&mut app, 200, 50));
+    }
     let rate = (out.0.borrow().len() - first) / 10;
+    println!("{rate} bytes a second in {frames} frames");
     assert!(frames > 90 && rate < 10_000, "{rate} bytes a second in {frames} frames");
 }
 

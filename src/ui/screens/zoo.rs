@@ -123,26 +123,35 @@ fn figures(view: &View<'_>, networks: &[String], results: &[RunResult], area: Re
         return;
     }
     let half = area.width / 2;
-    let cells = [Rect { width: half, ..area }, Rect { x: area.x + half, width: area.width - half, ..area }];
-    let current = view.config().map(|c| c.network.as_str());
+    let left = Rect { width: half, ..area };
+    let right = Rect { x: area.x + half, width: area.width - half, ..area };
     let operations = |id: &str| view.facts(id).map(|f| f.ops as f64 / 1e9);
     let time = |id: &str| best(results, id).map(|r| 1e3 / r.images_per_s);
-    let named: [(&str, &dyn Fn(&str) -> Option<f64>); 2] =
-        [("against G-ops/image", &operations), ("against ms/image measured", &time)];
-    for (cell, (name, x)) in cells.into_iter().zip(named) {
-        let title = [Part::new(0, Role::Title, "TOP-1 [%]"), Part::new(0, Role::Title, format!(" {name}")).joined()];
-        let inner = frame(&title, view.theme, cell, buffer);
-        let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
-        let point = |id: &String| Some((x(id)?, view.facts(id)?.top1?, Some(view.title(id))));
-        let curve = |own: bool, role: Role| {
-            let of = networks.iter().filter(|id| (Some(id.as_str()) == current) == own);
-            Curve { points: of.filter_map(point).collect(), role, joined: false }
-        };
-        let curves = vec![curve(false, Role::Trace), curve(true, Role::Steady)];
-        let lowest = curves.iter().flat_map(|c| &c.points).map(|p| p.1).fold(100.0, f64::min);
-        Plot { curves, floor: (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0, ..Plot::default() }
-            .render(view.theme, inner, buffer);
-    }
+    figure(view, networks, "against G-ops/image", operations, left, buffer);
+    figure(view, networks, "against ms/image measured", time, right, buffer);
+}
+
+fn figure(
+    view: &View<'_>,
+    networks: &[String],
+    name: &str,
+    x: impl Fn(&str) -> Option<f64>,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let title = [Part::new(0, Role::Title, "TOP-1 [%]"), Part::new(0, Role::Title, format!(" {name}")).joined()];
+    let inner = frame(&title, view.theme, area, buffer);
+    let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
+    let current = view.config().map(|c| c.network.as_str());
+    let point = |id: &String| Some((x(id)?, view.facts(id)?.top1?, Some(view.title(id))));
+    let curve = |own: bool, role: Role| {
+        let of = networks.iter().filter(|id| (Some(id.as_str()) == current) == own);
+        Curve { points: of.filter_map(point).collect(), role, joined: false }
+    };
+    let curves = vec![curve(false, Role::Trace), curve(true, Role::Steady)];
+    let lowest = curves.iter().flat_map(|c| &c.points).map(|p| p.1).fold(100.0, f64::min);
+    let floor = (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0;
+    Plot { curves, floor, ..Plot::default() }.render(view.theme, inner, buffer);
 }
 
 fn look(view: &View<'_>, results: &[RunResult], id: &str) -> Role {

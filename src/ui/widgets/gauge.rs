@@ -124,7 +124,9 @@ impl Gauge<'_> {
                 let value = Part::new(0, *role, value.clone());
                 parts.push(if title { value.joined() } else { value });
                 parts.push(Part::new(0, Role::Plain, format!(" {}", self.unit.1)).joined());
-                parts.extend(self.details.iter().flatten().cloned().filter(|_| title));
+                if title {
+                    parts.extend(self.details.iter().flatten().cloned());
+                }
             }
             Number::Waiting(reason) => parts.push(Part::new(0, Role::Dim, reason.clone()).joined()),
             Number::Absent(reason) => parts.push(Part::new(0, Role::Warn, reason.clone()).joined()),
