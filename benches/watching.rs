@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 #[path = "../tests/support/terminal.rs"]
+#[allow(dead_code)] // the tests use what the benchmark does not
 mod support;
 
 use std::{

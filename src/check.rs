@@ -109,7 +109,9 @@ pub fn line(
         Ok(check) if json => serde_json::to_string(check)?,
         Ok(Check { error, bound, pass, .. }) => {
             let word = if *pass { "pass" } else { "FAIL" };
-            format!("{word}  {network:<16} {precision:<5} {device}  error {error:.1e} of the logits' sd, bound {bound:.0e}")
+            format!(
+                "{word}  {network:<16} {precision:<5} {device}  error {error:.1e} of the logits' sd, bound {bound:.0e}"
+            )
         }
         Err(error) if json => serde_json::to_string(&serde_json::json!({
             "network": network, "device": device, "precision": precision, "pass": false, "failure": error,

@@ -60,9 +60,10 @@ impl Session {
     }
 
     async fn steady(&mut self, wanted: &Config) {
-        self.until(&format!("{wanted} steady"), |body| {
-            matches!(body, Body::Phase(change) if change.phase == Phase::Steady && change.config == *wanted)
-        })
+        self.until(
+            &format!("{wanted} steady"),
+            |body| matches!(body, Body::Phase(change) if change.phase == Phase::Steady && change.config == *wanted),
+        )
         .await;
     }
 

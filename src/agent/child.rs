@@ -81,6 +81,8 @@ impl EngineProcess {
             command.arg("--memory-limit").arg(limit.to_string());
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // With backtraces the allocator's last words would be pages; a panic says by itself where it was.
+        command.env("RUST_BACKTRACE", "0");
         // A group of its own: Ctrl-C and Ctrl-Z on the terminal are the screen's to answer, not the engine's.
         command.process_group(0);
         let mut child = command.spawn()?;

@@ -29,9 +29,8 @@ impl IdleGate {
     /// Takes note of what a source announces.
     pub fn see(&mut self, now: Instant, body: &Body) {
         let Body::Sensors { sensors } = body else { return };
-        let power = |s: &&Sensor| {
-            s.absent.is_none() && matches!(s.quantity, Quantity::PowerInstant | Quantity::PowerAverage)
-        };
+        let power =
+            |s: &&Sensor| s.absent.is_none() && matches!(s.quantity, Quantity::PowerInstant | Quantity::PowerAverage);
         self.announced.extend(sensors.iter().map(|s| s.source.clone()));
         self.power.extend(sensors.iter().filter(power).map(|s| (s.device.clone(), now)));
     }

@@ -176,8 +176,7 @@ impl Local {
             self.tell(Body::Failing { run, config, reason });
             return;
         }
-        self.wanted =
-            Some(Wanted { run, config, told: None, begun: false, steady: None, deaths, not_before: None });
+        self.wanted = Some(Wanted { run, config, told: None, begun: false, steady: None, deaths, not_before: None });
     }
 
     /// The next moment at which [`Self::attend`] has something to do.
@@ -295,7 +294,9 @@ impl Local {
     /// After a configuration that can't run: back to the last one that did, or nothing until the next command.
     fn step_back(&mut self) {
         let failed = self.wanted.take().map(|w| w.config);
-        if let Some(good) = self.last_good.clone().filter(|good| self.options.step_back && Some(good) != failed.as_ref()) {
+        if let Some(good) =
+            self.last_good.clone().filter(|good| self.options.step_back && Some(good) != failed.as_ref())
+        {
             self.want(good, 0);
         }
     }

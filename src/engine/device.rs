@@ -100,7 +100,8 @@ pub fn check_precision(device: &DeviceInfo, precision: Precision) -> Result<(), 
     }
     let tf32_instead = precision == Precision::F32 && device.precisions.contains(&Precision::Tf32);
     let has = device.precisions.iter().map(|p| p.name()).collect::<Vec<_>>().join(", ");
-    let hint = if tf32_instead { "; its f32 products may use TF32 tensor cores, so the mode is called tf32" } else { "" };
+    let hint =
+        if tf32_instead { "; its f32 products may use TF32 tensor cores, so the mode is called tf32" } else { "" };
     Err(DeviceError::Precision { device: device.name.clone(), asked: precision, has, hint })
 }
 

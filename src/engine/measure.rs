@@ -131,7 +131,9 @@ impl Built {
         let read = read.map_err(|e| failed(e.to_string()))?;
         synced.map_err(|e| failed(e.to_string()))?;
         if !read.iter::<f64>().all(f64::is_finite) {
-            return Err(MeasureError::Device("the logits are not finite: the network does not compute right here".into()));
+            return Err(MeasureError::Device(
+                "the logits are not finite: the network does not compute right here".into(),
+            ));
         }
         let by_device = profile.filter(|p| p.timing_method() == TimingMethod::Device);
         let device = by_device.and_then(|p| pollster::block_on(p.resolve()));

@@ -105,7 +105,8 @@ impl Engine {
 
     /// Builds the network, unless it is the one that is there: a new batch size needs new inputs only.
     fn build(&mut self, config: &Config) -> Result<(), String> {
-        let same = |c: &Config| (&c.network, c.precision, &c.device) == (&config.network, config.precision, &config.device);
+        let same =
+            |c: &Config| (&c.network, c.precision, &c.device) == (&config.network, config.precision, &config.device);
         if self.built.as_ref().is_some_and(|current| same(&current.config)) {
             return Ok(());
         }
@@ -198,7 +199,12 @@ impl Engine {
                 if let Some(Current { built, .. }) = &self.built {
                     built.device().memory_cleanup();
                 }
-                self.outbox.send(Body::OutOfMemory { run, config: config.clone(), requested_bytes: requested, message });
+                self.outbox.send(Body::OutOfMemory {
+                    run,
+                    config: config.clone(),
+                    requested_bytes: requested,
+                    message,
+                });
             }
             MeasureError::Device(message) => {
                 eprintln!("{message}");

@@ -2,8 +2,12 @@
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::{
-    io::{Read, Write},
-    sync::{Arc, Condvar, Mutex},
+    io::Write,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -12,6 +16,7 @@ pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     master: Option<Box<dyn MasterPty + Send>>,
     writer: Option<Box<dyn Write + Send>>,
+    reader: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
     output: Arc<(Mutex<Output>, Condvar)>,
     _home: tempfile::TempDir,
 }
@@ -35,7 +40,6 @@ impl Terminal {
         if std::env::var_os("XDG_CACHE_HOME").is_none() {
             command.env("XDG_CACHE_HOME", home.path());
         }
-        let mut reader = pty.master.try_clone_reader().unwrap();
         let writer = pty.master.take_writer().unwrap();
         let parser = vt100::Parser::new(rows, cols, 0);
         let output = Output { parser, bytes: 0, first: None, ended: false };
@@ -43,22 +47,12 @@ impl Terminal {
         let shared = output.clone();
         let child = pty.slave.spawn_command(command).unwrap();
         drop(pty.slave);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 16384];
-            loop {
-                let n = reader.read(&mut buffer).unwrap_or(0);
-                let mut output = shared.0.lock().unwrap();
-                output.first.get_or_insert_with(Instant::now);
-                output.bytes += n as u64;
-                output.parser.process(&buffer[..n]);
-                output.ended = n == 0;
-                shared.1.notify_all();
-                if n == 0 {
-                    return;
-                }
-            }
-        });
-        Self { child, master: Some(pty.master), writer: Some(writer), output, _home: home }
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let fd = pty.master.as_raw_fd().unwrap();
+        let reader = std::thread::spawn(move || while !stopped.load(Ordering::Relaxed) && read(fd, &shared) {});
+        let reader = Some((stop, reader));
+        Self { child, master: Some(pty.master), writer: Some(writer), reader, output, _home: home }
     }
 
     /// The process id.
@@ -111,6 +105,10 @@ impl Terminal {
 
     /// Takes the terminal away without a word, as a dropped connection does.
     pub fn vanish(&mut self) {
+        if let Some((stop, reader)) = self.reader.take() {
+            stop.store(true, Ordering::Relaxed);
+            reader.join().unwrap();
+        }
         self.writer = None;
         self.master = None;
     }
@@ -132,7 +130,30 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // The reader's descriptor is the master's, which must outlive it.
+        self.vanish();
     }
+}
+
+/// Reads what has come, waiting a little; false at the end.
+fn read(fd: i32, shared: &(Mutex<Output>, Condvar)) -> bool {
+    let mut buffer = [0u8; 16384];
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the descriptor is open until this thread is joined, and the buffer is as long as is said.
+    let n = unsafe {
+        if libc::poll(&mut poll, 1, 20) == 0 {
+            return true;
+        }
+        libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len())
+    };
+    let n = usize::try_from(n).unwrap_or(0);
+    let mut output = shared.0.lock().unwrap();
+    output.first.get_or_insert_with(Instant::now);
+    output.bytes += n as u64;
+    output.parser.process(&buffer[..n]);
+    output.ended = n == 0;
+    shared.1.notify_all();
+    n > 0
 }
 
 fn size(rows: u16, cols: u16) -> PtySize {
