@@ -61,12 +61,16 @@ impl Convergence {
     /// Relative standard error of the median over the newer half of the warm-up, and whether the two halves of that
     /// agree: a latency that still drifts can have a small error.
     ///
-    /// Robust: a batch that the scheduler interrupted says nothing about convergence. The spread is 1.4826 times the
-    /// median absolute deviation, the standard error of a median 1.2533 times that of a mean (normal distribution).
+    /// Robust: a batch that the scheduler interrupted says nothing about convergence. The spread is the interquartile
+    /// range over 1.349, the standard error of a median 1.2533 times that of a mean (normal distribution). The median
+    /// absolute deviation would call a latency steady that jumps between two values.
     fn judge(&self) -> (f64, bool) {
         let window: Vec<f64> = self.latencies.iter().skip(self.latencies.len() / 2).copied().collect();
+        let mut sorted = window.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
         let Some(middle) = median(window.iter().copied()).filter(|m| *m > 0.0) else { return (f64::INFINITY, false) };
-        let spread = 1.4826 * median(window.iter().map(|v| (v - middle).abs())).unwrap_or(f64::INFINITY);
+        let spread = (at(0.75) - at(0.25)) / 1.349;
         let error = 1.2533 * spread / (window.len() as f64).sqrt() / middle;
         let (first, second) = window.split_at(window.len() / 2);
         let drift = match (median(first.iter().copied()), median(second.iter().copied())) {

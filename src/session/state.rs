@@ -354,3 +354,126 @@ impl State {
         (seconds >= 0.5 && joules > 0.0).then(|| joules / seconds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{config, sensor};
+
+    const S: Nanos = 1_000_000_000;
+
+    /// A stream with a power sensor (0), an energy counter (1) and a utilisation (2) of the CPU.
+    struct Stream {
+        state: State,
+        t: Nanos,
+        joules: f64,
+    }
+
+    impl Stream {
+        fn new() -> Self {
+            let mut stream = Self { state: State::default(), t: 0, joules: 0.0 };
+            let quantities = [Quantity::PowerInstant, Quantity::Energy, Quantity::Utilisation];
+            let sensors = quantities.iter().zip(0..).map(|(q, id)| sensor(id, "cpu", *q, None)).collect();
+            stream.say(Body::Sensors { sensors });
+            stream
+        }
+
+        fn say(&mut self, body: Body) {
+            self.state.apply(&Event { t: self.t, body });
+        }
+
+        /// Ten readings a second for some seconds; the counter runs at `counter` watts.
+        fn read(&mut self, seconds: u64, watts: f64, counter: f64) {
+            for _ in 0..seconds * 10 {
+                self.t += S / 10;
+                self.joules += counter / 10.0;
+                self.say(Body::Samples { values: vec![(0, watts), (1, self.joules), (2, 90.0)] });
+            }
+        }
+
+        fn phase(&mut self, run: RunId, batch: u32, phase: Phase) {
+            let change = PhaseChange { run, config: config("alexnet", batch), phase, warm_up: None };
+            self.say(Body::Phase(change));
+        }
+
+        fn batches(&mut self, run: RunId, steady: bool, n: u64, each: Nanos) {
+            let wall_ns = vec![each; n as usize];
+            self.say(Body::Batches(Batches { run, steady, span_ns: n * each, wall_ns, device_ns: vec![] }));
+        }
+    }
+
+    #[test]
+    fn only_steady_batches_count_and_power_only_once_it_has_settled() {
+        let mut s = Stream::new();
+        s.read(2, 70.0, 70.0);
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        s.phase(1, 4, Phase::WarmingUp);
+        s.read(1, 200.0, 200.0);
+        s.batches(1, false, 100, S / 1000);
+        s.phase(1, 4, Phase::Steady);
+        s.read(1, 999.0, 500.0); // still rising: left out
+        s.read(4, 300.0, 320.0);
+        s.batches(1, true, 50, S / 10);
+        let result = s.state.current_result().unwrap();
+        assert_eq!((result.batches, result.images_per_s), (50, 40.0));
+        assert!((result.latency_ms.p50 - 100.0).abs() < 0.2, "three digits: {:?}", result.latency_ms);
+        let power = result.power.unwrap();
+        assert!((power.gross_w - 300.0).abs() < 1e-9 && power.readings == 40, "{power:?}");
+        assert_eq!((power.idle_w, power.energy_source.as_str()), (Some(70.0), "energy counter"));
+        assert!((power.net_w.unwrap() - (power.gross_w - 70.0)).abs() < 1e-9);
+        assert!((power.joules_per_image - 8.0).abs() < 1e-9, "{power:?}");
+        assert!((result.utilisation.unwrap() - 90.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_reset_forgets_and_batches_from_before_it_do_not_come_back() {
+        let mut s = Stream::new();
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        s.phase(1, 1, Phase::Steady);
+        s.t += S;
+        s.batches(1, true, 10, S / 10);
+        s.say(Body::Reset);
+        assert!(s.state.current_result().is_none());
+        s.t += S / 2;
+        s.batches(1, true, 10, S / 10); // began before the reset
+        assert!(s.state.current_result().is_none());
+        s.t += S;
+        s.batches(1, true, 5, S / 10);
+        assert_eq!(s.state.current_result().unwrap().batches, 5);
+    }
+
+    #[test]
+    fn results_outlive_their_runs_and_a_death_is_not_a_result() {
+        let mut s = Stream::new();
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        s.phase(1, 1, Phase::Steady);
+        s.t += S;
+        s.batches(1, true, 10, S / 10);
+        s.phase(2, 2, Phase::Building);
+        s.batches(1, true, 99, S / 10); // a late report of a run that is over
+        assert_eq!(s.state.results.len(), 1);
+        assert_eq!(s.state.results[0].batches, 10);
+        let died = Body::EngineDied { reason: "x".into(), in_a_row: 1, run: 2, config: config("alexnet", 2) };
+        s.say(died);
+        assert_eq!(s.state.all_results().len(), 1);
+        let oom =
+            Body::OutOfMemory { run: 3, config: config("alexnet", 9), requested_bytes: None, message: "m".into() };
+        s.say(oom);
+        assert!(s.state.failures[&config("alexnet", 9)].out_of_memory);
+        s.phase(4, 9, Phase::Steady);
+        assert!(s.state.failures.is_empty(), "what runs after all does not fail");
+    }
+
+    #[test]
+    fn power_says_why_it_is_missing_and_prefers_the_devices_own_sensor() {
+        let mut state = State::default();
+        assert_eq!(state.power_sensor("cpu").unwrap_err(), "no power sensor for cpu");
+        let say = |state: &mut State, s: Sensor| state.apply(&Event { t: 0, body: Body::Sensors { sensors: vec![s] } });
+        say(&mut state, sensor(0, "cpu", Quantity::PowerInstant, Some("root only")));
+        assert_eq!(state.power_sensor("cpu").unwrap_err(), "no power sensor: root only");
+        say(&mut state, sensor(1, "board", Quantity::PowerInstant, None));
+        assert_eq!(state.power_sensor("cpu").unwrap().0, 1);
+        say(&mut state, sensor(2, "cpu", Quantity::PowerAverage, None));
+        assert_eq!(state.power_sensor("cpu").unwrap().0, 2);
+    }
+}

@@ -1,0 +1,63 @@
+//! The stream as bytes: every event survives a line of JSON, and a line that is none is an error, never a panic.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use proptest::prelude::*;
+use wattscope::event::*;
+
+fn config() -> impl Strategy<Value = Config> {
+    let precision = prop::sample::select(Precision::ALL.to_vec());
+    (".{0,12}", any::<u32>(), precision, "[a-z:0-9]{1,8}").prop_map(|(network, batch, precision, device)| Config {
+        network,
+        batch,
+        precision,
+        device,
+    })
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let number = prop::num::f64::NORMAL | prop::num::f64::ZERO;
+    let times = || prop::collection::vec(any::<u64>(), 0..6);
+    prop_oneof![
+        Just(Body::Header(Header { schema: SCHEMA, command: vec!["wattscope".into()], ..Header::default() })),
+        Just(Body::Network(NetworkFacts {
+            top1: Some(76.13),
+            layers: vec![LayerFacts::default()],
+            ..Default::default()
+        })),
+        Just(Body::Card(Card { power_cap_w: Some(700.0), ..Card::default() })),
+        Just(Body::Reset),
+        prop::collection::vec((any::<u16>(), number), 0..8).prop_map(|values| Body::Samples { values }),
+        (any::<u64>(), config(), any::<bool>()).prop_map(|(run, config, warm)| {
+            let warm_up = warm.then_some(WarmUp { seconds: 1.5, batches: 9, error_percent: 0.5, converged: true });
+            Body::Phase(PhaseChange { run, config, phase: Phase::Steady, warm_up })
+        }),
+        (any::<u64>(), any::<bool>(), times(), times()).prop_map(|(run, steady, wall_ns, device_ns)| {
+            Body::Batches(Batches { run, steady, span_ns: 7, wall_ns, device_ns })
+        }),
+        (any::<u64>(), config(), any::<Option<u64>>(), ".*").prop_map(|(run, config, requested_bytes, message)| {
+            Body::OutOfMemory { run, config, requested_bytes, message }
+        }),
+        (any::<u64>(), config(), ".*").prop_map(|(run, config, reason)| Body::Failing { run, config, reason }),
+        ".*".prop_map(|text| Body::Notice { level: Level::Warning, text }),
+        any::<Option<u64>>().prop_map(|in_use| Body::Memory(Memory { run: 1, in_use, ..Memory::default() })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_event_is_one_line_and_comes_back_as_it_was(t in any::<u64>(), body in body()) {
+        let event = Event { t, body };
+        let line = serde_json::to_string(&event).unwrap();
+        prop_assert!(!line.contains('\n'));
+        prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error(line in ".*", cut in 0usize..200, body in body()) {
+        let _ = serde_json::from_str::<Event>(&line);
+        let whole = serde_json::to_string(&Event { t: 1, body }).unwrap();
+        let end = whole.char_indices().map(|(i, _)| i).take_while(|i| *i <= cut).last().unwrap_or(0);
+        prop_assert!(serde_json::from_str::<Event>(&whole[..end.min(whole.len() - 1)]).is_err());
+    }
+}
