@@ -16,7 +16,8 @@ fn config() -> impl Strategy<Value = Config> {
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    let number = prop::num::f64::NORMAL | prop::num::f64::ZERO;
+    // As sensors give them: thousandths of a unit.
+    let number = any::<i32>().prop_map(|n| f64::from(n) / 1000.0);
     let times = || prop::collection::vec(any::<u64>(), 0..6);
     prop_oneof![
         Just(Body::Header(Header { schema: SCHEMA, command: vec!["wattscope".into()], ..Header::default() })),
