@@ -28,13 +28,15 @@ pub struct Script {
     watts: f64,
     joules: f64,
     gpu: bool,
+    /// Largest deviation of a batch's latency, as a share of it.
+    pub jitter: f64,
 }
 
 pub const GPU: &str = "cuda:0";
 
 impl Script {
     fn empty(gpu: bool) -> Self {
-        Self { events: vec![], t: 0, run: 0, noise: 7, watts: 71.0, joules: 0.0, gpu }
+        Self { events: vec![], t: 0, run: 0, noise: 7, watts: 71.0, joules: 0.0, gpu, jitter: 0.01 }
     }
 
     /// A host with an H100 whose sensors all work, idle for `idle` seconds.
@@ -126,7 +128,8 @@ impl Script {
 
     fn batches(&mut self, profile: &Profile, span_ns: Nanos, steady: bool) {
         let n = ((span_ns as f64 / 1e6 / profile.ms) as usize).max(1);
-        let wall_ns: Vec<u64> = (0..n).map(|_| (profile.ms * 1e6 * (1.0 + 0.01 * self.noise())) as u64).collect();
+        let wall_ns: Vec<u64> =
+            (0..n).map(|_| (profile.ms * 1e6 * (1.0 + self.jitter * self.noise())) as u64).collect();
         let device_ns = if self.gpu { wall_ns.iter().map(|ns| ns - 40_000).collect() } else { vec![] };
         let span_ns = wall_ns.iter().sum::<u64>().min(span_ns);
         self.say(Body::Batches(Batches { run: self.run, steady, span_ns, wall_ns, device_ns }));

@@ -3,7 +3,7 @@
 use super::{
     Options,
     app::{Looks, WINDOWS},
-    theme::Theme,
+    theme::{Role, Theme},
 };
 use crate::{
     event::{Config, DeviceInfo, Level, Nanos, NetworkFacts, Phase},
@@ -79,6 +79,16 @@ impl<'a> View<'a> {
     /// The run in progress, while it is steady.
     pub fn steady(&self) -> Option<&'a Run> {
         self.state.run.as_ref().filter(|r| r.phase == Phase::Steady)
+    }
+
+    /// Whether the latency had converged when counting began, as far as was said.
+    pub fn converged(&self) -> bool {
+        self.steady().is_some_and(|r| r.warm_up.is_none_or(|w| w.converged))
+    }
+
+    /// The look of numbers that count: steady ones, or those of a run that never converged.
+    pub fn counted(&self) -> Role {
+        if self.converged() { Role::Steady } else { Role::Warn }
     }
 
     /// Every network, in the registry's order; those that only the stream knows come last.

@@ -24,7 +24,10 @@ const MEANINGS: [(&str, &str); 8] = [
     ),
     ("idle, Δ", "power before the engine started, and power above that"),
     ("J/image", "energy an image, idle power included, from the energy counter where the card has one"),
-    ("STEADY", "the latency has converged, or warm-up timed out and the row says so; only then do batches count"),
+    (
+        "STEADY",
+        "the latency has converged: from there on batches count; NOT STEADY: warm-up timed out, and they count all the same",
+    ),
 ];
 
 /// Draws it over whatever is there: keys and meanings side by side, or below each other and scrolled.
@@ -85,7 +88,8 @@ fn open(view: &View<'_>, area: Rect, width: u16, rows: u16, closes: &str, buffer
     clear(over, buffer);
     let title = [Part::new(0, Role::Title, "HELP"), Part::new(1, Role::Dim, closes)];
     let inner = frame(&title, view.theme, over, buffer);
-    Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(1), ..inner }
+    let pad = u16::from(inner.width > 2);
+    Rect { x: inner.x + pad, width: inner.width - pad, ..inner }
 }
 
 fn entries(list: &[Entry], view: &View<'_>, area: Rect, buffer: &mut Buffer) {

@@ -92,6 +92,7 @@ fn waits_for(view: &View<'_>) -> Number {
     Number::Waiting(
         match view.state.run.as_ref().map(|r| r.phase) {
             Some(Phase::Building) => "building the network",
+            Some(Phase::Tuning) if view.device() == Some("cpu") => "first batch",
             Some(Phase::Tuning) => "first batch: compiling and tuning kernels",
             Some(_) => "waiting for the first batches",
             None => "nothing runs yet",
@@ -133,7 +134,7 @@ fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
                     Part::new(1, Role::Dim, format!("n {}", format::grouped(r.batches))),
                 ],
             ];
-            (Number::Value(ms(l.p50), Role::Steady), details)
+            (Number::Value(ms(l.p50), view.counted()), details)
         }
         None => (newest(view, &view.state.latency), not_yet()),
     };
@@ -155,7 +156,7 @@ fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
                 ],
                 Err(_) => vec![vec![per_image], vec![Part::new(0, Role::Dim, "no energy: no power")]],
             };
-            (Number::Value(format::with_error(r.images_per_s, r.images_per_s * error(r)), Role::Steady), details)
+            (Number::Value(format::with_error(r.images_per_s, r.images_per_s * error(r)), view.counted()), details)
         }
         None => (newest(view, &view.state.throughput), not_yet()),
     };
@@ -187,7 +188,7 @@ fn utilisation<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let now = sensor.series.last().map(|(_, v)| v);
     gauge.trend = Some((&sensor.series, Some(100.0)));
     gauge.number = match (mean, now) {
-        (Some(mean), _) => Number::Value(format::percent(mean), Role::Steady),
+        (Some(mean), _) => Number::Value(format::percent(mean), view.counted()),
         (None, Some(now)) => {
             Number::Value(format::percent(now), if view.state.run.is_some() { Role::Warn } else { Role::Plain })
         }
@@ -243,7 +244,7 @@ fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let steady = result.and_then(|r| r.power.as_ref().ok());
     let now = sensor.series.last().map(|(_, v)| v);
     let (watts, role) = match (steady, now) {
-        (Some(power), _) => (power.gross_w, Role::Steady),
+        (Some(power), _) => (power.gross_w, view.counted()),
         (None, Some(now)) => (now, if view.state.run.is_some() { Role::Warn } else { Role::Plain }),
         (None, None) => {
             gauge.number = Number::Waiting(format!("{}: no reading yet", sensor.info.label));

@@ -60,11 +60,13 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
     let elapsed = format::duration(view.state.now.saturating_sub(run.phase_since) as f64 / 1e9);
     let (role, word, text) = match run.phase {
         Phase::Building => (Role::Warn, "BUILDING", format!("network and weights · {elapsed}")),
+        Phase::Tuning if view.device() == Some("cpu") => (Role::Warn, "TUNING", format!("first batch · {elapsed}")),
         Phase::Tuning => (Role::Warn, "TUNING", format!("compiling and tuning kernels · {elapsed}")),
         Phase::WarmingUp => {
             (Role::Warn, "WARMING UP", format!("{} batches · {elapsed}", format::grouped(run.warm_up_batches)))
         }
-        Phase::Steady => (Role::Steady, "STEADY", steady(run)),
+        Phase::Steady if view.converged() => (Role::Steady, "STEADY", steady(run)),
+        Phase::Steady => (Role::Warn, "NOT STEADY", steady(run)),
     };
     let mut parts = vec![Part::new(0, role, format!(" {word}  ")), Part::new(1, Role::Plain, text).joined()];
     if run.phase == Phase::Steady {
@@ -82,11 +84,8 @@ fn steady(run: &Run) -> String {
     match run.warm_up {
         Some(w) if w.converged => format!("after {} warm-up", format::duration(w.seconds)),
         Some(w) => {
-            format!(
-                "not converged: warm-up timed out at ±{} % after {}",
-                format::percent(w.error_percent),
-                format::duration(w.seconds)
-            )
+            let (error, after) = (format::percent(w.error_percent), format::duration(w.seconds));
+            format!("after {after}: still ±{error} %; measured all the same")
         }
         None => "warm-up unknown".to_owned(),
     }

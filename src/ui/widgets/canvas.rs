@@ -80,19 +80,32 @@ impl Canvas {
         self.cells.get(index).is_none_or(|(bits, _)| *bits == 0)
     }
 
-    /// Draws the cells that have dots, and leaves the others as they are.
+    /// Draws the cells that have dots, and leaves what others show as it is.
+    ///
+    /// Blank cells take the look of the dots to their left all the same: nobody sees it, and a terminal that is told of a
+    /// noisy curve is then not told of a new colour at every gap, which were most of the bytes.
     pub fn render(&self, buffer: &mut Buffer) {
-        for (index, (bits, style)) in self.cells.iter().enumerate().filter(|(_, (bits, _))| *bits != 0) {
-            let width = usize::from(self.area.width);
-            let (x, y) = (self.area.x + (index % width) as u16, self.area.y + (index / width) as u16);
-            let symbol = match self.marker {
-                Marker::Braille => char::from_u32(0x2800 + u32::from(*bits)).unwrap_or(' '),
-                Marker::Block => QUADRANTS[usize::from(*bits & 15)],
-                Marker::Ascii => HALVES[usize::from(*bits & 3)],
-            };
-            if let Some(cell) = buffer.cell_mut((x, y)) {
-                cell.set_char(symbol).set_style(*style);
+        for (row, cells) in self.cells.chunks(usize::from(self.area.width.max(1))).enumerate() {
+            let mut look = cells.iter().find(|(bits, _)| *bits != 0).map(|(_, style)| *style);
+            for (column, (bits, style)) in cells.iter().enumerate() {
+                let at = (self.area.x + column as u16, self.area.y + row as u16);
+                let Some(cell) = buffer.cell_mut(at) else { continue };
+                if *bits != 0 {
+                    look = Some(*style);
+                    cell.set_char(self.symbol(*bits));
+                }
+                if let Some(look) = look.filter(|_| *bits != 0 || cell.symbol() == " ") {
+                    cell.set_style(look);
+                }
             }
+        }
+    }
+
+    fn symbol(&self, bits: u8) -> char {
+        match self.marker {
+            Marker::Braille => char::from_u32(0x2800 + u32::from(bits)).unwrap_or(' '),
+            Marker::Block => QUADRANTS[usize::from(bits & 15)],
+            Marker::Ascii => HALVES[usize::from(bits & 3)],
         }
     }
 }
