@@ -76,7 +76,7 @@ fn live(network: &str, batch: &str) -> (f64, f64) {
 }
 
 fn batches(screen: &str) -> Option<u64> {
-    let line = screen.lines().find(|line| line.trim_start().starts_with("STEADY"))?;
+    let line = screen.lines().find(|line| line.contains("STEADY"))?;
     line.split(" batches").next()?.rsplit(' ').next()?.replace(',', "").parse().ok()
 }
 

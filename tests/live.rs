@@ -23,7 +23,7 @@ const DOWN: &str = "\x1b[B";
 
 /// Counted batches on the status line.
 fn batches(screen: &str) -> Option<u64> {
-    let line = screen.lines().find(|line| line.trim_start().starts_with("STEADY"))?;
+    let line = screen.lines().find(|line| line.contains("STEADY"))?;
     let before = line.split(" batches").next()?;
     before.rsplit(' ').next()?.replace(',', "").parse().ok()
 }

@@ -245,8 +245,8 @@ fn a_panic_gives_the_terminal_back_before_it_is_reported() {
 fn a_new_size_is_drawn() {
     let mut program = Program::start("run", &[]);
     program.wait_for_text("cpu");
-    program.master.as_ref().unwrap().resize(PtySize { rows: 10, cols: 40, pixel_width: 0, pixel_height: 0 }).unwrap();
     let before = program.seen.lock().unwrap().len();
+    program.master.as_ref().unwrap().resize(PtySize { rows: 10, cols: 40, pixel_width: 0, pixel_height: 0 }).unwrap();
     program.wait_for("redrawing", |_| program.seen.lock().unwrap().len() > before + 200);
     program.press("q");
     assert_eq!(program.exit_code(), 0);

@@ -148,7 +148,7 @@ impl Run {
 
     /// Counts a reading of a sensor.
     pub fn read(&mut self, t: Nanos, sensor: SensorId, quantity: Quantity, value: f64, throttled: bool) {
-        if self.phase != Phase::Steady || t <= self.steady.since + SETTLING {
+        if self.phase != Phase::Steady || t < self.steady.since + SETTLING {
             return;
         }
         let reading = self.steady.sensors.entry(sensor).or_insert(Reading {

@@ -411,8 +411,10 @@ mod tests {
         s.read(1, 200.0, 200.0);
         s.batches(1, false, 100, S / 1000);
         s.phase(1, 4, Phase::Steady);
+        s.t -= 1; // so that the last reading of the rise lies before settling ends, and not on it
         s.read(1, 999.0, 500.0); // still rising: left out
         s.read(4, 300.0, 320.0);
+        s.t += 1;
         s.batches(1, true, 50, S / 10);
         let result = s.state.current_result().unwrap();
         assert_eq!((result.batches, result.images_per_s), (50, 40.0));
