@@ -99,6 +99,8 @@ pub enum Command {
     Run { config: Config },
     /// Forget the statistics of the current run and start counting again.
     Reset,
+    /// Stop the engine's process where it is, or let it go on: a screen that was stopped leaves no card burning.
+    Pause { paused: bool },
     /// Stop the engine and end the stream.
     Stop,
 }
@@ -164,6 +166,8 @@ pub enum Body {
 
     /// The statistics of the current run were reset.
     Reset,
+    /// The engine's process was stopped, or goes on. A batch in between was as long as the pause and does not count.
+    Paused { paused: bool },
     /// Something that the user should read.
     Notice { level: Level, text: String },
 }

@@ -84,6 +84,7 @@ impl Script {
                 match command {
                     Command::Run { config } => answer(&mut out, heard.len() as RunId, &config),
                     Command::Reset => out.push(Body::Reset),
+                    Command::Pause { paused } => out.push(Body::Paused { paused }),
                     Command::Stop => break,
                 }
                 for event in out.events.drain(..) {

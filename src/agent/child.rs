@@ -95,6 +95,13 @@ impl EngineProcess {
         Ok(Self { number, pid, device: device.to_owned(), stdin, watcher })
     }
 
+    /// Stops the process where it is, or lets it go on.
+    pub fn pause(&self, paused: bool) {
+        let signal = if paused { libc::SIGSTOP } else { libc::SIGCONT };
+        // SAFETY: the process is this struct's own and has not been waited for, so its id is not anybody else's.
+        unsafe { libc::kill(self.pid as libc::pid_t, signal) };
+    }
+
     /// Sends a command.
     ///
     /// # Errors

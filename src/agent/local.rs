@@ -159,8 +159,22 @@ impl Local {
         match command {
             Command::Run { config } => self.want(config, 0),
             Command::Reset => self.tell(Body::Reset),
+            Command::Pause { paused } => self.pause(paused),
             Command::Stop => {}
         }
+    }
+
+    fn pause(&mut self, paused: bool) {
+        if let Some(engine) = &self.engine {
+            engine.pause(paused);
+        }
+        if !paused {
+            // The time that it stood still is not the engine's delay in answering.
+            if let Some(told) = self.wanted.as_mut().and_then(|wanted| wanted.told.as_mut()) {
+                *told = Instant::now();
+            }
+        }
+        self.tell(Body::Paused { paused });
     }
 
     /// Makes a configuration the one that is measured, after it was checked.

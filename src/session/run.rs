@@ -126,24 +126,22 @@ impl Run {
         self.steady = Steady::new(t);
     }
 
-    /// Counts batches that ended at `t`.
-    pub fn count(&mut self, t: Nanos, batches: &Batches) {
+    /// Counts batches that ended at `t`; false for those that began before a reset or a pause and belong to neither side.
+    pub fn count(&mut self, t: Nanos, batches: &Batches) -> bool {
         let n = batches.wall_ns.len() as u64;
-        if !batches.steady {
-            self.warm_up_batches += n;
-            return;
+        if self.steady.batches == 0 && t.saturating_sub(batches.span_ns) < self.steady.since {
+            return false;
         }
-        // Batches measured before a reset but reported after it belong to what was forgotten.
-        if self.phase != Phase::Steady
-            || t.saturating_sub(batches.span_ns) < self.steady.since && self.steady.batches == 0
-        {
-            return;
+        if !batches.steady || self.phase != Phase::Steady {
+            self.warm_up_batches += n;
+            return true;
         }
         self.steady.batches += n;
         self.steady.span_ns += batches.span_ns;
         self.steady.until = t;
         batches.wall_ns.iter().for_each(|ns| self.steady.wall.saturating_record((*ns).max(1)));
         batches.device_ns.iter().for_each(|ns| self.steady.device.saturating_record((*ns).max(1)));
+        true
     }
 
     /// Counts a reading of a sensor.

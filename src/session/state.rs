@@ -124,7 +124,7 @@ impl State {
                 self.peaks.insert((device.clone(), *precision), (*flops, how.clone()));
             }
             Body::Notice { level, text } => self.notice(t, *level, text.clone()),
-            Body::Reset => self.reset(t),
+            Body::Reset | Body::Paused { .. } => self.reset(t),
             _ => self.engine_event(t, &event.body),
         }
     }
@@ -200,7 +200,9 @@ impl State {
 
     fn batches(&mut self, t: Nanos, batches: &Batches) {
         let Some(run) = self.run.as_mut().filter(|run| run.id == batches.run) else { return };
-        run.count(t, batches);
+        if !run.count(t, batches) {
+            return;
+        }
         let mut sorted = batches.wall_ns.clone();
         sorted.sort_unstable();
         if let Some(median) = sorted.get(sorted.len() / 2) {
@@ -241,6 +243,8 @@ impl State {
     fn reset(&mut self, t: Nanos) {
         if let Some(run) = &mut self.run {
             run.reset(t);
+            self.latency.gap(t);
+            self.throughput.gap(t);
         }
     }
 

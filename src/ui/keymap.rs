@@ -193,7 +193,12 @@ pub fn action(key: KeyEvent) -> Option<Action> {
 pub fn markdown() -> String {
     let mut table = String::from("| key | does |\n|---|---|\n");
     for binding in KEYMAP {
-        table.push_str(&format!("| `{}` | {} |\n", binding.label, binding.help));
+        // A bar would end the cell.
+        table.push_str(&format!(
+            "| `{}` | {} |\n",
+            binding.label.replace('|', "\\|"),
+            binding.help.replace('|', "\\|")
+        ));
     }
     table
 }
@@ -201,6 +206,11 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_readme_has_this_table() {
+        assert!(include_str!("../../README.md").contains(&markdown()), "put this into README.md:\n{}", markdown());
+    }
 
     #[test]
     fn no_key_does_two_things() {

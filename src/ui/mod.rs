@@ -25,7 +25,7 @@ pub use theme::{Depth, Marker, Theme};
 
 use crate::{
     agent::AgentHandle,
-    event::{Command, Event},
+    event::{Body, Command, Event},
 };
 use app::Flow;
 use signals::{Signal, Signals};
@@ -38,6 +38,9 @@ pub const MOST_FRAMES: f64 = 10.0;
 
 /// How long the end waits for the agent to stop its engine.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long a stop waits for the agent to stop its engine.
+const STOPPING: Duration = Duration::from_millis(500);
 
 /// How often the loop looks whether the terminal is still there.
 const WATCH: Duration = Duration::from_secs(1);
@@ -216,7 +219,7 @@ async fn watch(
         };
         match flow {
             Flow::Exit(exit) => return exit,
-            Flow::Suspend => terminal.suspend(),
+            Flow::Suspend => suspend(app, terminal, agent).await,
             Flow::Redraw | Flow::Continue => {}
         }
         if flow != Flow::Continue && terminal.forget().is_err() {
@@ -229,6 +232,24 @@ async fn watch(
         }
         pace.drawn();
     }
+}
+
+/// Stops the engine, then this process, until the shell continues it.
+async fn suspend(app: &mut App, terminal: &mut Terminal, agent: &mut AgentHandle) {
+    let _ = agent.commands.send(Command::Pause { paused: true });
+    let stopped = async {
+        while let Some(event) = agent.events.recv().await {
+            app.apply(&event);
+            if event.body == (Body::Paused { paused: true }) {
+                return;
+            }
+        }
+    };
+    if timeout(STOPPING, stopped).await.is_err() {
+        tracing::warn!("the engine was not stopped within {STOPPING:?}");
+    }
+    terminal.suspend();
+    let _ = agent.commands.send(Command::Pause { paused: false });
 }
 
 fn signalled(signal: Signal) -> Flow {

@@ -95,6 +95,8 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
         rail(view, bottom(&mut body), rows < 20, buffer, &mut drawn);
     }
     match view.looks.screen {
+        // Where no figure has room, the numbers do.
+        _ if body.width < 4 || body.height < 2 => live::draw(view, body, buffer),
         Screen::Live => live::draw(view, body, buffer),
         Screen::Plateau => plateau::draw(view, body, buffer),
         Screen::Zoo => zoo::draw(view, body, buffer, &mut drawn),

@@ -74,7 +74,7 @@ fn summary(view: &View<'_>, current: &[&RunResult], area: Rect, buffer: &mut Buf
         (_, Some(knee)) => Part::new(
             0,
             Role::Steady,
-            format!(" knee at batch {knee}: from there on at least 90 % of the best throughput measured"),
+            format!(" knee at batch {knee}: the smallest batch with at least 90 % of the best throughput measured"),
         ),
         (_, None) => Part::new(
             0,
@@ -156,6 +156,7 @@ fn absent(view: &View<'_>, name: &str, results: &[RunResult]) -> String {
 }
 
 fn table(current: &[&RunResult], view: &View<'_>) -> Table {
+    let cpu = view.device() == Some("cpu");
     let running = view.config().map(|c| c.batch);
     let columns = vec![
         Column::number(0, "batch"),
@@ -164,7 +165,7 @@ fn table(current: &[&RunResult], view: &View<'_>) -> Table {
         Column::number(0, "img/s"),
         Column::number(2, "W"),
         Column::number(2, "J/img"),
-        Column::number(4, "SM %"),
+        Column::number(4, if cpu { "CPU %" } else { "SM %" }),
         Column::number(3, "FLOP %"),
         Column::number(5, "memory"),
     ];

@@ -95,6 +95,10 @@ fn cut(mut line: Line<'static>, width: u16, theme: Theme) -> Line<'static> {
     if line.width() <= width {
         return line;
     }
+    if let Some(first) = line.spans.first_mut().filter(|_| width < 3) {
+        // The margin would be all that is seen.
+        first.content = first.content.trim_start().to_owned().into();
+    }
     let dots = theme.pick("…", "~");
     while line.width() + 1 > width {
         let Some(last) = line.spans.last_mut() else { break };
