@@ -4,7 +4,9 @@ use crate::{analysis::stats::median, event::WarmUp};
 use std::{collections::VecDeque, time::Duration};
 
 /// Bound on the relative standard error of the latency's median.
-pub const ERROR_BOUND: f64 = 0.01;
+pub const ERROR_BOUND: f64 = 0.02;
+/// Difference of the window's halves, relative, that is not taken for drift.
+const DRIFT_BOUND: f64 = 0.01;
 /// Batches below which nothing is judged.
 const LEAST_BATCHES: usize = 8;
 /// Time below which nothing is judged: clocks take about this long to rise under load.
@@ -79,7 +81,7 @@ impl Convergence {
         };
         // Each half's median has √2 times the window's error, so their difference has twice that: more than chance explains
         // at one standard error is taken for drift, because drift itself widens the spread that the error comes from.
-        (error, drift <= (2.0 * error).max(ERROR_BOUND))
+        (error, drift <= (2.0 * error).max(DRIFT_BOUND))
     }
 }
 
