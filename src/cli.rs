@@ -39,7 +39,7 @@ assets/run.schema.json describes the objects of --json; `schema` in them says wh
 
 const CHECK_HELP: &str = "\
 The error is the largest difference of a logit over two images, in standard deviations of the reference's logits, which
-are f32 on the CPU. Bounds: f32 1e-4, tf32 and f16 1e-2, bf16 5e-2.
+are f32 on the CPU. Bounds: f32 1e-4, tf32 and f16 1e-2, bf16 2e-1.
 
 Examples:
   wattscope check resnet50 --precision f16

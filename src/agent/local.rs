@@ -152,6 +152,7 @@ fn sensor_options(options: &Options, devices: &[DeviceInfo], pid: &telemetry::En
 
 impl Local {
     fn tell(&self, body: Body) {
+        log(&body);
         let _ = self.events.send(Event { t: self.clock.now(), body });
     }
 
@@ -283,6 +284,7 @@ impl Local {
     }
 
     fn engine_event(&mut self, event: Event) {
+        log(&event.body);
         let current = self.wanted.as_ref().map(|w| w.run);
         match &event.body {
             Body::Phase(change) => {
@@ -338,6 +340,22 @@ impl Local {
         if let Some(wanted) = &mut self.wanted {
             wanted.not_before = Some(Instant::now() + Duration::from_millis(200) * deaths);
         }
+    }
+}
+
+/// What a log should have to tell afterwards what happened; measurements are not in it.
+fn log(body: &Body) {
+    match body {
+        Body::EngineStarted { pid, device } => tracing::info!(pid, device, "engine started"),
+        Body::Phase(change) => tracing::info!(run = change.run, config = %change.config, phase = ?change.phase),
+        Body::Peak { device, precision, flops, how } => tracing::info!(device, %precision, flops, how, "peak"),
+        Body::EngineDied { reason, in_a_row, config, .. } => tracing::error!(reason, in_a_row, %config, "engine died"),
+        Body::Failing { config, reason, .. } => tracing::error!(%config, reason, "given up"),
+        Body::OutOfMemory { config, requested_bytes, message, .. } => {
+            tracing::error!(%config, requested_bytes, message, "out of memory");
+        }
+        Body::Notice { text, .. } => tracing::warn!("{text}"),
+        _ => {}
     }
 }
 
