@@ -38,8 +38,15 @@ fn requested_text(requested: Option<u64>) -> String {
 impl MeasureError {
     /// Sorts an error of Burn or of the allocator by its text: neither passes the variant on.
     pub fn from_text(text: &str) -> Self {
-        const SIGNS: [&str; 5] =
-            ["out of memory", "out of device memory", "out-of-memory", "outofmemory", "memory allocation of"];
+        const SIGNS: [&str; 6] = [
+            "out of memory",
+            "out of device memory",
+            "out-of-memory",
+            "outofmemory",
+            "memory allocation of",
+            // CubeCL's word for a buffer larger than a page may be, a quarter of the card's memory.
+            "can't allocate buffer of size",
+        ];
         let lacks_memory = |line: &&str| SIGNS.iter().any(|sign| line.to_lowercase().contains(sign));
         if let Some(line) = text.lines().map(str::trim).find(lacks_memory) {
             return Self::OutOfMemory { requested: requested_bytes(&line.to_lowercase()), message: line.to_owned() };
@@ -48,9 +55,10 @@ impl MeasureError {
     }
 }
 
-/// The number in `allocating N bytes` (cubecl) or `memory allocation of N bytes failed` (Rust).
+/// The number in `allocating N bytes` or `buffer of size: N` (CubeCL), or `memory allocation of N bytes failed` (Rust).
 fn requested_bytes(text: &str) -> Option<u64> {
-    let after = ["allocating ", "memory allocation of "].iter().find_map(|sign| text.split_once(sign))?.1;
+    let after =
+        ["allocating ", "memory allocation of ", "buffer of size: "].iter().find_map(|sign| text.split_once(sign))?.1;
     after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
@@ -175,6 +183,8 @@ mod tests {
         assert!(matches!(card, MeasureError::OutOfMemory { requested: Some(1_073_741_824), .. }), "{card:?}");
         let host = of("memory allocation of 4096 bytes failed");
         assert!(matches!(host, MeasureError::OutOfMemory { requested: Some(4096), .. }), "{host:?}");
+        let page = of("An IO error happened\nCaused by:\n  can't allocate buffer of size: 30000000000\n");
+        assert!(matches!(page, MeasureError::OutOfMemory { requested: Some(30_000_000_000), .. }), "{page:?}");
         assert!(matches!(of("OutOfMemory"), MeasureError::OutOfMemory { requested: None, .. }));
         assert!(matches!(of("illegal address"), MeasureError::Device(_)));
     }
