@@ -61,41 +61,32 @@ struct Engine {
     peaks: BTreeSet<Precision>,
 }
 
-/// Why a run ended.
-enum End {
-    /// A newer command is waiting.
-    Superseded,
-    /// It can't go on, which has been reported; the engine can.
-    Failed,
-}
-
 impl Engine {
     fn serve(mut self) -> ! {
         loop {
             let EngineCommand::Run { run, config } = self.inbox.wait();
-            match self.measure(run, &config) {
-                Ok(End::Superseded | End::Failed) => {}
-                Err(error) => self.fail(run, &config, error),
+            if let Err(error) = self.measure(run, &config) {
+                self.fail(run, &config, error);
             }
         }
     }
 
     /// Runs one configuration until a newer command arrives.
-    fn measure(&mut self, run: RunId, config: &Config) -> Result<End, MeasureError> {
+    fn measure(&mut self, run: RunId, config: &Config) -> Result<(), MeasureError> {
         self.enter(run, config, Phase::Building, None);
         if let Err(reason) = self.build(config) {
             self.outbox.send(Body::Failing { run, config: config.clone(), reason });
-            return Ok(End::Failed);
+            return Ok(());
         }
-        let Some(Current { built, .. }) = &self.built else { return Ok(End::Failed) };
+        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
         let inputs = built.inputs(config.batch);
         self.report_memory(run);
         if self.inbox.has_newer() {
-            return Ok(End::Superseded);
+            return Ok(());
         }
         self.enter(run, config, Phase::Tuning, None);
         if self.tune(&inputs)? {
-            return Ok(End::Superseded);
+            return Ok(());
         }
         self.measure_peak(config);
         self.report_memory(run);
@@ -139,8 +130,8 @@ impl Engine {
         Ok(false)
     }
 
-    fn batches(&self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<End, MeasureError> {
-        let Some(Current { built, .. }) = &self.built else { return Ok(End::Failed) };
+    fn batches(&self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<(), MeasureError> {
+        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
         let mut convergence = Some(Convergence::default());
         let mut report = Report::new(run);
         let mut memory_due = Instant::now() + MEMORY;
@@ -153,7 +144,7 @@ impl Engine {
                 self.outbox.send(Body::Batches(report.take(convergence.is_none())));
             }
             if newer {
-                return Ok(End::Superseded);
+                return Ok(());
             }
             if let Some(end) = end {
                 convergence = None;
@@ -164,7 +155,7 @@ impl Engine {
                 self.report_memory(run);
             }
         }
-        Ok(End::Failed)
+        Ok(())
     }
 
     fn enter(&self, run: RunId, config: &Config, phase: Phase, warm_up: Option<WarmUp>) {
