@@ -6,6 +6,7 @@ use super::{
     Exit, Options,
     keymap::{self, Action},
     knobs,
+    pin::Pin,
     screens::{self, Screen},
     theme::Theme,
     view::{Hint, View},
@@ -46,6 +47,29 @@ pub struct Prompt {
     pub error: Option<String>,
 }
 
+/// What a table is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sort {
+    /// The column; none for the rows' own order.
+    pub column: Option<usize>,
+    /// Against the column's usual direction.
+    pub reversed: bool,
+}
+
+impl Sort {
+    /// The next of `columns`, or the one before; the rows' own order lies between the last and the first.
+    fn step(self, columns: usize, forward: bool) -> Self {
+        let at = self.column.map_or(0, |c| c + 1);
+        let next = (at + if forward { 1 } else { columns }) % (columns + 1);
+        Self { column: next.checked_sub(1), reversed: false }
+    }
+
+    /// A column that was clicked.
+    fn by(self, column: usize) -> Self {
+        Self { column: Some(column), reversed: self.column == Some(column) && !self.reversed }
+    }
+}
+
 /// What the user chose to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Looks {
@@ -57,8 +81,8 @@ pub struct Looks {
     pub help: bool,
     /// The question that is open.
     pub prompt: Option<Prompt>,
-    /// Column that the zoo is sorted by.
-    pub sort: usize,
+    /// What the zoo is sorted by.
+    pub sort: Sort,
     /// Rows that lists are scrolled by.
     pub scroll: usize,
 }
@@ -75,6 +99,7 @@ pub struct App {
     outbox: Outbox,
     looks: Looks,
     hint: Option<Hint>,
+    pin: Option<Pin>,
     ended: bool,
     hits: Vec<(Rect, Action)>,
     page: usize,
@@ -98,8 +123,16 @@ impl App {
             wanted: None,
             in_flight: None,
             outbox: Outbox::default(),
-            looks: Looks { screen: Screen::Live, window: 2, help: false, prompt: None, sort: 0, scroll: 0 },
+            looks: Looks {
+                screen: Screen::Live,
+                window: 2,
+                help: false,
+                prompt: None,
+                sort: Sort::default(),
+                scroll: 0,
+            },
             hint: None,
+            pin: None,
             ended: false,
             hits: Vec::new(),
             page: 10,
@@ -232,13 +265,17 @@ impl App {
             Action::Suspend => return Flow::Suspend,
             Action::Redraw => return Flow::Redraw,
             Action::Freeze => self.freeze(),
+            Action::Pin => self.pin(),
             Action::Reset if self.knobs_turn() => self.outbox.reset = true,
             Action::ZoomIn => self.looks.window = self.looks.window.saturating_sub(1),
             Action::ZoomOut => self.looks.window = (self.looks.window + 1).min(WINDOWS.len() - 1),
             Action::Show(screen) => self.show(screen),
             Action::ScreenNext => self.show(self.looks.screen.step(true)),
             Action::ScreenBack => self.show(self.looks.screen.step(false)),
-            Action::Sort => self.looks.sort = (self.looks.sort + 1) % screens::zoo::SORTS,
+            Action::SortNext => self.sort(self.looks.sort.step(screens::zoo::COLUMNS.len(), true)),
+            Action::SortBack => self.sort(self.looks.sort.step(screens::zoo::COLUMNS.len(), false)),
+            Action::SortBy(column) => self.sort(self.looks.sort.by(column)),
+            Action::SortReverse => self.sort(Sort { reversed: !self.looks.sort.reversed, ..self.looks.sort }),
             Action::PageUp => self.looks.scroll = self.looks.scroll.saturating_sub(self.page),
             Action::PageDown => self.looks.scroll = self.looks.scroll.saturating_add(self.page),
             Action::Help => self.help(!self.looks.help),
@@ -265,6 +302,33 @@ impl App {
             Some(_) => None,
             None => Some(Box::new(self.live.clone())),
         };
+    }
+
+    /// Sorts, where there is something to sort.
+    fn sort(&mut self, sort: Sort) {
+        if self.looks.screen == Screen::Zoo {
+            self.looks.sort = sort;
+            self.looks.scroll = 0;
+        }
+    }
+
+    /// Pins what is seen, or unpins it.
+    fn pin(&mut self) {
+        let state = self.frozen.as_deref().unwrap_or(&self.live);
+        let config = state.run.as_ref().map(|r| &r.config);
+        let pinned = self.pin.as_ref().map(|p| &p.result.config);
+        if config.is_some() && pinned == config {
+            self.pin = None;
+            return self.say(Level::Info, "unpinned".to_owned());
+        }
+        let Some(result) = state.current_result() else {
+            return self.say(Level::Info, "nothing to pin yet: c pins what is steady".to_owned());
+        };
+        let title = state.networks.get(&result.config.network).map(|f| f.title.clone());
+        let pin = Pin { title: title.unwrap_or_else(|| result.config.network.clone()), result };
+        let text = format!("pinned as A: {}; now turn a knob, and c on A unpins it", pin.name(None));
+        self.pin = Some(pin);
+        self.say(Level::Info, text);
     }
 
     /// Whether knobs do anything; says so where they don't.
@@ -375,6 +439,7 @@ impl App {
             ended: self.ended,
             hint: self.hint.as_ref().filter(|h| self.live.now.saturating_sub(h.t) < HINT_FOR),
             in_flight: self.in_flight.is_some() || self.outbox.run.is_some(),
+            pin: self.pin.as_ref(),
             ..view
         })
     }

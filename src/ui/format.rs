@@ -82,6 +82,15 @@ pub fn error_percent(share: f64) -> String {
     if share < 0.001 { "<0.1".to_owned() } else { percent(100.0 * share) }
 }
 
+/// A share with its sign in per cent, as finely as its error allows: `+12.3`, `−0.4`, `+1,240`.
+pub fn signed_percent(share: f64, error: f64) -> String {
+    let (value, error) = (100.0 * share, 100.0 * error);
+    let digits = if value.abs() >= 99.5 || error >= 1.0 { 0 } else { 1 };
+    let text = decimals(value.abs(), digits);
+    let sign = if value < 0.0 { "−" } else { "+" };
+    format!("{sign}{text}")
+}
+
 /// A count with its thousand's letter: `25.6 M`, `4.09 G`.
 pub fn si(value: f64) -> String {
     let (scale, letter) = match value.abs() {
@@ -159,6 +168,9 @@ mod tests {
         assert_eq!(percent(0.42), "0.4");
         assert_eq!(percent(88.3), "88");
         assert_eq!(percent(0.0), "0");
+        assert_eq!(signed_percent(0.1234, 0.002), "+12.3");
+        assert_eq!(signed_percent(-0.1234, 0.02), "−12");
+        assert_eq!(signed_percent(12.4, 0.002), "+1,240");
         assert_eq!(watts(-0.02), "0.0");
         assert_eq!(duration(1.83), "1.8 s");
         assert_eq!(duration(600.0), "10 min");

@@ -26,6 +26,8 @@ pub enum Action {
     DeviceNext,
     /// The one before.
     DeviceBack,
+    /// Hold this configuration fast to compare others with it, or let it go.
+    Pin,
     /// Hold the view, or let it go.
     Freeze,
     /// Forget the statistics of this run.
@@ -41,7 +43,13 @@ pub enum Action {
     /// The one before.
     ScreenBack,
     /// The next column to sort by.
-    Sort,
+    SortNext,
+    /// The one before.
+    SortBack,
+    /// A column that was clicked: sort by it, or the other way round where it is sorted by already.
+    SortBy(usize),
+    /// Sort the other way round.
+    SortReverse,
     /// A page up.
     PageUp,
     /// A page down.
@@ -112,6 +120,12 @@ pub const KEYMAP: &[Binding] = &[
         hint: Some("device"),
     },
     Binding {
+        keys: &[char('c', Action::Pin)],
+        label: "c",
+        help: "compare: pin this configuration as A; again, unpin it",
+        hint: Some("compare"),
+    },
+    Binding {
         keys: &[char(' ', Action::Freeze)],
         label: "space",
         help: "freeze the view; measuring goes on",
@@ -142,7 +156,12 @@ pub const KEYMAP: &[Binding] = &[
         help: "next, previous screen",
         hint: None,
     },
-    Binding { keys: &[char('s', Action::Sort)], label: "s", help: "zoo: sort by the next column", hint: None },
+    Binding {
+        keys: &[char('s', Action::SortNext), char('S', Action::SortBack), char('o', Action::SortReverse)],
+        label: "s S o",
+        help: "zoo: sort by the next, previous column; the other way round",
+        hint: None,
+    },
     Binding {
         keys: &[
             key(KeyCode::PageUp, Action::PageUp),

@@ -7,6 +7,7 @@ pub mod app;
 pub mod format;
 pub mod keymap;
 pub mod knobs;
+pub mod pin;
 pub mod screens;
 mod signals;
 pub mod terminal;

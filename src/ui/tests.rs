@@ -124,6 +124,67 @@ fn findings_screen() {
 }
 
 #[test]
+fn live_screen_beside_a_pinned_configuration() {
+    let mut script = demo::live();
+    let mut app = app(&script);
+    press(&mut app, "c");
+    assert!(show(&mut app, 120, 36).contains("pinned as A"));
+    let told = script.events.len();
+    script.measure(&demo::f16("resnet50", 128), demo::Profile { ms: 15.4, watts: 655.0, percent: 96.0 }, 14.0);
+    let warming = script.events.iter().rposition(|e| matches!(e.body, Body::Phase(_))).unwrap();
+    script.events[told..warming].iter().for_each(|e| _ = app.apply(e));
+    insta::assert_snapshot!("pinned_warming_up_120x36", show(&mut app, 120, 36));
+    script.events[warming..].iter().for_each(|e| _ = app.apply(e));
+    for (width, height) in [(150, 40), (120, 36), (80, 24), (60, 16), (40, 6), (90, 3)] {
+        insta::assert_snapshot!(format!("pinned_{width}x{height}"), show(&mut app, width, height));
+    }
+    press(&mut app, "2");
+    insta::assert_snapshot!("pinned_plateau_120x36", show(&mut app, 120, 36));
+}
+
+#[test]
+fn only_what_is_steady_can_be_pinned_and_the_same_key_lets_it_go() {
+    let pinned = |app: &mut App| show(app, 120, 36).contains("pinned as A");
+    let mut troubled = app(&demo::troubled());
+    press(&mut troubled, "c");
+    assert!(show(&mut troubled, 120, 36).contains("nothing to pin yet"));
+    let mut app = app(&demo::live());
+    press(&mut app, "c");
+    assert!(pinned(&mut app));
+    press(&mut app, "c");
+    assert!(!pinned(&mut app));
+}
+
+#[test]
+fn the_zoo_is_sorted_by_any_column_both_ways_and_by_clicks() {
+    let first = |app: &mut App| {
+        let shown = show(app, 120, 36);
+        let row = shown.lines().position(|l| l.contains("top-1 %")).unwrap() + 1;
+        shown.lines().nth(row).unwrap().split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let mut app = app(&demo::zoo());
+    press(&mut app, "3s");
+    assert_eq!(first(&mut app), "AlexNet");
+    press(&mut app, "o");
+    assert_eq!(first(&mut app), "VGG-16");
+    press(&mut app, "sssssss");
+    assert_eq!((first(&mut app), app.looks().sort.column), ("AlexNet".into(), Some(7)), "ties keep their order");
+    let click = |app: &mut App, title: &str| {
+        let shown = show(app, 120, 36);
+        let (row, line) = shown.lines().enumerate().find(|(_, l)| l.contains("top-1 %")).unwrap();
+        let column = line[..line.find(title).unwrap()].chars().count() as u16;
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        app.mouse(MouseEvent { kind, column, row: row as u16, modifiers: KeyModifiers::NONE });
+    };
+    click(&mut app, "params");
+    assert_eq!(first(&mut app), "VGG-16");
+    click(&mut app, "params");
+    assert_eq!(first(&mut app), "GoogLeNet");
+    press(&mut app, "SSSS");
+    assert_eq!((first(&mut app), app.looks().sort.column), ("AlexNet".into(), None), "the registry's own order");
+}
+
+#[test]
 fn layers_screen() {
     snapshots("layers", &demo::zoo(), "5");
     snapshots("layers_unknown", &demo::troubled(), "5");
@@ -408,7 +469,7 @@ proptest! {
         width in 1u16..200,
         height in 1u16..80,
         bodies in prop::collection::vec((0u64..5_000_000_000, anything()), 0..40),
-        keys in "[1-5?b0-9+s \\]dp]{0,6}",
+        keys in "[1-5?b0-9+sSoc \\]dp]{0,6}",
         base in 0usize..5,
         marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
     ) {

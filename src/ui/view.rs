@@ -3,6 +3,7 @@
 use super::{
     Options,
     app::{Looks, WINDOWS},
+    pin::Pin,
     theme::{Role, Theme},
 };
 use crate::{
@@ -42,12 +43,25 @@ pub struct View<'a> {
     pub in_flight: bool,
     /// A word from the screen.
     pub hint: Option<&'a Hint>,
+    /// The configuration that others are compared with.
+    pub pin: Option<&'a Pin>,
 }
 
 impl<'a> View<'a> {
     /// A view of a state by somebody who wants nothing.
     pub fn new(state: &'a State, theme: Theme, looks: &'a Looks, options: &'a Options) -> Self {
-        Self { state, theme, looks, options, wanted: None, frozen: false, ended: false, in_flight: false, hint: None }
+        Self {
+            state,
+            theme,
+            looks,
+            options,
+            wanted: None,
+            frozen: false,
+            ended: false,
+            in_flight: false,
+            hint: None,
+            pin: None,
+        }
     }
 
     /// The configuration that the numbers are of: what runs, or what is wanted where nothing does.
@@ -84,6 +98,12 @@ impl<'a> View<'a> {
     /// Whether the latency had converged when counting began, as far as was said.
     pub fn converged(&self) -> bool {
         self.steady().is_some_and(|r| r.warm_up.is_none_or(|w| w.converged))
+    }
+
+    /// What the run in progress is compared with: not with itself.
+    pub fn against(&self) -> Option<&'a Pin> {
+        let run = self.state.run.as_ref();
+        self.pin.filter(|pin| run.is_none_or(|r| (r.id, &r.config) != (pin.result.run, &pin.result.config)))
     }
 
     /// The look of numbers that count: steady ones, or those of a run that never converged.

@@ -66,7 +66,7 @@ fn table(facts: &NetworkFacts, theme: Theme) -> Table {
     let row = |(i, l): (usize, &LayerFacts)| {
         (cells(i, l, total, largest, theme), if l.macs > 0 { Role::Plain } else { Role::Dim })
     };
-    Table { columns, rows: facts.layers.iter().enumerate().map(row).collect(), selected: None, sorted: None }
+    Table { columns, rows: facts.layers.iter().enumerate().map(row).collect(), ..Table::default() }
 }
 
 fn cells(index: usize, layer: &LayerFacts, total: u64, largest: u64, theme: Theme) -> Vec<String> {

@@ -10,11 +10,12 @@ use crate::{
     },
     ui::{
         format,
+        pin::{Compared, relative_error as error, said},
         theme::Role,
         view::View,
         widgets::{
             big::Size,
-            gauge::{Gauge, Number},
+            gauge::{Gauge, Ghost, Number},
             pane::{Part, frame, pack_with, place},
             scope::{Level, Mark, Plateau, Scope},
         },
@@ -22,11 +23,8 @@ use crate::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Smallest relative error believed of a median: the histogram behind it holds three digits.
-const HISTOGRAM_ERROR: f64 = 0.001;
-
-/// Share of the power cap below which it is left off the axis, so that the curve keeps its shape.
-const CAP_IN_SIGHT: f64 = 0.35;
+/// Share of a level that the curve must reach for the level to be on the axis, so that the curve keeps its shape.
+const IN_SIGHT: f64 = 0.35;
 
 /// Draws it: the numbers as large as there is room for, the scope below.
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
@@ -82,9 +80,9 @@ fn arrange(area: Rect) -> Arrangement {
     }
 }
 
-/// Relative error of a result's median.
-fn error(result: &RunResult) -> f64 {
-    result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
+/// What a gauge shows of the pinned configuration.
+fn ghost(view: &View<'_>, quantity: Compared, result: Option<&RunResult>, top: Option<f64>) -> Option<Ghost> {
+    view.against()?.ghost(quantity, result, top, view.theme)
 }
 
 /// Why there is no measurement yet.
@@ -138,7 +136,14 @@ fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
         }
         None => (newest(view, &view.state.latency), not_yet()),
     };
-    Gauge { title: "LATENCY", number, unit: ("ms / batch", "ms"), details, trend: Some((&view.state.latency, None)) }
+    Gauge {
+        title: "LATENCY",
+        number,
+        unit: ("ms / batch", "ms"),
+        details,
+        trend: Some((&view.state.latency, None)),
+        ghost: ghost(view, Compared::Latency, result, None),
+    }
 }
 
 fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
@@ -148,10 +153,7 @@ fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
                 Part::new(1, Role::Plain, format!("{} ms/image", format::significant(1e3 / r.images_per_s, 3)));
             let details = match &r.power {
                 Ok(p) => vec![
-                    vec![
-                        Part::new(0, Role::Plain, format!("{} J/image", format::significant(p.joules_per_image, 3))),
-                        per_image,
-                    ],
+                    joules(view, r, p, per_image),
                     vec![Part::new(0, Role::Dim, format!("J: {}", p.energy_source))],
                 ],
                 Err(_) => vec![vec![per_image], vec![Part::new(0, Role::Dim, "no energy: no power")]],
@@ -166,14 +168,24 @@ fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
         unit: ("images/s", "img/s"),
         details,
         trend: Some((&view.state.throughput, None)),
+        ghost: ghost(view, Compared::Throughput, result, None),
     }
+}
+
+/// Energy an image; beside a pinned configuration the difference, otherwise the time an image.
+fn joules(view: &View<'_>, result: &RunResult, power: &Power, per_image: Part) -> Vec<Part> {
+    let joules = format!("{} J/image", format::significant(power.joules_per_image, 3));
+    let difference = view.against().and_then(|pin| pin.difference(Compared::Energy, result));
+    let beside = difference.map_or_else(|| vec![per_image], |d| said(d, 1, view.theme));
+    [vec![Part::new(0, Role::Plain, joules)], beside].concat()
 }
 
 fn utilisation<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let device = view.device().unwrap_or_default();
     let cpu = device == "cpu";
     let unit = if cpu { ("% of all CPUs", "% CPU") } else { ("% SM", "% SM") };
-    let mut gauge = Gauge { title: "UTILISATION", number: waits_for(view), unit, details: Vec::new(), trend: None };
+    let ghost = ghost(view, Compared::Utilisation, result, Some(100.0));
+    let mut gauge = Gauge { title: "UTILISATION", number: waits_for(view), unit, details: vec![], trend: None, ghost };
     let Some((_, sensor)) = view.state.sensor(device, Quantity::Utilisation) else {
         if view.state.run.is_some() {
             gauge.number = Number::Absent(format!("no utilisation sensor for {device}"));
@@ -228,8 +240,8 @@ fn power_cap(view: &View<'_>, device: &str) -> Option<f64> {
 
 fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let device = view.device().unwrap_or_default();
-    let mut gauge =
-        Gauge { title: "POWER", number: waits_for(view), unit: ("W", "W"), details: Vec::new(), trend: None };
+    let number = waits_for(view);
+    let mut gauge = Gauge { title: "POWER", number, unit: ("W", "W"), details: vec![], trend: None, ghost: None };
     let sensor = match view.state.power_sensor(device) {
         Ok((_, sensor)) => sensor,
         Err(reason) => {
@@ -241,6 +253,7 @@ fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     };
     let cap = power_cap(view, &sensor.info.device);
     gauge.trend = Some((&sensor.series, cap));
+    gauge.ghost = ghost(view, Compared::Power, result, cap);
     let steady = result.and_then(|r| r.power.as_ref().ok());
     let now = sensor.series.last().map(|(_, v)| v);
     let (watts, role) = match (steady, now) {
@@ -311,9 +324,11 @@ fn scope(view: &View<'_>, result: Option<&RunResult>, area: Rect, buffer: &mut B
             ]
         }
     };
+    let compared = if power.is_ok() { Compared::Power } else { Compared::Latency };
     if let Ok((_, sensor)) = power {
         title.extend(power_levels(view, sensor, &mut scope));
     }
+    title.extend(pinned_level(view, compared, &mut scope));
     if let Some((peak, _)) = scope.clipped() {
         let up = view.theme.pick("↑", "^");
         title.push(Part::new(0, Role::Warn, format!("{up} peak {} off scale", format::significant(peak, 3))));
@@ -338,13 +353,29 @@ fn power_levels(view: &View<'_>, sensor: &SensorState, scope: &mut Scope<'_>) ->
         scope.levels.push(Level { value: idle, label: format!("idle {} W", format::watts(idle)), role: Role::Dim });
     }
     let cap = power_cap(view, &sensor.info.device)?;
-    let from = scope.now.saturating_sub(scope.window);
-    let highest = scope.series.between(from, scope.now).map(|p| p.1).filter(|v| v.is_finite()).fold(0.0, f64::max);
     let label = format!("power cap {} W", format::watts(cap));
-    if highest < CAP_IN_SIGHT * cap {
+    if highest(scope) < IN_SIGHT * cap {
         return Some(Part::new(4, Role::Dim, format!("{label}, above")));
     }
     scope.levels.push(Level { value: cap, label, role: Role::Limit });
+    None
+}
+
+/// The highest value in sight.
+fn highest(scope: &Scope<'_>) -> f64 {
+    let from = scope.now.saturating_sub(scope.window);
+    scope.series.between(from, scope.now).map(|p| p.1).filter(|v| v.is_finite()).fold(0.0, f64::max)
+}
+
+/// Adds the line of the pinned configuration; gives back what the title says where it is out of sight.
+fn pinned_level(view: &View<'_>, quantity: Compared, scope: &mut Scope<'_>) -> Option<Part> {
+    let value = view.pin?.value(quantity)?;
+    let unit = if quantity == Compared::Power { "W" } else { "ms" };
+    let label = format!("A {} {unit}", quantity.print(value));
+    if highest(scope) < IN_SIGHT * value {
+        return Some(Part::new(1, Role::Dim, format!("{label}, above")));
+    }
+    scope.levels.push(Level { value, label, role: Role::Dim });
     None
 }
 

@@ -136,6 +136,11 @@ fn header(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
         }
         None => left.push(Part::new(0, Role::Dim, " starting").joined()),
     }
+    match (view.pin, view.against()) {
+        (Some(_), None) => left.push(Part::new(2, Role::Current, " pinned as A ")),
+        (Some(pin), _) => left.push(Part::new(2, Role::Warn, format!("vs {}", pin.name(view.device())))),
+        _ => {}
+    }
     let room = area.width.saturating_sub(pack_with(&left, area.width, " · ", view.theme).width() as u16 + 3);
     let right_area = Rect { x: area.right() - room.min(area.width), width: room.min(area.width), ..area };
     let taken = row_right(&header_right(view), view.theme, right_area, buffer);

@@ -135,7 +135,8 @@ fn plot(
     let mark =
         knee(&throughput).filter(|_| name.starts_with("THROUGHPUT")).map(|k| (f64::from(k), format!("knee {k}")));
     curves.push(Curve { points: own, role: Role::Steady, joined: true });
-    let plot = Plot { curves, batches: true, highest, mark, ..Plot::default() };
+    let level = view.pin.and_then(|pin| value(&pin.result)).map(|v| (v, "A".to_owned()));
+    let plot = Plot { curves, batches: true, highest, mark, level, ..Plot::default() };
     if plot.curves.iter().all(|c| c.points.is_empty()) {
         wrapped(&absent(view, name, results), Role::Dim, view.theme, inner, buffer);
         return;
@@ -189,6 +190,6 @@ fn table(current: &[&RunResult], view: &View<'_>) -> Table {
         columns,
         rows: current.iter().map(|r| (row(r), Role::Plain)).collect(),
         selected: current.iter().position(|r| Some(r.config.batch) == running),
-        sorted: None,
+        ..Table::default()
     }
 }

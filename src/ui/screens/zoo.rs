@@ -2,25 +2,25 @@
 
 use super::Drawn;
 use crate::{
-    session::RunResult,
+    event::NetworkFacts,
+    session::{RunResult, run::Power},
     ui::{
         format,
+        keymap::Action,
         theme::Role,
         view::View,
         widgets::{
             pane::{Part, frame},
             plot::{Curve, Plot},
-            table::{Column, Table},
+            table::{Column, Direction, Table},
         },
     },
 };
 use ratatui::{buffer::Buffer, layout::Rect};
-use std::cmp::Ordering;
+use std::{cmp::Ordering, ops::Range};
 
-/// Orders that `s` goes through.
-pub const SORTS: usize = 8;
-
-const COLUMNS: [Column; 13] = [
+/// The columns: published facts, then what was measured here.
+pub const COLUMNS: [Column; 13] = [
     Column::words(0, "network"),
     Column::number(5, "year"),
     Column::number(6, "px"),
@@ -36,78 +36,146 @@ const COLUMNS: [Column; 13] = [
     Column::number(8, "FLOP %"),
 ];
 
+/// Columns of what is known without measuring, and of what was measured.
+const GROUPS: (Range<usize>, Range<usize>) = (1..7, 7..COLUMNS.len());
+
 /// Rows below which a figure shows nothing worth its frame.
 const FIGURE: u16 = 9;
 
-/// Column that each order sorts by; the first is the registry's own order.
-const SORTED_BY: [Option<usize>; SORTS] = [None, Some(1), Some(3), Some(4), Some(6), Some(9), Some(10), Some(11)];
-
-/// A network's measured row: the configuration with the best throughput on the current device and precision.
-fn best(results: &[RunResult], id: &str) -> Option<RunResult> {
-    let of = results.iter().filter(|r| r.config.network == id);
-    of.max_by(|a, b| a.images_per_s.total_cmp(&b.images_per_s)).cloned()
+/// A network, its facts and its measured row: the configuration with the best throughput on the current device in the
+/// current precision.
+struct Entry<'a> {
+    id: String,
+    title: String,
+    facts: Option<&'a NetworkFacts>,
+    best: Option<RunResult>,
 }
 
-fn key(view: &View<'_>, results: &[RunResult], id: &str, column: usize) -> Option<f64> {
-    let facts = view.facts(id);
-    let measured = || best(results, id);
-    match column {
-        1 => facts.map(|f| f64::from(f.year)),
-        3 => facts.map(|f| f.params as f64),
-        4 => facts.map(|f| f.macs as f64),
-        6 => facts.and_then(|f| f.top1),
-        9 => measured().map(|r| r.images_per_s),
-        10 => measured().and_then(|r| r.power.ok()).map(|p| p.gross_w),
-        11 => measured().and_then(|r| r.power.ok()).map(|p| p.joules_per_image),
-        _ => None,
+impl Entry<'_> {
+    fn power(&self) -> Option<&Power> {
+        self.best.as_ref().and_then(|r| r.power.as_ref().ok())
+    }
+
+    /// The number that a column shows.
+    fn number(&self, column: usize) -> Option<f64> {
+        let (facts, best) = (self.facts, self.best.as_ref());
+        match column {
+            1 => facts.map(|f| f64::from(f.year)),
+            2 => facts.map(|f| f64::from(f.input_px)),
+            3 => facts.map(|f| f.params as f64),
+            4 => facts.map(|f| f.macs as f64),
+            5 => facts.map(|f| f.ops as f64),
+            6 => facts.and_then(|f| f.top1),
+            7 => best.map(|r| f64::from(r.config.batch)),
+            8 => best.map(|r| 1e3 / r.images_per_s),
+            9 => best.map(|r| r.images_per_s),
+            10 => self.power().map(|p| p.gross_w),
+            11 => self.power().map(|p| p.joules_per_image),
+            12 => best.and_then(|r| r.flop_utilisation),
+            _ => None,
+        }
+        .filter(|v| *v > 0.0)
+    }
+
+    fn cell(&self, column: usize, pinned: bool) -> String {
+        if column == 0 {
+            return if pinned { format!("{} (A)", self.title) } else { self.title.clone() };
+        }
+        let Some(value) = self.number(column) else { return "-".to_owned() };
+        match column {
+            1 | 7 => value.to_string(),
+            2 => format!("{value}²"),
+            3..=5 => format::si(value),
+            6 => format!("{value:.1}"),
+            10 => format::watts(value),
+            12 => format::percent(value),
+            _ => format::significant(value, 3),
+        }
     }
 }
 
-/// The networks in the order that is shown: by the chosen column, the highest first, the unknown last.
+/// Every network in the order that is shown, the unknown last whichever way it is sorted.
+fn entries<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
+    let results = view.results();
+    let best = |id: &str| {
+        let of = results.iter().filter(|r| r.config.network == id);
+        of.max_by(|a, b| a.images_per_s.total_cmp(&b.images_per_s)).cloned()
+    };
+    let networks = view.networks().into_iter();
+    let mut entries: Vec<_> =
+        networks.map(|id| Entry { title: view.title(&id), facts: view.facts(&id), best: best(&id), id }).collect();
+    let Some((column, direction)) = sorted(view) else {
+        if view.looks.sort.reversed {
+            entries.reverse();
+        }
+        return entries;
+    };
+    let directed = |ordering: Ordering| if direction == Direction::Down { ordering.reverse() } else { ordering };
+    entries.sort_by(|a, b| match (a.number(column), b.number(column)) {
+        _ if column == 0 => directed(a.title.to_lowercase().cmp(&b.title.to_lowercase())),
+        (Some(a), Some(b)) => directed(a.total_cmp(&b)),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    });
+    entries
+}
+
+/// The column and direction: words from A on, numbers from the highest down, unless the other way round.
+fn sorted(view: &View<'_>) -> Option<(usize, Direction)> {
+    let sort = view.looks.sort;
+    let column = sort.column.filter(|c| *c < COLUMNS.len())?;
+    let up = COLUMNS[column].words != sort.reversed;
+    Some((column, if up { Direction::Up } else { Direction::Down }))
+}
+
+/// The networks in the order that is shown.
 pub fn order(view: &View<'_>) -> Vec<String> {
-    let mut networks = view.networks();
-    if let Some(column) = SORTED_BY[view.looks.sort % SORTS] {
-        let results = view.results();
-        networks.sort_by(|a, b| match (key(view, &results, a, column), key(view, &results, b, column)) {
-            (Some(a), Some(b)) => b.total_cmp(&a),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        });
-    }
-    networks
+    entries(view).into_iter().map(|e| e.id).collect()
 }
 
 /// Draws it.
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
-    let networks = order(view);
-    let results = view.results();
-    let setting =
-        view.config().map(|c| format!("measured in {} on {}, best throughput of each", c.precision, c.device));
+    let entries = entries(view);
     let title = [
-        Part::new(0, Role::Title, format!("ZOO, {} networks", networks.len())),
-        Part::new(2, Role::Plain, setting.unwrap_or_default()),
-        Part::new(1, Role::Dim, "s sorts"),
+        Part::new(0, Role::Title, format!("ZOO, {} networks", entries.len())),
+        Part::new(1, Role::Plain, "best throughput of each"),
+        Part::new(2, Role::Dim, "s S sort, o the other way round"),
     ];
-    let (area, spare) = split(area, networks.len());
-    figures(view, &networks, &results, spare, buffer);
+    let (area, spare) = split(area, entries.len());
+    figures(view, &entries, spare, buffer);
     let inner = frame(&title, view.theme, area, buffer);
     let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
-    let current = view.wanted.or(view.config()).map(|c| c.network.as_str());
-    let table = Table {
-        columns: COLUMNS.to_vec(),
-        rows: networks.iter().map(|id| (cells(view, &results, id), look(view, &results, id))).collect(),
-        selected: networks.iter().position(|id| Some(id.as_str()) == current),
-        sorted: SORTED_BY[view.looks.sort % SORTS],
-    };
+    let table = table(view, &entries);
     let shown = table.render(view.looks.scroll, view.theme, inner, buffer);
     drawn.page = shown.len();
-    drawn.last_page = networks.len().saturating_sub(shown.len());
+    drawn.last_page = entries.len().saturating_sub(shown.len());
+    if !view.looks.help {
+        let titles = table.titles(view.theme, inner);
+        drawn.hits.extend(titles.into_iter().map(|(area, column)| (area, Action::SortBy(column))));
+    }
+}
+
+fn table(view: &View<'_>, entries: &[Entry<'_>]) -> Table {
+    let current = view.wanted.or(view.config()).map(|c| c.network.as_str());
+    let pinned = |id: &str| view.pin.is_some_and(|pin| pin.result.config.network == id);
+    let row = |e: &Entry<'_>| {
+        let cells = (0..COLUMNS.len()).map(|column| e.cell(column, pinned(&e.id))).collect();
+        (cells, look(view, e))
+    };
+    let setting = view.config().map(|c| format!(": {}, {}", c.precision, c.device)).unwrap_or_default();
+    Table {
+        columns: COLUMNS.to_vec(),
+        rows: entries.iter().map(row).collect(),
+        selected: entries.iter().position(|e| Some(e.id.as_str()) == current),
+        sorted: sorted(view),
+        groups: vec![(GROUPS.0, "published and counted".to_owned()), (GROUPS.1, format!("measured{setting}"))],
+    }
 }
 
 /// The table's rows, and what is left below it where that is enough for figures.
 fn split(area: Rect, networks: usize) -> (Rect, Rect) {
-    let needed = networks as u16 + 3;
+    let needed = networks as u16 + 4;
     match area.height.checked_sub(needed) {
         Some(left) if left >= FIGURE && area.width >= 72 => {
             let height = area.height - needed;
@@ -118,24 +186,24 @@ fn split(area: Rect, networks: usize) -> (Rect, Rect) {
 }
 
 /// Published accuracy against what it costs: operations, as in the paper's second figure, and time as measured here.
-fn figures(view: &View<'_>, networks: &[String], results: &[RunResult], area: Rect, buffer: &mut Buffer) {
+fn figures(view: &View<'_>, entries: &[Entry<'_>], area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
     let half = area.width / 2;
     let left = Rect { width: half, ..area };
     let right = Rect { x: area.x + half, width: area.width - half, ..area };
-    let operations = |id: &str| view.facts(id).map(|f| f.ops as f64 / 1e9);
-    let time = |id: &str| best(results, id).map(|r| 1e3 / r.images_per_s);
-    figure(view, networks, "against G-ops/image", operations, left, buffer);
-    figure(view, networks, "against ms/image measured", time, right, buffer);
+    let operations = |e: &Entry<'_>| e.facts.map(|f| f.ops as f64 / 1e9);
+    let time = |e: &Entry<'_>| e.best.as_ref().map(|r| 1e3 / r.images_per_s);
+    figure(view, entries, "against G-ops/image", operations, left, buffer);
+    figure(view, entries, "against ms/image measured", time, right, buffer);
 }
 
 fn figure(
     view: &View<'_>,
-    networks: &[String],
+    entries: &[Entry<'_>],
     name: &str,
-    x: impl Fn(&str) -> Option<f64>,
+    x: impl Fn(&Entry<'_>) -> Option<f64>,
     area: Rect,
     buffer: &mut Buffer,
 ) {
@@ -143,9 +211,9 @@ fn figure(
     let inner = frame(&title, view.theme, area, buffer);
     let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
     let current = view.config().map(|c| c.network.as_str());
-    let point = |id: &String| Some((x(id)?, view.facts(id)?.top1?, Some(view.title(id))));
+    let point = |e: &Entry<'_>| Some((x(e)?, e.facts?.top1?, Some(e.title.clone())));
     let curve = |own: bool, role: Role| {
-        let of = networks.iter().filter(|id| (Some(id.as_str()) == current) == own);
+        let of = entries.iter().filter(|e| (Some(e.id.as_str()) == current) == own);
         Curve { points: of.filter_map(point).collect(), role, joined: false }
     };
     let curves = vec![curve(false, Role::Trace), curve(true, Role::Steady)];
@@ -154,34 +222,11 @@ fn figure(
     Plot { curves, floor, ..Plot::default() }.render(view.theme, inner, buffer);
 }
 
-fn look(view: &View<'_>, results: &[RunResult], id: &str) -> Role {
-    let failed = view.state.failures.keys().any(|c| c.network == id);
-    match best(results, id) {
+fn look(view: &View<'_>, entry: &Entry<'_>) -> Role {
+    let failed = view.state.failures.keys().any(|c| c.network == entry.id);
+    match entry.best {
         Some(_) => Role::Plain,
         None if failed => Role::Bad,
         None => Role::Dim,
     }
-}
-
-fn cells(view: &View<'_>, results: &[RunResult], id: &str) -> Vec<String> {
-    let dash = |v: Option<String>| v.unwrap_or_else(|| "-".to_owned());
-    let facts = view.facts(id);
-    let best = best(results, id);
-    let power = best.as_ref().and_then(|r| r.power.as_ref().ok());
-    let three = |v: f64| format::significant(v, 3);
-    vec![
-        view.title(id),
-        dash(facts.filter(|f| f.year > 0).map(|f| f.year.to_string())),
-        dash(facts.filter(|f| f.input_px > 0).map(|f| format!("{}²", f.input_px))),
-        dash(facts.map(|f| format::si(f.params as f64))),
-        dash(facts.map(|f| format::si(f.macs as f64))),
-        dash(facts.map(|f| format::si(f.ops as f64))),
-        dash(facts.and_then(|f| f.top1).map(|v| format!("{v:.1}"))),
-        dash(best.as_ref().map(|r| r.config.batch.to_string())),
-        dash(best.as_ref().map(|r| three(1e3 / r.images_per_s))),
-        dash(best.as_ref().map(|r| three(r.images_per_s))),
-        dash(power.map(|p| format::watts(p.gross_w))),
-        dash(power.map(|p| three(p.joules_per_image))),
-        dash(best.as_ref().and_then(|r| r.flop_utilisation).map(format::percent)),
-    ]
 }

@@ -23,6 +23,41 @@ pub enum Number {
     Absent(String),
 }
 
+/// The value of a pinned configuration, A, beside which the number stands.
+#[derive(Clone, Debug)]
+pub struct Ghost {
+    /// A's value.
+    pub a: f64,
+    /// The number that stands beside it, once it counts.
+    pub now: Option<f64>,
+    /// End of the scale that both are on, where the quantity has one: 100 %, the power cap.
+    pub top: Option<f64>,
+    /// A's value in words, and the difference.
+    pub parts: Vec<Part>,
+}
+
+impl Ghost {
+    /// Draws both on the lower border of a frame: a bar as long as the number, and an A where A's value is.
+    fn render(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
+        let width = area.width.saturating_sub(2);
+        if area.height < 3 || width < 8 {
+            return;
+        }
+        let longest = self.a.max(self.now.unwrap_or(0.0));
+        // Without an end of its own, the scale leaves air behind the longer of the two.
+        let top = self.top.filter(|top| *top >= longest).unwrap_or(longest * 1.1);
+        let cell = |value: f64| ((value / top * f64::from(width)) as u16).min(width - 1);
+        let (x, y) = (area.x + 1, area.bottom() - 1);
+        if let Some(now) = self.now.filter(|_| top > 0.0) {
+            let bar = theme.pick("━", "=").repeat(usize::from(cell(now)) + 1);
+            text(x, y, &bar, theme.style(Role::Trace), area, buffer);
+        }
+        if top > 0.0 {
+            text(x + cell(self.a), y, "A", theme.style(Role::Current), area, buffer);
+        }
+    }
+}
+
 /// Everything that a gauge shows.
 #[derive(Clone, Debug)]
 pub struct Gauge<'a> {
@@ -36,6 +71,8 @@ pub struct Gauge<'a> {
     pub details: Vec<Vec<Part>>,
     /// Its trend, and the top of the trend's axis where that is known.
     pub trend: Option<(&'a Series, Option<f64>)>,
+    /// The pinned configuration's value.
+    pub ghost: Option<Ghost>,
 }
 
 impl Gauge<'_> {
@@ -47,6 +84,9 @@ impl Gauge<'_> {
             title.push(Part::new(1, Role::Plain, format!(" {}", self.unit.1)).joined());
         }
         let inner = frame(&title, theme, area, buffer);
+        if let Some(ghost) = &self.ghost {
+            ghost.render(theme, area, buffer);
+        }
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
         match &self.number {
             Number::Absent(reason) => {
@@ -95,7 +135,9 @@ impl Gauge<'_> {
         let left = inner.height - rows;
         // The trend has the last row; what is said about the number the ones between.
         let details = usize::from(if left > 1 && self.trend.is_some() { left - 1 } else { left });
-        for (i, parts) in self.details.iter().take(details).enumerate() {
+        // What a pin is for comes first.
+        let said = self.ghost.iter().map(|ghost| &ghost.parts).chain(&self.details);
+        for (i, parts) in said.take(details).enumerate() {
             row(parts, theme, Rect { y: inner.y + rows + i as u16, height: 1, ..inner }, buffer);
         }
     }
@@ -124,6 +166,7 @@ impl Gauge<'_> {
                 let value = Part::new(0, *role, value.clone());
                 parts.push(if title { value.joined() } else { value });
                 parts.push(Part::new(0, Role::Plain, format!(" {}", self.unit.1)).joined());
+                parts.extend(self.ghost.iter().flat_map(|ghost| ghost.parts.iter().cloned()));
                 if title {
                     parts.extend(self.details.iter().flatten().cloned());
                 }

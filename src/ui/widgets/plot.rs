@@ -39,6 +39,8 @@ pub struct Plot {
     pub x_name: &'static str,
     /// A place on x with a name, such as a knee.
     pub mark: Option<(f64, String)>,
+    /// A height with a name, drawn faintly: the value of a pinned configuration.
+    pub level: Option<(f64, String)>,
 }
 
 struct Layout {
@@ -76,6 +78,7 @@ impl Plot {
             ends.for_each(|(a, b)| self.join(a, b, curve.role, theme, &layout, &mut canvas));
         }
         canvas.render(buffer);
+        self.level_line(theme, &layout, &canvas, buffer);
         self.points(theme, &layout, &canvas, buffer);
     }
 
@@ -168,6 +171,17 @@ impl Plot {
         if [a.0, a.1, b.0, b.1].iter().all(|v| v.is_finite()) {
             canvas.line(dot(a), dot(b), theme.style(role));
         }
+    }
+
+    fn level_line(&self, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
+        let Some((value, name)) = self.level.as_ref().filter(|(value, _)| layout.shows(*value)) else { return };
+        let plot = layout.plot;
+        let row = (layout.place(0.0, *value).1.round() as u16).min(plot.height - 1);
+        let dim = theme.style(Role::Dim);
+        for column in (0..plot.width).filter(|c| c % 2 == 0 && canvas.blank(*c, row)) {
+            text(plot.x + column, plot.y + row, theme.pick("╌", "-"), dim, plot, buffer);
+        }
+        text(plot.x, plot.y + row, &theme.text(name.as_str()), dim, plot, buffer);
     }
 
     fn points(&self, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {

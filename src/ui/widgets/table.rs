@@ -3,6 +3,7 @@
 use super::pane::{columns, text};
 use crate::ui::theme::{Role, Theme};
 use ratatui::{buffer::Buffer, layout::Rect};
+use std::ops::Range;
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
@@ -36,25 +37,43 @@ pub struct Table {
     pub rows: Vec<(Vec<String>, Role)>,
     /// The row to keep in sight.
     pub selected: Option<usize>,
-    /// The column that the rows are sorted by.
-    pub sorted: Option<usize>,
+    /// The column that the rows are sorted by, and in which direction.
+    pub sorted: Option<(usize, Direction)>,
+    /// Names over neighbouring columns, where there are rows to spare for them.
+    pub groups: Vec<(Range<usize>, String)>,
 }
+
+/// Which way a column is sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The least first.
+    Up,
+    /// The most first.
+    Down,
+}
+
+/// Rows below which the names of groups of columns are left out.
+const GROUPS: u16 = 8;
 
 impl Table {
     /// Draws it, scrolled by `offset` rows or as far as the selected row needs; gives back the rows shown.
-    pub fn render(&self, offset: usize, theme: Theme, area: Rect, buffer: &mut Buffer) -> std::ops::Range<usize> {
+    pub fn render(&self, offset: usize, theme: Theme, area: Rect, buffer: &mut Buffer) -> Range<usize> {
         let area = area.intersection(buffer.area);
         if area.is_empty() {
             return 0..0;
         }
-        let header = u16::from(area.height > 1);
+        let header = self.header(area);
         let room = usize::from(area.height - header);
         let first = self.first(offset, room);
         let last = (first + room).min(self.rows.len());
         let shown = self.fitting(area.width, theme);
+        if header > 1 {
+            self.group_names(&shown, theme, area, buffer);
+        }
         if header > 0 {
             let titles: Vec<_> = (0..self.columns.len()).map(|i| self.title(i, theme)).collect();
-            self.row(&titles, &shown, Role::Dim, theme, area, buffer);
+            let line = Rect { y: area.y + header - 1, ..area };
+            self.row(&titles, &shown, Role::Dim, theme, line, buffer);
         }
         for (i, (cells, role)) in self.rows[first..last].iter().enumerate() {
             let line = Rect { y: area.y + header + i as u16, height: 1, ..area };
@@ -73,9 +92,57 @@ impl Table {
         self.rows.len() as u16 + 1
     }
 
+    /// Where the title of each column that fits can be clicked.
+    pub fn titles(&self, theme: Theme, area: Rect) -> Vec<(Rect, usize)> {
+        let Some(above) = self.header(area).checked_sub(1) else { return Vec::new() };
+        let mut x = area.x;
+        let mut titles = Vec::new();
+        for (i, width) in self.fitting(area.width, theme) {
+            titles.push((Rect { x, y: area.y + above, width, height: 1 }.intersection(area), i));
+            x += width + 2;
+        }
+        titles
+    }
+
+    /// Rows of the heading: titles, and the names of groups above them.
+    fn header(&self, area: Rect) -> u16 {
+        match area.height {
+            0 | 1 => 0,
+            height => 1 + u16::from(height >= GROUPS && !self.groups.is_empty()),
+        }
+    }
+
+    /// Each group's name over its columns, with a line as wide as they are.
+    fn group_names(&self, shown: &[(usize, u16)], theme: Theme, area: Rect, buffer: &mut Buffer) {
+        let mut x = area.x;
+        let mut spans: Vec<(usize, u16, u16)> = Vec::new();
+        for (i, width) in shown {
+            if let Some(group) = self.groups.iter().position(|(columns, _)| columns.contains(i)) {
+                match spans.last_mut().filter(|(last, ..)| *last == group) {
+                    Some((.., end)) => *end = x + width,
+                    None => spans.push((group, x, x + width)),
+                }
+            }
+            x += width + 2;
+        }
+        for (group, start, end) in spans {
+            let line = Rect { x: start, width: end - start, height: 1, ..area }.intersection(area);
+            let name = theme.text(self.groups[group].1.as_str());
+            let rule = theme.pick("─", "-").repeat(usize::from(line.width));
+            text(line.x, line.y, &rule, theme.style(Role::Dim), line, buffer);
+            if columns(&name) + 2 <= usize::from(line.width) {
+                text(line.x + 1, line.y, &format!(" {name} "), theme.style(Role::Plain), line, buffer);
+            }
+        }
+    }
+
     fn title(&self, column: usize, theme: Theme) -> String {
         let title = self.columns[column].title;
-        if self.sorted == Some(column) { format!("{title}{}", theme.pick("▼", "v")) } else { title.to_owned() }
+        match self.sorted {
+            Some((sorted, Direction::Down)) if sorted == column => format!("{title}{}", theme.pick("▼", "v")),
+            Some((sorted, Direction::Up)) if sorted == column => format!("{title}{}", theme.pick("▲", "^")),
+            _ => title.to_owned(),
+        }
     }
 
     fn first(&self, offset: usize, room: usize) -> usize {
@@ -129,7 +196,7 @@ mod tests {
                 .map(|i| (vec![format!("net {i}"), "2012".into(), format!("{}", i * 100)], Role::Plain))
                 .collect(),
             selected: Some(7),
-            sorted: None,
+            ..Table::default()
         };
         let area = Rect::new(0, 0, 13, 4);
         let mut buffer = Buffer::empty(area);

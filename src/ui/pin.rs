@@ -1,0 +1,191 @@
+//! A against B: a configuration held fast, and how what runs now differs from it.
+
+use super::{
+    format,
+    theme::{Role, Theme},
+    widgets::{gauge::Ghost, pane::Part},
+};
+use crate::{
+    analysis::{
+        compare::{Better, Difference, Estimate, Judgement},
+        stats::Z95,
+    },
+    session::{RunResult, run::Power},
+};
+
+/// Smallest relative error believed of a median: the histogram behind it holds three digits.
+pub const HISTOGRAM_ERROR: f64 = 0.001;
+
+/// Gain error of a board's power sensor. On one card it cancels out; between two it does not (arXiv 2312.02741).
+const SENSOR_GAIN: f64 = 0.05;
+
+/// A configuration held fast: A.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pin {
+    /// What it came to when it was pinned.
+    pub result: RunResult,
+    /// Name of its network as printed.
+    pub title: String,
+}
+
+/// A quantity that A and B both have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// Median latency of a batch. ms.
+    Latency,
+    /// Images/s.
+    Throughput,
+    /// Utilisation of the device. %.
+    Utilisation,
+    /// Gross power. W.
+    Power,
+    /// Energy an image. J.
+    Energy,
+}
+
+/// Half of the 95 % interval of a result's median, relative to it.
+pub fn relative_error(result: &RunResult) -> f64 {
+    result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
+}
+
+impl Compared {
+    /// The value of a result; none where it has none. `elsewhere`: the other one is of another device.
+    fn of(self, result: &RunResult, elsewhere: bool) -> Option<Estimate> {
+        let relative = relative_error(result);
+        let about = |value: f64, share: f64| Estimate { value, error: value * share };
+        let power = result.power.as_ref().ok();
+        let watts = |p: &Power| {
+            let sampled = Z95 * p.deviation_w / (p.readings.max(1) as f64).sqrt() / p.gross_w.max(f64::MIN_POSITIVE);
+            if elsewhere { sampled.hypot(SENSOR_GAIN) } else { sampled }
+        };
+        Some(match self {
+            Self::Latency => about(result.latency_ms.p50, relative),
+            Self::Throughput => about(result.images_per_s, relative),
+            // Drivers give whole per cents.
+            Self::Utilisation => Estimate { value: result.utilisation?, error: 0.5 },
+            Self::Power => about(power?.gross_w, watts(power?)),
+            Self::Energy => about(power?.joules_per_image, watts(power?).hypot(relative)),
+        })
+    }
+
+    /// Which way it is better. A larger batch takes longer, which is neither good nor bad.
+    const fn better(self, same_batch: bool) -> Better {
+        match self {
+            Self::Latency if !same_batch => Better::Neither,
+            Self::Latency | Self::Power | Self::Energy => Better::Less,
+            Self::Throughput => Better::More,
+            Self::Utilisation => Better::Neither,
+        }
+    }
+
+    /// A value as it is printed.
+    pub fn print(self, value: f64) -> String {
+        match self {
+            Self::Utilisation => format::percent(value),
+            Self::Power => format::watts(value),
+            _ => format::significant(value, 3),
+        }
+    }
+
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::Latency => " ms",
+            Self::Throughput => "",
+            Self::Utilisation => " %",
+            Self::Power => " W",
+            Self::Energy => " J",
+        }
+    }
+}
+
+impl Pin {
+    /// `ResNet-50 · b32 · f16`; the device only where it is not `device`.
+    pub fn name(&self, device: Option<&str>) -> String {
+        let config = &self.result.config;
+        let elsewhere = device.is_some_and(|d| d != config.device);
+        let device = if elsewhere { format!(" · {}", config.device) } else { String::new() };
+        format!("{} · b{} · {}{device}", self.title, config.batch, config.precision)
+    }
+
+    /// Whether a result is A's own run: nothing can be told by holding that against itself.
+    pub fn is_of(&self, result: &RunResult) -> bool {
+        self.result.run == result.run && self.result.config == result.config
+    }
+
+    /// A's value of a quantity.
+    pub fn value(&self, quantity: Compared) -> Option<f64> {
+        quantity.of(&self.result, false).map(|e| e.value).filter(|v| v.is_finite())
+    }
+
+    /// How B differs from A in a quantity that both have.
+    pub fn difference(&self, quantity: Compared, b: &RunResult) -> Option<Difference> {
+        let (mine, theirs) = (&self.result.config, &b.config);
+        let elsewhere = mine.device != theirs.device;
+        let (a, b) = (quantity.of(&self.result, elsewhere)?, quantity.of(b, elsewhere)?);
+        Difference::between(a, b, quantity.better(mine.batch == theirs.batch))
+    }
+
+    /// What a gauge shows of A beside B, which is none while nothing counts yet. `top` is the end of the quantity's scale,
+    /// where it has one.
+    pub fn ghost(&self, quantity: Compared, b: Option<&RunResult>, top: Option<f64>, theme: Theme) -> Option<Ghost> {
+        let a = self.value(quantity)?;
+        let mut parts = vec![Part::new(2, Role::Dim, format!("A {}{}", quantity.print(a), quantity.unit()))];
+        let difference = b.and_then(|b| self.difference(quantity, b));
+        parts.extend(difference.map(|d| said(d, 0, theme)).into_iter().flatten());
+        let now = b.and_then(|b| quantity.of(b, false)).map(|e| e.value);
+        Some(Ghost { a, now, top, parts })
+    }
+}
+
+/// A difference in words: its size, and whether it is for the better. `≈` where it lies within the errors. `drop` says how
+/// soon it goes where there is no room.
+pub fn said(difference: Difference, drop: u8, theme: Theme) -> Vec<Part> {
+    let number = format::signed_percent(difference.share, difference.error);
+    let (role, glyph, word) = match difference.judgement {
+        Judgement::Same => return vec![Part::new(drop, Role::Strong, format!("{} A", theme.pick("≈", "same as")))],
+        Judgement::Better => (Role::Steady, theme.pick("✓", "(good)"), "better"),
+        Judgement::Worse => (Role::Bad, theme.pick("✗", "(bad)"), "worse"),
+        Judgement::Other => return vec![Part::new(drop, Role::Strong, format!("{number} %"))],
+    };
+    let word = if theme.ascii() { "" } else { word };
+    vec![
+        Part::new(drop, role, format!("{number} % {glyph}")),
+        Part::new(3, role, if word.is_empty() { String::new() } else { format!(" {word}") }).joined(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::demo;
+
+    fn result(ms: f64, watts: f64, device: &str) -> RunResult {
+        let mut script = demo::live();
+        let config = demo::config("resnet50", 32, crate::event::Precision::F16, device);
+        let profile = demo::Profile { ms, watts, percent: 96.0 };
+        script.measure(&config, profile, 8.0);
+        let mut state = crate::session::State::default();
+        script.events.iter().for_each(|e| state.apply(e));
+        state.current_result().unwrap()
+    }
+
+    #[test]
+    fn what_lies_within_the_errors_is_no_difference_and_a_card_is_not_another() {
+        let a = result(4.21, 600.0, demo::GPU);
+        let pin = Pin { result: a.clone(), title: "ResNet-50".into() };
+        let judged = |q, b: &RunResult| pin.difference(q, b).unwrap().judgement;
+        assert_eq!(judged(Compared::Latency, &result(4.212, 620.0, demo::GPU)), Judgement::Same);
+        let slower = result(5.0, 620.0, demo::GPU);
+        assert_eq!(judged(Compared::Latency, &slower), Judgement::Worse);
+        assert_eq!(judged(Compared::Throughput, &slower), Judgement::Worse);
+        assert_eq!(judged(Compared::Power, &slower), Judgement::Worse, "3 % on one card");
+        let mut larger = slower.clone();
+        larger.config.batch = 64;
+        assert_eq!(judged(Compared::Latency, &larger), Judgement::Other, "a larger batch takes longer");
+        let mut elsewhere = slower;
+        elsewhere.config.device = "cuda:1".into();
+        assert_eq!(judged(Compared::Power, &elsewhere), Judgement::Same, "3 % between two sensors");
+        assert!(pin.is_of(&a) && !pin.is_of(&elsewhere));
+        assert_eq!(pin.name(Some("cuda:1")), "ResNet-50 · b32 · f16 · cuda:0");
+    }
+}
