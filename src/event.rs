@@ -233,6 +233,9 @@ pub struct NetworkFacts {
     pub id: String,
     /// Name as printed, `ResNet-50`.
     pub title: String,
+    /// Family it belongs to: `VGG`, `ResNet`. Empty in the oldest streams.
+    #[serde(default)]
+    pub family: String,
     /// Year of its first paper.
     pub year: u16,
     /// Side of the square input image, pixels.

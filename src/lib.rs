@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod engine;
 pub mod event;
+pub mod format;
 pub mod host;
 pub mod listing;
 pub mod logging;

@@ -1,30 +1,366 @@
-//! Where a bigger batch stops paying.
+//! Where a bigger batch stops paying: the shape of a quantity against batch size, its plateau and its knee.
+//!
+//! Four curves compete: a constant, a power law of the batch (still rising, or falling), and two that rise and then level
+//! off: a broken line in logarithms, and saturation, `(b + r·h) / (b + h)`, which is what a fixed cost a batch makes of
+//! throughput. All are fitted to the logarithm of the quantity, so that errors are relative, and compared by Akaike's
+//! criterion with the variance that the most flexible of them leaves (QAIC; Burnham and Anderson 2002, 2.5).
 
-/// Share of the best throughput that counts as having reached the plateau.
+use super::{
+    distribution::{Interval, f95},
+    stats::Z95,
+};
+
+/// Share of the plateau at which a quantity counts as having reached it: the knee.
 pub const REACHED: f64 = 0.9;
 
-/// Batch sizes below which a plateau is a guess.
-pub const FEWEST: usize = 3;
+/// Batch sizes below which nothing is said.
+pub const FEWEST: usize = 4;
 
-/// The knee of throughput against batch: the smallest batch size that reaches nine tenths of the best. None where too few
-/// were measured, or where the largest one is still the only one up there: then throughput may rise further.
-pub fn knee(points: &[(u32, f64)]) -> Option<u32> {
-    let points: Vec<_> = points.iter().filter(|p| p.1.is_finite()).collect();
-    let best = points.iter().map(|p| p.1).fold(0.0, f64::max);
-    let largest = points.iter().map(|p| p.0).max()?;
-    let knee = points.iter().filter(|p| p.1 >= REACHED * best).map(|p| p.0).min()?;
-    (points.len() >= FEWEST && knee < largest).then_some(knee)
+/// Relative error of a measurement at the least: what the same configuration differs by from one run to the next.
+const RUN_TO_RUN: f64 = 0.02;
+
+/// Change over all batch sizes, upper end of its interval, up to which a quantity is called constant.
+const FLAT: f64 = 0.10;
+
+/// How much better, by the criterion, a plateau must be than a curve without one.
+const BETTER: f64 = 4.0;
+
+/// Ratio of the largest to the smallest batch size from which shapes can be told apart.
+const RANGE: f64 = 4.0;
+
+/// Share of the plateau's measurements at the power cap from which the cap made it.
+const CAPPED: f64 = 0.5;
+
+/// Steps in which knees are tried, a doubling.
+const STEPS: i32 = 16;
+
+/// Value without a batch over plateau, tried for saturation.
+const FLOORS: [f64; 12] = [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+
+/// Points that a curve is drawn with.
+const SAMPLES: usize = 49;
+
+/// A quantity at a batch size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct At {
+    /// Images in the batch.
+    pub batch: u32,
+    /// The quantity.
+    pub value: f64,
+    /// Its relative error as far as the run itself tells.
+    pub error: f64,
+    /// Whether the card was held at its power cap.
+    pub capped: bool,
+}
+
+/// What a quantity does as the batch grows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// The same at every batch size.
+    Constant,
+    /// It rises and then levels off.
+    Plateau,
+    /// It levels off where the card's power cap is: the cap made it, not saturation.
+    Capped,
+    /// It still rises, or nothing shows that it does not: no plateau yet.
+    Rising,
+    /// It falls.
+    Falling,
+    /// The data does not tell.
+    Undecided {
+        /// What would.
+        needs: String,
+    },
+}
+
+/// A quantity against batch size, and what was made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// What it does.
+    pub shape: Shape,
+    /// Height of the plateau, or of the constant, and its interval.
+    pub level: Option<(f64, Interval)>,
+    /// Smallest batch that reaches [`REACHED`] of the plateau, and its interval. Batches, fractions included.
+    pub knee: Option<(f64, Interval)>,
+    /// Change a doubling of the batch where it rises or falls, as a share.
+    pub a_doubling: Option<f64>,
+    /// The curve that was chosen: batch, value, and the interval of the value.
+    pub curve: Vec<(f64, f64, Interval)>,
+    /// Batch size of the highest value where the largest one is plainly below it.
+    pub peak: Option<u32>,
+    /// Batch sizes measured, smallest and largest.
+    pub range: (u32, u32),
+    /// Points.
+    pub n: usize,
+}
+
+/// A curve in log2 of the batch → ln of the quantity.
+#[derive(Clone, Copy, Debug)]
+enum Model {
+    /// Intercept and slope; the slope of a constant is 0.
+    Line(f64, f64),
+    /// Intercept, slope and where it breaks.
+    Hinge(f64, f64, f64),
+    /// ln of the plateau, half-way batch, and the share that there is without a batch.
+    Saturation(f64, f64, f64),
+}
+
+impl Model {
+    fn at(self, x: f64) -> f64 {
+        match self {
+            Self::Line(c, s) => c + s * x,
+            Self::Hinge(c, s, k) => c + s * x.min(k),
+            Self::Saturation(c, h, r) => c + saturation(x.exp2(), h, r),
+        }
+    }
+
+    /// ln of the plateau.
+    fn level(self) -> f64 {
+        match self {
+            Self::Line(c, _) | Self::Saturation(c, ..) => c,
+            Self::Hinge(c, s, k) => c + s * k,
+        }
+    }
+
+    /// log2 of the batch that reaches [`REACHED`] of the plateau.
+    fn knee(self) -> f64 {
+        match self {
+            Self::Line(..) => f64::INFINITY,
+            Self::Hinge(_, s, k) => k + REACHED.ln() / s,
+            Self::Saturation(_, h, r) => (h * (REACHED - r) / (1.0 - REACHED)).log2(),
+        }
+    }
+}
+
+fn saturation(batch: f64, h: f64, r: f64) -> f64 {
+    ((batch + r * h) / (batch + h)).ln()
+}
+
+/// A measurement as the fits see it: log2 of the batch, ln of the value, weight.
+type Datum = (f64, f64, f64);
+
+/// Finds the shape of a quantity against batch size. Values that are not positive and finite are left out; several values
+/// at one batch size are welcome.
+pub fn course(points: &[At]) -> Course {
+    let mut points: Vec<At> = points.to_vec();
+    points.retain(|p| p.value.is_finite() && p.value > 0.0 && p.batch > 0);
+    points.sort_by_key(|p| p.batch);
+    let mut sizes: Vec<u32> = points.iter().map(|p| p.batch).collect();
+    sizes.dedup();
+    let range = (sizes.first().copied().unwrap_or(0), sizes.last().copied().unwrap_or(0));
+    let blank = Course {
+        shape: Shape::Undecided { needs: String::new() },
+        level: None,
+        knee: None,
+        a_doubling: None,
+        curve: Vec::new(),
+        peak: peak(&points),
+        range,
+        n: points.len(),
+    };
+    let needs = |needs: String| Course { shape: Shape::Undecided { needs }, ..blank.clone() };
+    if sizes.len() < FEWEST {
+        let more = FEWEST - sizes.len();
+        return needs(format!("{more} more batch size{}", if more == 1 { "" } else { "s" }));
+    }
+    if f64::from(range.1) < RANGE * f64::from(range.0) {
+        return needs(format!("batch sizes that differ more than from {} to {}", range.0, range.1));
+    }
+    Fits::new(&points, &sizes).judge(&points, blank)
+}
+
+/// Batch size of the best value where the largest batch is below [`REACHED`] of it.
+fn peak(points: &[At]) -> Option<u32> {
+    let best = points.iter().max_by(|a, b| a.value.total_cmp(&b.value))?;
+    let last = points.last()?;
+    (last.value < REACHED * best.value && best.batch < last.batch).then_some(best.batch)
+}
+
+/// Every candidate's fit to the same data.
+struct Fits {
+    constant: (f64, Model),
+    line: (f64, Model),
+    /// Misfit and model of everything tried that levels off, and whether enough of it was seen to tell.
+    flat: Vec<(f64, Model, bool)>,
+    best: (f64, Model, bool),
+    /// Variance left, in units of the measurements' own.
+    left: f64,
+    /// Degrees of freedom behind it, where it is not the measurements' own.
+    freedom: Option<f64>,
+    /// Sum of weights, weighted mean of x and its spread.
+    moments: (f64, f64, f64),
+    ends: (f64, f64),
+}
+
+impl Fits {
+    fn new(points: &[At], sizes: &[u32]) -> Self {
+        let weight = |p: &At| 1.0 / if p.error.is_finite() { p.error.max(RUN_TO_RUN) } else { 1.0 }.powi(2);
+        let data: Vec<Datum> = points.iter().map(|p| (f64::from(p.batch).log2(), p.value.ln(), weight(p))).collect();
+        let (first, last) = (data[0].0, data[data.len() - 1].0);
+        let before_last = f64::from(sizes[sizes.len() - 2]).log2();
+        let total: f64 = data.iter().map(|d| d.2).sum();
+        let middle = data.iter().map(|d| d.0 * d.2).sum::<f64>() / total;
+        let spread = data.iter().map(|d| (d.0 - middle).powi(2) * d.2).sum::<f64>();
+        let constant = weighted(&data, |_| 0.0);
+        let line = weighted(&data, |x| x);
+        let constant = (constant.0, Model::Line(constant.1, 0.0));
+        let line = (line.0, Model::Line(line.1, line.2));
+        let mut flat = Vec::new();
+        for i in 1..=((last - first) * f64::from(STEPS)) as i32 {
+            let k = first + f64::from(i) / f64::from(STEPS);
+            let (misfit, c, s) = weighted(&data, |x| x.min(k));
+            if s > 0.0 {
+                // Between the last two batch sizes a break can't be told from going on to rise.
+                flat.push((misfit, Model::Hinge(c, s, k), k <= before_last + 1e-9));
+            }
+        }
+        for i in (-5 * STEPS)..=((last - first + 5.0) * f64::from(STEPS)) as i32 {
+            let h = (first + f64::from(i) / f64::from(STEPS)).exp2();
+            for r in FLOORS {
+                let (misfit, c) = shifted(&data, |x| saturation(x.exp2(), h, r));
+                let model = Model::Saturation(c, h, r);
+                flat.push((misfit, model, model.knee() <= last + 1e-9));
+            }
+        }
+        let worst = (f64::INFINITY, line.1, false);
+        let best = flat.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or(worst);
+        let freedom = data.len() as f64 - 3.0;
+        let left = if freedom > 0.0 { best.0.min(line.0) / freedom } else { 0.0 };
+        let freedom = (left > 1.0).then_some(freedom);
+        let (moments, ends) = ((total, middle, spread), (first, last));
+        Self { constant, line, flat, best, left: left.max(1.0), freedom, moments, ends }
+    }
+
+    fn judge(&self, points: &[At], blank: Course) -> Course {
+        let criterion = |misfit: f64, parameters: f64| misfit / self.left + 2.0 * parameters;
+        let (constant, line) = (criterion(self.constant.0, 1.0), criterion(self.line.0, 2.0));
+        let flat = criterion(self.best.0, 3.0);
+        let Model::Line(_, slope) = self.line.1 else { return blank };
+        let error = (self.left / self.moments.2).sqrt();
+        let change = (slope.abs() + Z95 * error) * (self.ends.1 - self.ends.0);
+        let level = self.constant.1.level();
+        let near = points.iter().all(|p| (p.value.ln() - level).abs() <= FLAT);
+        if change <= FLAT.ln_1p() && near {
+            let half = Z95 * (self.left / self.moments.0).sqrt();
+            let level = Some((level.exp(), Interval::around(level, half).map(f64::exp)));
+            return Course { shape: Shape::Constant, level, curve: self.line_curve(self.constant.1), ..blank };
+        }
+        let knee = self.knee();
+        if flat + BETTER <= line.min(constant) && knee.is_some() {
+            return self.plateau(points, knee, blank);
+        }
+        let curve = self.line_curve(self.line.1);
+        let a_doubling = Some(slope.exp() - 1.0);
+        if slope > 0.0 && (line.min(flat) + BETTER <= constant) {
+            // It levels off, but not surely within what was measured.
+            let curve = if flat + BETTER <= line { self.band(self.best.1) } else { curve };
+            return Course { shape: Shape::Rising, a_doubling, curve, ..blank };
+        }
+        if slope < 0.0 && line + BETTER <= constant && line <= flat + BETTER {
+            return Course { shape: Shape::Falling, a_doubling, curve, ..blank };
+        }
+        let needs = match blank.peak {
+            Some(peak) => format!("batch sizes around {peak}: it rises and falls again"),
+            None => "more batch sizes, or the same ones again: the runs scatter too much".to_owned(),
+        };
+        Course { shape: Shape::Undecided { needs }, ..blank }
+    }
+
+    fn plateau(&self, points: &[At], knee: Option<(f64, Interval)>, blank: Course) -> Course {
+        let levels: Vec<f64> = self.accepted().map(|m| m.1.level().exp()).collect();
+        let level = self.best.1.level().exp();
+        let half = Z95 * (self.left / self.moments.0).sqrt();
+        let interval = hull(&levels).map_or(Interval::around(level, 0.0), |i| Interval {
+            low: i.low * (-half).exp(),
+            high: i.high * half.exp(),
+        });
+        let at = knee.map_or(f64::INFINITY, |k| k.0);
+        let up: Vec<_> = points.iter().filter(|p| f64::from(p.batch) >= at * 0.999).collect();
+        let capped = up.iter().filter(|p| p.capped).count() as f64 >= CAPPED * up.len().max(1) as f64;
+        Course {
+            shape: if capped { Shape::Capped } else { Shape::Plateau },
+            level: Some((level, interval)),
+            knee,
+            curve: self.band(self.best.1),
+            ..blank
+        }
+    }
+
+    /// What the data does not exclude of all that levels off: the profile likelihood's 95 %.
+    fn accepted(&self) -> impl Iterator<Item = &(f64, Model, bool)> {
+        let allowed = self.best.0 + self.left * self.freedom.map_or(Z95 * Z95, |df| f95(1.0, df));
+        self.flat.iter().filter(move |m| m.0 <= allowed)
+    }
+
+    /// The knee and its interval; none where something without a knee in sight is not excluded.
+    fn knee(&self) -> Option<(f64, Interval)> {
+        if self.accepted().any(|m| !m.2) {
+            return None;
+        }
+        // A knee below the smallest batch is not known any better than that, and none better than the steps tried.
+        let within = |log2: f64| log2.clamp(self.ends.0, self.ends.1).exp2();
+        let knees: Vec<f64> = self.accepted().map(|m| m.1.knee()).collect();
+        let half = 0.5 / f64::from(STEPS);
+        let interval = hull(&knees)?;
+        let interval = Interval { low: within(interval.low - half), high: within(interval.high + half) };
+        Some((within(self.best.1.knee()), interval))
+    }
+
+    fn samples(&self) -> impl Iterator<Item = f64> {
+        let (first, last) = self.ends;
+        (0..SAMPLES).map(move |i| first + (last - first) * i as f64 / (SAMPLES - 1) as f64)
+    }
+
+    /// A line with the interval that regression gives it.
+    fn line_curve(&self, model: Model) -> Vec<(f64, f64, Interval)> {
+        let (total, middle, spread) = self.moments;
+        let sloped = matches!(model, Model::Line(_, s) if s != 0.0);
+        let half = |x: f64| {
+            let lever = if sloped { (x - middle).powi(2) / spread } else { 0.0 };
+            Z95 * (self.left * (1.0 / total + lever)).sqrt()
+        };
+        self.samples()
+            .map(|x| (x.exp2(), model.at(x).exp(), Interval::around(model.at(x), half(x)).map(f64::exp)))
+            .collect()
+    }
+
+    /// A curve that levels off with all that is not excluded around it.
+    fn band(&self, model: Model) -> Vec<(f64, f64, Interval)> {
+        let around = |x: f64| {
+            let heights: Vec<f64> = self.accepted().map(|m| m.1.at(x).exp()).collect();
+            hull(&heights).unwrap_or(Interval::around(model.at(x).exp(), 0.0))
+        };
+        self.samples().map(|x| (x.exp2(), model.at(x).exp(), around(x))).collect()
+    }
+}
+
+fn hull(values: &[f64]) -> Option<Interval> {
+    let low = values.iter().copied().reduce(f64::min)?;
+    Some(Interval { low, high: values.iter().copied().fold(low, f64::max) })
+}
+
+/// Weighted least squares of z on g(x): misfit, intercept and slope; a constant where g does not vary.
+fn weighted(data: &[Datum], g: impl Fn(f64) -> f64) -> (f64, f64, f64) {
+    let total: f64 = data.iter().map(|d| d.2).sum();
+    let mean = |f: &dyn Fn(&Datum) -> f64| data.iter().map(|d| f(d) * d.2).sum::<f64>() / total;
+    let (mg, mz) = (mean(&|d| g(d.0)), mean(&|d| d.1));
+    let (gg, gz) = (mean(&|d| (g(d.0) - mg).powi(2)), mean(&|d| (g(d.0) - mg) * (d.1 - mz)));
+    let slope = if gg > 1e-12 { gz / gg } else { 0.0 };
+    let misfit = data.iter().map(|d| (d.1 - mz - slope * (g(d.0) - mg)).powi(2) * d.2).sum();
+    (misfit, mz - slope * mg, slope)
+}
+
+/// The same where g keeps its slope: misfit and intercept.
+fn shifted(data: &[Datum], g: impl Fn(f64) -> f64) -> (f64, f64) {
+    let (mut total, mut sum, mut squares) = (0.0, 0.0, 0.0);
+    for (x, z, weight) in data {
+        let d = z - g(*x);
+        total += weight;
+        sum += d * weight;
+        squares += d * d * weight;
+    }
+    ((squares - sum * sum / total).max(0.0), sum / total)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_knee_is_where_throughput_levels_off() {
-        assert_eq!(knee(&[(1, 100.0), (8, 700.0), (32, 950.0), (64, 1000.0)]), Some(32));
-        assert_eq!(knee(&[(1, 100.0), (8, 700.0), (32, 1950.0)]), None, "still rising");
-        assert_eq!(knee(&[(1, 100.0), (8, 100.0)]), None, "too few");
-        assert_eq!(knee(&[]), None);
-    }
-}
+mod tests;

@@ -102,10 +102,33 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// Spearman's ρ, ties sharing their mean rank; 0 where one side does not vary.
+pub fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
+    let ranks = |values: Vec<f64>| -> Vec<f64> {
+        let below = |v: f64| values.iter().filter(|o| **o < v).count() as f64;
+        let equal = |v: f64| values.iter().filter(|o| **o == v).count() as f64;
+        values.iter().map(|v| below(*v) + (equal(*v) + 1.0) / 2.0).collect()
+    };
+    let finite: Vec<_> = pairs.iter().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    let x = ranks(finite.iter().map(|p| p.0).collect());
+    let y = ranks(finite.iter().map(|p| p.1).collect());
+    let middle = (finite.len() as f64 + 1.0) / 2.0;
+    let sum = |f: &dyn Fn(f64, f64) -> f64| x.iter().zip(&y).map(|(x, y)| f(x - middle, y - middle)).sum::<f64>();
+    let (xy, xx, yy) = (sum(&|x, y| x * y), sum(&|x, _| x * x), sum(&|_, y| y * y));
+    if xx * yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn ties_share_their_rank() {
+        assert_eq!(rank_correlation(&[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]), 1.0);
+        assert_eq!(rank_correlation(&[(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)]), -1.0);
+        assert_eq!(rank_correlation(&[(1.0, 1.0), (2.0, 1.0), (3.0, 1.0)]), 0.0);
+    }
 
     #[test]
     fn the_medians_interval_narrows_with_the_square_root_of_n() {

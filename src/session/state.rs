@@ -82,6 +82,10 @@ pub struct Mark {
     pub t: Nanos,
     /// Which.
     pub config: Config,
+    /// When it became steady, or went on after a pause.
+    pub steady: Option<Nanos>,
+    /// When it ended; none while it runs.
+    pub until: Option<Nanos>,
 }
 
 /// Why a configuration did not run.
@@ -124,7 +128,11 @@ impl State {
                 self.peaks.insert((device.clone(), *precision), (*flops, how.clone()));
             }
             Body::Notice { level, text } => self.notice(t, *level, text.clone()),
-            Body::Reset | Body::Paused { .. } => self.reset(t),
+            Body::Reset => self.reset(t),
+            Body::Paused { paused } => {
+                self.reset(t);
+                self.mark_steady((!paused).then_some(t));
+            }
             _ => self.engine_event(t, &event.body),
         }
     }
@@ -191,10 +199,21 @@ impl State {
             _ => {
                 self.end_run(t);
                 self.failures.remove(&change.config);
-                self.marks.push_back(Mark { t, config: change.config.clone() });
+                self.marks.push_back(Mark { t, config: change.config.clone(), steady: None, until: None });
                 self.marks.drain(..self.marks.len().saturating_sub(KEPT));
                 self.run = Some(Run::begin(t, change));
             }
+        }
+        if change.phase == Phase::Steady {
+            self.mark_steady(Some(t));
+        }
+    }
+
+    /// The run in progress is steady from `since` on; none: it is not.
+    fn mark_steady(&mut self, since: Option<Nanos>) {
+        let steady = self.run.as_ref().is_some_and(|run| run.phase == Phase::Steady);
+        if let Some(mark) = self.marks.back_mut() {
+            mark.steady = since.filter(|_| steady);
         }
     }
 
@@ -220,6 +239,9 @@ impl State {
             self.keep(result);
         }
         if self.run.take().is_some() {
+            if let Some(mark) = self.marks.back_mut() {
+                mark.until = Some(t);
+            }
             self.latency.gap(t);
             self.throughput.gap(t);
         }
@@ -274,6 +296,12 @@ impl State {
             Some(reason) => Err(format!("no power sensor: {reason}")),
             None => Err(format!("no power sensor for {device}")),
         }
+    }
+
+    /// The power limit in force on a device, W: as its sensor reads it, or as the card said once.
+    pub fn power_cap(&self, device: &str) -> Option<f64> {
+        let card = || self.cards.get(device).and_then(|c| c.power_cap_w);
+        self.reading(device, Quantity::PowerCap).or_else(card).filter(|w| *w > 0.0)
     }
 
     /// The newest reading of a quantity of a device.

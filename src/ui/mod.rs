@@ -4,7 +4,6 @@
 //! signal, a terminal that is gone) ends the agent, too: nothing keeps a card loaded that nobody looks at.
 
 pub mod app;
-pub mod format;
 pub mod keymap;
 pub mod knobs;
 pub mod pin;
@@ -20,6 +19,7 @@ mod demo;
 #[cfg(test)]
 mod tests;
 
+pub use crate::format;
 pub use app::App;
 pub use knobs::Wishes;
 pub use theme::{Depth, Marker, Theme};

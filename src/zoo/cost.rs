@@ -61,6 +61,7 @@ pub fn facts(entry: &Entry) -> Result<NetworkFacts, CostError> {
     Ok(NetworkFacts {
         id: entry.id.to_owned(),
         title: entry.title.to_owned(),
+        family: entry.family.to_owned(),
         year: entry.year,
         input_px: entry.input_px as u32,
         params: cost.params,

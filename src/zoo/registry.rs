@@ -15,6 +15,8 @@ pub struct Entry {
     pub id: &'static str,
     /// Name as printed, `ResNet-50`.
     pub title: &'static str,
+    /// Family, after whose first network it is called: `VGG`, `ResNet`.
+    pub family: &'static str,
     /// Year of its first paper.
     pub year: u16,
     /// Title of its first paper and its arXiv number or venue.
@@ -114,6 +116,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "alexnet",
         title: "AlexNet",
+        family: "AlexNet",
         year: 2012,
         paper: "ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012",
         input_px: 227,
@@ -129,6 +132,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "alexnet-owt",
         title: "AlexNet-OWT",
+        family: "AlexNet",
         year: 2014,
         paper: "One weird trick for parallelizing convolutional neural networks, arXiv 1404.5997",
         input_px: 224,
@@ -144,6 +148,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "bn-alexnet",
         title: "BN-AlexNet",
+        family: "AlexNet",
         year: 2015,
         paper: "AlexNet-OWT with Batch Normalization: Accelerating Deep Network Training, arXiv 1404.5997 and 1502.03167",
         input_px: 224,
@@ -159,6 +164,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "bn-nin",
         title: "BN-NIN",
+        family: "NIN",
         year: 2013,
         paper: "Network In Network, arXiv 1312.4400",
         input_px: 224,
@@ -174,6 +180,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "enet",
         title: "ENet",
+        family: "ENet",
         year: 2016,
         paper: "ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation, arXiv 1606.02147",
         input_px: 224,
@@ -189,6 +196,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "googlenet",
         title: "GoogLeNet",
+        family: "Inception",
         year: 2014,
         paper: "Going Deeper with Convolutions, arXiv 1409.4842",
         input_px: 224,
@@ -204,6 +212,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "googlenet-bn",
         title: "GoogLeNet-BN",
+        family: "Inception",
         year: 2014,
         paper: "Going Deeper with Convolutions, arXiv 1409.4842",
         input_px: 224,
@@ -219,6 +228,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "vgg16",
         title: "VGG-16",
+        family: "VGG",
         year: 2014,
         paper: "Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv 1409.1556",
         input_px: 224,
@@ -234,6 +244,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "vgg19",
         title: "VGG-19",
+        family: "VGG",
         year: 2014,
         paper: "Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv 1409.1556",
         input_px: 224,
@@ -249,6 +260,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "resnet18",
         title: "ResNet-18",
+        family: "ResNet",
         year: 2015,
         paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
         input_px: 224,
@@ -264,6 +276,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "resnet34",
         title: "ResNet-34",
+        family: "ResNet",
         year: 2015,
         paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
         input_px: 224,
@@ -279,6 +292,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "resnet50",
         title: "ResNet-50",
+        family: "ResNet",
         year: 2015,
         paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
         input_px: 224,
@@ -294,6 +308,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "resnet101",
         title: "ResNet-101",
+        family: "ResNet",
         year: 2015,
         paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
         input_px: 224,
@@ -309,6 +324,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "resnet152",
         title: "ResNet-152",
+        family: "ResNet",
         year: 2015,
         paper: "Deep Residual Learning for Image Recognition, arXiv 1512.03385",
         input_px: 224,
@@ -324,6 +340,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "inception-v3",
         title: "Inception-v3",
+        family: "Inception",
         year: 2015,
         paper: "Rethinking the Inception Architecture for Computer Vision, arXiv 1512.00567",
         input_px: 299,
@@ -339,6 +356,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "inception-v4",
         title: "Inception-v4",
+        family: "Inception",
         year: 2016,
         paper: "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning, arXiv 1602.07261",
         input_px: 299,
@@ -354,6 +372,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "squeezenet1.1",
         title: "SqueezeNet 1.1",
+        family: "SqueezeNet",
         year: 2016,
         paper: "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, arXiv 1602.07360",
         input_px: 224,
@@ -369,6 +388,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "mobilenet-v1",
         title: "MobileNet-v1",
+        family: "MobileNet",
         year: 2017,
         paper: "MobileNets: Efficient CNNs for Mobile Vision Applications, arXiv 1704.04861",
         input_px: 224,
@@ -384,6 +404,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "mobilenet-v2",
         title: "MobileNet-v2",
+        family: "MobileNet",
         year: 2018,
         paper: "MobileNetV2: Inverted Residuals and Linear Bottlenecks, arXiv 1801.04381",
         input_px: 224,
@@ -399,6 +420,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "densenet121",
         title: "DenseNet-121",
+        family: "DenseNet",
         year: 2016,
         paper: "Densely Connected Convolutional Networks, arXiv 1608.06993",
         input_px: 224,
@@ -414,6 +436,7 @@ static ENTRIES: [Entry; 21] = [
     Entry {
         id: "efficientnet-b0",
         title: "EfficientNet-B0",
+        family: "EfficientNet",
         year: 2019,
         paper: "EfficientNet: Rethinking Model Scaling for CNNs, arXiv 1905.11946",
         input_px: 224,

@@ -2,7 +2,11 @@
 
 use super::Drawn;
 use crate::{
-    analysis::findings::{Finding, Verdict, findings},
+    analysis::{
+        data::{observations, power_caps},
+        figure::{Figure, Kind},
+        findings::{Finding, Verdict, findings},
+    },
     ui::{
         theme::{Role, Theme},
         view::View,
@@ -26,7 +30,10 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
         );
         return;
     };
-    let findings = findings(&view.state.all_results(), &view.state.networks, &config.device, config.precision);
+    let results = view.state.all_results();
+    let caps = power_caps(&results, view.state);
+    let data = observations(&results, &view.state.networks, &caps);
+    let findings = findings(&data, &config.device, config.precision);
     let (columns, rows): (u16, u16) = match (area.width, area.height) {
         (100.., 14..) => (2, 2),
         (_, 16..) => (1, 4),
@@ -47,12 +54,11 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
     }
 }
 
-fn look(verdict: Verdict) -> Role {
+fn look(verdict: &Verdict) -> Role {
     match verdict {
         Verdict::Supported => Role::Steady,
         Verdict::Contradicted => Role::Bad,
-        Verdict::Undecided => Role::Warn,
-        Verdict::NotEnough => Role::Dim,
+        Verdict::Undecided { .. } => Role::Warn,
     }
 }
 
@@ -60,8 +66,8 @@ fn panel(view: &View<'_>, finding: &Finding, figure: bool, area: Rect, buffer: &
     let theme = view.theme;
     let title = [
         Part::new(0, Role::Title, finding.number.to_string()),
-        Part::new(0, look(finding.verdict), format!(" {}", finding.verdict.words())).joined(),
-        Part::new(1, Role::Plain, format!("n = {}", finding.points.len())),
+        Part::new(0, look(&finding.verdict), format!(" {}", finding.verdict.words())).joined(),
+        Part::new(1, Role::Plain, format!("n = {}", finding.n)),
         Part::new(2, Role::Dim, finding.scope.clone()),
     ];
     let inner = frame(&title, theme, area, buffer);
@@ -69,31 +75,36 @@ fn panel(view: &View<'_>, finding: &Finding, figure: bool, area: Rect, buffer: &
     let claim = wrapped(&format!("“{}”", finding.claim), Role::Plain, theme, inner, buffer);
     inner.y += claim;
     inner.height -= claim;
-    let says = theme.text(finding.says.as_str()).into_owned();
-    let needs = (wrap(&says, usize::from(inner.width)).len() as u16).min(inner.height);
-    let plot = Rect { height: inner.height - needs, ..inner };
-    let says_at = if figure && !finding.points.is_empty() { plot.bottom() } else { inner.y };
+    let needs = finding.verdict.needs().map(|n| format!("; needs {n}")).unwrap_or_default();
+    let says = theme.text(format!("{}{needs}", finding.says)).into_owned();
+    let rows = (wrap(&says, usize::from(inner.width)).len() as u16).min(inner.height);
+    let plot = Rect { height: inner.height - rows, ..inner };
+    let shown = finding.figures.first().filter(|f| figure && !f.points.is_empty());
+    let says_at = if shown.is_some() { plot.bottom() } else { inner.y };
     let says_area = Rect { y: says_at, height: inner.bottom() - says_at, ..inner };
-    wrapped(&says, look(finding.verdict), theme, says_area, buffer);
-    if figure && !finding.points.is_empty() {
-        draw_figure(finding, theme, plot, buffer);
+    wrapped(&says, look(&finding.verdict), theme, says_area, buffer);
+    if let Some(shown) = shown {
+        draw_figure(shown, theme, plot, buffer);
     }
 }
 
-fn draw_figure(finding: &Finding, theme: Theme, mut area: Rect, buffer: &mut Buffer) {
+fn draw_figure(figure: &Figure, theme: Theme, mut area: Rect, buffer: &mut Buffer) {
     if area.height >= 7 {
-        row(&[Part::new(0, Role::Dim, finding.axes.1)], theme, super::top(&mut area), buffer);
+        row(&[Part::new(0, Role::Dim, figure.y.title())], theme, super::top(&mut area), buffer);
     }
-    let lowest = finding.points.iter().map(|p| p.y).fold(f64::INFINITY, f64::min);
-    let accuracy = finding.axes.1.starts_with("top-1");
-    let points = finding.points.iter().map(|p| (p.x, p.y, Some(p.network.clone()))).collect();
+    let lowest = figure.points.iter().map(|p| p.y).fold(f64::INFINITY, f64::min);
+    let points = figure.points.iter().map(|p| (p.x, p.y, Some(p.title.clone()))).collect();
+    let fit = figure.curves.iter().find(|c| c.kind == Kind::Fit).map(|c| &c.line);
+    let ends = fit.and_then(|l| l.first().zip(l.last())).filter(|(a, b)| a.0 < b.0);
     let plot = Plot {
         curves: vec![Curve { points, role: Role::Trace, joined: false }],
-        line: finding.line.map(|l| (l.intercept, l.slope)),
-        batches: finding.number == 1,
-        // Accuracies lie close together: an axis from 0 would show none of it.
-        floor: if accuracy { (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0 } else { 0.0 },
-        x_name: finding.axes.0,
+        line: ends.map(|(a, b)| {
+            let slope = (b.1 - a.1) / (b.0 - a.0);
+            (a.1 - slope * a.0, slope)
+        }),
+        batches: figure.x.scale == crate::analysis::figure::Scale::Log2,
+        floor: if figure.y.from_zero { 0.0 } else { (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0 },
+        x_name: figure.x.name,
         ..Plot::default()
     };
     plot.render(theme, area, buffer);

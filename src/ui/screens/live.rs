@@ -232,12 +232,6 @@ fn flops(view: &View<'_>, result: Option<&RunResult>) -> Vec<Part> {
     vec![Part::new(0, Role::Dim, text)]
 }
 
-/// The power limit in force on a device: as its sensor reads it, or as the card said once.
-fn power_cap(view: &View<'_>, device: &str) -> Option<f64> {
-    let card = || view.state.cards.get(device).and_then(|c| c.power_cap_w);
-    view.state.reading(device, Quantity::PowerCap).or_else(card).filter(|w| *w > 0.0)
-}
-
 fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let device = view.device().unwrap_or_default();
     let number = waits_for(view);
@@ -251,7 +245,7 @@ fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
             return gauge;
         }
     };
-    let cap = power_cap(view, &sensor.info.device);
+    let cap = view.state.power_cap(&sensor.info.device);
     gauge.trend = Some((&sensor.series, cap));
     gauge.ghost = ghost(view, Compared::Power, result, cap);
     let steady = result.and_then(|r| r.power.as_ref().ok());
@@ -352,7 +346,7 @@ fn power_levels(view: &View<'_>, sensor: &SensorState, scope: &mut Scope<'_>) ->
     if let Some(idle) = sensor.idle.mean() {
         scope.levels.push(Level { value: idle, label: format!("idle {} W", format::watts(idle)), role: Role::Dim });
     }
-    let cap = power_cap(view, &sensor.info.device)?;
+    let cap = view.state.power_cap(&sensor.info.device)?;
     let label = format!("power cap {} W", format::watts(cap));
     if highest(scope) < IN_SIGHT * cap {
         return Some(Part::new(4, Role::Dim, format!("{label}, above")));

@@ -1,7 +1,7 @@
 //! The plateau screen: everything against batch size, filled in as configurations are measured.
 
 use crate::{
-    analysis::plateau::{FEWEST, knee},
+    analysis::plateau::{At, Course, FEWEST, Shape, course},
     session::RunResult,
     ui::{
         format,
@@ -67,22 +67,38 @@ fn setting(view: &View<'_>) -> String {
 fn summary(view: &View<'_>, current: &[&RunResult], area: Rect, buffer: &mut Buffer) {
     let arrows = view.theme.pick("← →", "left and right");
     let missing = FEWEST.saturating_sub(current.len());
-    let throughput: Vec<_> = current.iter().map(|r| (r.config.batch, r.images_per_s)).collect();
-    let part = match (missing, knee(&throughput)) {
-        (1, _) => Part::new(0, Role::Warn, format!(" measure 1 more batch size: {arrows}")),
-        (n, _) if n > 1 => Part::new(0, Role::Warn, format!(" measure {n} more batch sizes: {arrows}")),
-        (_, Some(knee)) => Part::new(
-            0,
-            Role::Steady,
-            format!(" knee at batch {knee}: the smallest batch with at least 90 % of the best throughput measured"),
-        ),
-        (_, None) => Part::new(
-            0,
-            Role::Plain,
-            format!(" no knee yet: the largest batch is the fastest by far; go on {}", view.theme.pick("→", "right")),
-        ),
+    let course = throughput(current.iter().copied());
+    let part = match (missing, &course.shape) {
+        (n, _) if n > 0 => {
+            let sizes = if n == 1 { "size" } else { "sizes" };
+            Part::new(0, Role::Warn, format!(" measure {n} more batch {sizes}: {arrows}"))
+        }
+        (_, Shape::Undecided { needs }) => Part::new(0, Role::Plain, format!(" no knee yet: needs {needs}")),
+        _ => match course.knee {
+            Some((knee, _)) => Part::new(
+                0,
+                Role::Steady,
+                format!(" knee at batch {knee:.0}: the smallest batch with 90 % of the plateau's throughput"),
+            ),
+            None => Part::new(
+                0,
+                Role::Plain,
+                format!(" no plateau yet: throughput still rises; go on {}", view.theme.pick("→", "right")),
+            ),
+        },
     };
     row(&[part], view.theme, area, buffer);
+}
+
+/// What throughput does as the batch grows.
+fn throughput<'a>(results: impl Iterator<Item = &'a RunResult>) -> Course {
+    let at = |r: &RunResult| At {
+        batch: r.config.batch,
+        value: r.images_per_s,
+        error: r.latency_ms.relative_confidence(),
+        capped: false,
+    };
+    course(&results.map(at).collect::<Vec<_>>())
 }
 
 fn plots(view: &View<'_>, results: &[RunResult], network: &str, area: Rect, buffer: &mut Buffer) {
@@ -131,9 +147,8 @@ fn plot(
         })
         .filter(|c| !c.points.is_empty())
         .collect();
-    let throughput: Vec<_> = own.iter().map(|p| (p.0 as u32, p.1)).collect();
-    let mark =
-        knee(&throughput).filter(|_| name.starts_with("THROUGHPUT")).map(|k| (f64::from(k), format!("knee {k}")));
+    let course = throughput(results.iter().filter(|r| r.config.network == network));
+    let mark = course.knee.filter(|_| name.starts_with("THROUGHPUT")).map(|(k, _)| (k, format!("knee {k:.0}")));
     curves.push(Curve { points: own, role: Role::Steady, joined: true });
     let level = view.pin.and_then(|pin| value(&pin.result)).map(|v| (v, "A".to_owned()));
     let plot = Plot { curves, batches: true, highest, mark, level, ..Plot::default() };
