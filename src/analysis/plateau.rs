@@ -7,8 +7,9 @@
 
 use super::{
     distribution::{Interval, f95},
-    stats::Z95,
+    stats::{Moments, Z95},
 };
+use crate::format;
 
 /// Share of the plateau at which a quantity counts as having reached it: the knee.
 pub const REACHED: f64 = 0.9;
@@ -92,6 +93,27 @@ pub struct Course {
     pub range: (u32, u32),
     /// Points.
     pub n: usize,
+}
+
+impl Course {
+    /// What it does in words, with its numbers in `unit`: `plateau 8,310 img/s (8,200 to 8,420), knee at batch 24 (16 to
+    /// 40)`.
+    pub fn says(&self, unit: &str) -> String {
+        let number = |v: f64| format::significant(v, 3);
+        let level = self.level.map(|(v, i)| format!("{} {unit} ({} to {})", number(v), number(i.low), number(i.high)));
+        let level = level.unwrap_or_default();
+        let knee = self.knee.map(|(k, i)| format!(", knee at batch {k:.0} ({:.0} to {:.0})", i.low, i.high));
+        let knee = knee.unwrap_or_default();
+        let doubling = || self.a_doubling.map_or(String::new(), |d| format!("{:+.0} % a doubling", 100.0 * d));
+        match &self.shape {
+            Shape::Constant => format!("constant, {level}"),
+            Shape::Plateau => format!("plateau {level}{knee}"),
+            Shape::Capped => format!("{level}: the power cap made this plateau, not saturation"),
+            Shape::Rising => format!("no plateau up to batch {}: {}", self.range.1, doubling()),
+            Shape::Falling => format!("falls, {}", doubling()),
+            Shape::Undecided { needs } => format!("undecided: needs {needs}"),
+        }
+    }
 }
 
 /// A curve in log2 of the batch → ln of the quantity.
@@ -277,9 +299,16 @@ impl Fits {
         let at = knee.map_or(f64::INFINITY, |k| k.0);
         let up: Vec<_> = points.iter().filter(|p| f64::from(p.batch) >= at * 0.999).collect();
         let capped = up.iter().filter(|p| p.capped).count() as f64 >= CAPPED * up.len().max(1) as f64;
+        // What saturation would have come to beyond the cap is a guess: what was measured there is not.
+        let held = |p: &&At| p.capped;
+        let at_cap: Moments = up.iter().copied().filter(held).map(|p| p.value).collect();
+        let level = match at_cap.mean().filter(|_| capped) {
+            Some(mean) => (mean, Interval::around(mean, mean * Z95 * RUN_TO_RUN / (at_cap.count() as f64).sqrt())),
+            None => (level, interval),
+        };
         Course {
             shape: if capped { Shape::Capped } else { Shape::Plateau },
-            level: Some((level, interval)),
+            level: Some(level),
             knee,
             curve: self.band(self.best.1),
             ..blank

@@ -6,6 +6,7 @@ use super::{
     Exit, Options,
     keymap::{self, Action},
     knobs,
+    memo::Memo,
     pin::Pin,
     screens::{self, Screen},
     theme::Theme,
@@ -20,6 +21,9 @@ use ratatui::{Frame, layout::Rect};
 
 /// Lengths of the scope's time axis, seconds.
 pub const WINDOWS: [u64; 6] = [10, 30, 60, 120, 300, 600];
+
+/// Steps of the energy budget, a tenfold.
+const BUDGET_STEPS: f64 = 20.0;
 
 /// Digits that the batch prompt holds: one more than the largest batch size has, so that too large a number can be
 /// typed and explained.
@@ -71,7 +75,7 @@ impl Sort {
 }
 
 /// What the user chose to look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Looks {
     /// The screen.
     pub screen: Screen,
@@ -85,6 +89,8 @@ pub struct Looks {
     pub sort: Sort,
     /// Rows that lists are scrolled by.
     pub scroll: usize,
+    /// Energy budget of the third finding, J an image; none until it is turned.
+    pub budget: Option<f64>,
 }
 
 /// Everything that one screen needs to know.
@@ -100,6 +106,7 @@ pub struct App {
     looks: Looks,
     hint: Option<Hint>,
     pin: Option<Pin>,
+    memo: Memo,
     ended: bool,
     hits: Vec<(Rect, Action)>,
     page: usize,
@@ -130,9 +137,11 @@ impl App {
                 prompt: None,
                 sort: Sort::default(),
                 scroll: 0,
+                budget: None,
             },
             hint: None,
             pin: None,
+            memo: Memo::default(),
             ended: false,
             hits: Vec::new(),
             page: 10,
@@ -276,6 +285,8 @@ impl App {
             Action::SortBack => self.sort(self.looks.sort.step(screens::zoo::COLUMNS.len(), false)),
             Action::SortBy(column) => self.sort(self.looks.sort.by(column)),
             Action::SortReverse => self.sort(Sort { reversed: !self.looks.sort.reversed, ..self.looks.sort }),
+            Action::BudgetDown => self.budget(-1.0),
+            Action::BudgetUp => self.budget(1.0),
             Action::PageUp => self.looks.scroll = self.looks.scroll.saturating_sub(self.page),
             Action::PageDown => self.looks.scroll = self.looks.scroll.saturating_add(self.page),
             Action::Help => self.help(!self.looks.help),
@@ -284,6 +295,17 @@ impl App {
             turn => self.turn(turn),
         }
         Flow::Continue
+    }
+
+    /// Turns the energy budget, which goes on from what the screen shows.
+    fn budget(&mut self, steps: f64) {
+        match self.with_view(screens::findings::budget) {
+            Some(budget) if self.looks.screen == Screen::Findings => {
+                self.looks.budget = Some(budget * 10f64.powf(steps / BUDGET_STEPS));
+            }
+            Some(_) => self.say(Level::Info, "the energy budget is on the findings screen".to_owned()),
+            None => self.say(Level::Info, "no energy was measured yet".to_owned()),
+        }
     }
 
     fn show(&mut self, screen: Screen) {
@@ -440,6 +462,7 @@ impl App {
             hint: self.hint.as_ref().filter(|h| self.live.now.saturating_sub(h.t) < HINT_FOR),
             in_flight: self.in_flight.is_some() || self.outbox.run.is_some(),
             pin: self.pin.as_ref(),
+            memo: Some(&self.memo),
             ..view
         })
     }

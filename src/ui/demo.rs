@@ -353,6 +353,23 @@ pub fn zoo() -> Script {
     script
 }
 
+/// Every network at every power of two up to 128, as a sweep would measure them: a cost a batch and a cost an image, and
+/// power that saturates with the card.
+pub fn sweep() -> Script {
+    let mut script = Script::gpu(3.0);
+    script.facts();
+    for (i, network) in NETWORKS.iter().enumerate() {
+        for batch in [1u32, 2, 4, 8, 16, 32, 64, 128] {
+            let size = f64::from(batch);
+            let busy = size / (size + 5.0);
+            let ms = 0.7 + size * network.macs as f64 / (50e9 * (0.7 + 0.12 * i as f64));
+            let watts = (150.0 + 10.0 * i as f64 + 540.0 * busy).min(689.0);
+            script.measure(&f16(network.id, batch), Profile { ms, watts, percent: 30.0 + 69.0 * busy }, 2.0);
+        }
+    }
+    script
+}
+
 /// AlexNet on a CPU that shows no power.
 pub fn no_power() -> Script {
     let mut script = Script::cpu();

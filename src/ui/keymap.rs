@@ -50,6 +50,10 @@ pub enum Action {
     SortBy(usize),
     /// Sort the other way round.
     SortReverse,
+    /// A lower energy budget.
+    BudgetDown,
+    /// A higher one.
+    BudgetUp,
     /// A page up.
     PageUp,
     /// A page down.
@@ -160,6 +164,12 @@ pub const KEYMAP: &[Binding] = &[
         keys: &[char('s', Action::SortNext), char('S', Action::SortBack), char('o', Action::SortReverse)],
         label: "s S o",
         help: "zoo: sort by the next, previous column; the other way round",
+        hint: None,
+    },
+    Binding {
+        keys: &[char('e', Action::BudgetDown), char('E', Action::BudgetUp)],
+        label: "e E",
+        help: "findings: energy budget, lower, higher",
         hint: None,
     },
     Binding {

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod keymap;
 pub mod knobs;
+pub mod memo;
 pub mod pin;
 pub mod screens;
 mod signals;

@@ -108,7 +108,7 @@ fn live_screen_before_anything_happened() {
 
 #[test]
 fn plateau_screen() {
-    snapshots("plateau", &demo::zoo(), "2");
+    snapshots("plateau", &demo::sweep(), "2");
     snapshots("plateau_no_power", &demo::no_power(), "2");
 }
 
@@ -119,7 +119,7 @@ fn zoo_screen() {
 
 #[test]
 fn findings_screen() {
-    snapshots("findings", &demo::zoo(), "4");
+    snapshots("findings", &demo::sweep(), "4");
     snapshots("findings_no_power", &demo::no_power(), "4");
 }
 
@@ -182,6 +182,48 @@ fn the_zoo_is_sorted_by_any_column_both_ways_and_by_clicks() {
     assert_eq!(first(&mut app), "GoogLeNet");
     press(&mut app, "SSSS");
     assert_eq!((first(&mut app), app.looks().sort.column), ("AlexNet".into(), None), "the registry's own order");
+}
+
+#[test]
+fn findings_one_by_one() {
+    let mut app = app(&demo::sweep());
+    press(&mut app, "4");
+    assert!(show(&mut app, 80, 24).contains("┌ 1 "));
+    press(&mut app, "]]");
+    assert!(show(&mut app, 80, 24).contains("┌ 3 "));
+    press(&mut app, "]]]]");
+    insta::assert_snapshot!("findings_last_80x24", show(&mut app, 80, 24));
+    // The overview is a page of its own where there is room for it.
+    press(&mut app, "4");
+    show(&mut app, 150, 40);
+    press(&mut app, "]");
+    insta::assert_snapshot!("findings_first_150x40", show(&mut app, 150, 40));
+    press(&mut app, "[");
+    let overview = show(&mut app, 150, 40);
+    assert!((1..=4).all(|n| overview.contains(&format!("┌ {n} "))), "{overview}");
+}
+
+#[test]
+fn the_energy_budget_turns_and_buys() {
+    let mut app = app(&demo::sweep());
+    press(&mut app, "e");
+    assert!(show(&mut app, 120, 30).contains("the energy budget is on the findings screen"));
+    press(&mut app, "4");
+    show(&mut app, 220, 24);
+    press(&mut app, "]]");
+    let fits = |app: &mut App| {
+        let shown = show(app, 220, 24);
+        let (before, _) = shown.split_once(" of 6 fit").unwrap();
+        before.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(fits(&mut app), 3, "half of them");
+    press(&mut app, &"E".repeat(60));
+    assert_eq!(fits(&mut app), 6);
+    press(&mut app, &"e".repeat(200));
+    assert!(show(&mut app, 220, 24).contains("none of 6 fits"));
+    let mut blind = self::app(&demo::no_power());
+    press(&mut blind, "4e");
+    assert!(show(&mut blind, 120, 30).contains("no energy was measured yet"));
 }
 
 #[test]
@@ -351,7 +393,7 @@ fn every_key_of_the_table_is_handled() {
 #[test]
 fn ascii_means_ascii() {
     for keys in ["1", "2", "3", "4", "5", "?", "b"] {
-        for script in [demo::live(), demo::zoo(), demo::no_power(), demo::out_of_memory()] {
+        for script in [demo::live(), demo::zoo(), demo::sweep(), demo::no_power(), demo::out_of_memory()] {
             let mut app = app_with(Options { marker: Marker::Ascii, recording: true, ..options() }, &script);
             press(&mut app, keys);
             let shown = show(&mut app, 130, 40);
@@ -499,7 +541,15 @@ fn look_at_a_screen() {
     let var = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
     let size = var("SHOW", "120x36");
     let (width, height) = size.split_once('x').unwrap();
-    let scripts = [demo::live(), demo::zoo(), demo::no_power(), demo::out_of_memory(), demo::died(), demo::troubled()];
+    let scripts = [
+        demo::live(),
+        demo::zoo(),
+        demo::no_power(),
+        demo::out_of_memory(),
+        demo::died(),
+        demo::troubled(),
+        demo::sweep(),
+    ];
     let marker = var("MARKER", "braille").parse().unwrap();
     let script = &scripts[var("SCRIPT", "0").parse::<usize>().unwrap()];
     let mut app = app_with(Options { marker, recording: true, ..options() }, script);

@@ -3,6 +3,7 @@
 use super::{
     Options,
     app::{Looks, WINDOWS},
+    memo::{Insight, Memo},
     pin::Pin,
     theme::{Role, Theme},
 };
@@ -10,6 +11,7 @@ use crate::{
     event::{Config, DeviceInfo, Level, Nanos, NetworkFacts, Phase},
     session::{Run, RunResult, State},
 };
+use std::rc::Rc;
 
 /// A word from the screen itself: what a key did not do, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct View<'a> {
     pub hint: Option<&'a Hint>,
     /// The configuration that others are compared with.
     pub pin: Option<&'a Pin>,
+    /// What the analysis made of the results.
+    pub memo: Option<&'a Memo>,
 }
 
 impl<'a> View<'a> {
@@ -61,6 +65,7 @@ impl<'a> View<'a> {
             in_flight: false,
             hint: None,
             pin: None,
+            memo: None,
         }
     }
 
@@ -123,6 +128,15 @@ impl<'a> View<'a> {
         let Some(config) = self.config() else { return Vec::new() };
         let same = |c: &Config| c.device == config.device && c.precision == config.precision;
         self.state.all_results().into_iter().filter(|r| same(&r.config)).collect()
+    }
+
+    /// What the analysis says about the device and precision that the user looks at.
+    pub fn insight(&self) -> Option<Rc<Insight>> {
+        let config = self.config()?;
+        Some(match self.memo {
+            Some(memo) => memo.insight(self.state, config),
+            None => Rc::new(Insight::of(self.state, &config.device, config.precision)),
+        })
     }
 
     /// Right end and length of time axes.

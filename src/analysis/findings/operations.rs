@@ -104,7 +104,7 @@ fn verdict(law: &Law, range: f64) -> Verdict {
 fn says(known: &[Observation<'_>], operations: &Law, laws: &[Law]) -> String {
     let factor = |l: &Law| format!("×{}", format::significant(l.factor, 3));
     let mut text = format!(
-        "from operations a new network's time is typically off by {} ({} to {}), time ∝ ops^{:.2}",
+        "from operations a new network's time is typically off by {} ({} to {}); time grows as operations^{:.2}",
         factor(operations),
         format::significant(operations.interval.low, 3),
         format::significant(operations.interval.high, 3),
@@ -114,9 +114,7 @@ fn says(known: &[Observation<'_>], operations: &Law, laws: &[Law]) -> String {
         text += &format!(", R² {:.2}", line.r2);
     }
     match laws.iter().min_by(|a, b| a.factor.total_cmp(&b.factor)) {
-        Some(best) if best.name != operations.name => {
-            text += &format!("; {} foretell it better: {}", best.name, factor(best))
-        }
+        Some(best) if best.name != operations.name => text += &format!("; better from {}: {}", best.name, factor(best)),
         _ => text += "; nothing else foretells it better",
     }
     text

@@ -69,7 +69,9 @@ fn nothing_is_found_where_there_is_nothing() {
 fn the_cap_is_told_from_saturation() {
     let mut points = measured(&BATCHES, |b| (150.0 + 110.0 * b.log2()).min(700.0), 0.005, &mut Noise::new(1));
     points.iter_mut().for_each(|p| p.capped = p.value > 680.0);
-    assert_eq!(course(&points).shape, Shape::Capped);
+    let course = course(&points);
+    assert_eq!(course.shape, Shape::Capped);
+    assert!((course.level.unwrap().0 - 700.0).abs() < 10.0, "{:?}", course.level);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::top;
 use crate::{
+    analysis::segment::{self as analysis, level},
     event::{Nanos, Phase, Quantity},
     session::{
-        RunResult,
+        Run, RunResult,
         run::{Power, SETTLING},
         state::SensorState,
     },
@@ -298,17 +299,19 @@ fn scope(view: &View<'_>, result: Option<&RunResult>, area: Rect, buffer: &mut B
         window,
         levels: Vec::new(),
         marks: marks(view, now.saturating_sub(window)),
-        plateau: None,
+        plateaus: Vec::new(),
         marks_name: "batch",
     };
     let mut title = match &power {
         Ok((_, sensor)) => {
             scope.series = &sensor.series;
-            scope.plateau = power_plateau(view, result);
+            scope.plateaus = power_plateaus(view, sensor, now.saturating_sub(window));
             power_title(sensor, &last)
         }
         Err(reason) => {
-            scope.plateau = view.steady().map(|run| Plateau { from: run.steady.since, level: result.map(median) });
+            let steady =
+                |run: &Run| Plateau { from: run.steady.since, to: None, level: result.map(median), band: None };
+            scope.plateaus = view.steady().map(steady).into_iter().collect();
             let why = if device.is_empty() { String::new() } else { format!(" ({reason})") };
             let title = Part::new(0, Role::Title, "LATENCY");
             vec![
@@ -338,6 +341,7 @@ fn power_title(sensor: &SensorState, last: &str) -> Vec<Part> {
         Part::new(1, Role::Plain, sensor.info.label.clone()),
         Part::new(2, Role::Plain, sensor.info.method.clone().unwrap_or_default()),
         Part::new(3, Role::Plain, format!("every {} ms", sensor.info.period_ms)),
+        Part::new(5, Role::Dim, "± 95 % of the mean"),
     ]
 }
 
@@ -373,15 +377,36 @@ fn pinned_level(view: &View<'_>, quantity: Compared, scope: &mut Scope<'_>) -> O
     None
 }
 
-fn power_plateau(view: &View<'_>, result: Option<&RunResult>) -> Option<Plateau> {
-    let run = view.steady()?;
-    let level = result.and_then(|r| r.power.as_ref().ok()).map(|p| {
-        (
-            p.gross_w,
-            format!("plateau {} ± {} W", format::watts(p.gross_w), format::watts_beside(p.deviation_w, p.gross_w)),
-        )
-    });
-    Some(Plateau { from: run.steady.since + SETTLING, level })
+/// The levels that power kept between changes of the knobs, those in sight since `from`: each with its mean and the
+/// interval of the mean, what the settling after a change read left out.
+fn power_plateaus(view: &View<'_>, sensor: &SensorState, from: Nanos) -> Vec<Plateau> {
+    let all = &view.state.marks;
+    let until = |i: usize| all[i].until.or_else(|| all.get(i + 1).map(|next| next.t));
+    let seen = (0..all.len()).filter(|i| until(*i).is_none_or(|to| to >= from));
+    seen.filter_map(|i| {
+        let (since, to) = (all[i].steady?, until(i));
+        let end = to.unwrap_or(view.state.now);
+        let level = level(sensor.series.between(since, end), since, end, SETTLING);
+        Some(Plateau {
+            from: since + SETTLING,
+            to,
+            level: level.map(|l| (l.mean, level_name(&l, to.is_none()))),
+            band: level.map(|l| (l.band.low, l.band.high)),
+        })
+    })
+    .collect()
+}
+
+/// `plateau 612 ± 4 W`; what still rises or falls is called so, and is no plateau.
+fn level_name(level: &analysis::Level, lasts: bool) -> String {
+    let interval = format::watts_beside(level.interval.half(), level.mean);
+    let value = format!("{} ± {interval} W", format::watts(level.mean));
+    match (level.trend, lasts) {
+        (1, _) => format!("{value}, rising"),
+        (-1, _) => format!("{value}, falling"),
+        (_, true) => format!("plateau {value}"),
+        _ => value,
+    }
 }
 
 fn median(result: &RunResult) -> (f64, String) {

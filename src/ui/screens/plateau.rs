@@ -1,31 +1,76 @@
 //! The plateau screen: everything against batch size, filled in as configurations are measured.
 
 use crate::{
-    analysis::plateau::{At, Course, FEWEST, Shape, course},
+    analysis::plateau::{Course, Shape},
     session::RunResult,
     ui::{
         format,
+        memo::Quantity as Shaped,
         theme::Role,
         view::View,
         widgets::{
+            fitted::Fitted,
             pane::{Part, frame, row, wrapped},
-            plot::{Curve, Plot},
+            plot::{Curve, Mark, Plot},
             table::{Column, Table},
         },
     },
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// A quantity that is drawn against batch size; none where a result has none.
-type Quantity = (&'static str, fn(&RunResult) -> Option<f64>);
+/// A quantity that is drawn against batch size.
+struct Quantity {
+    /// Its name and unit.
+    name: &'static str,
+    /// The figure of the paper that shows it.
+    paper: Option<u8>,
+    /// Its value; none where a result has none.
+    value: fn(&RunResult) -> Option<f64>,
+    /// Its shape, where that is looked for, and the unit of it.
+    shape: Option<(Shaped, &'static str)>,
+}
 
-const QUANTITIES: [Quantity; 5] = [
-    ("THROUGHPUT [img/s]", |r| Some(r.images_per_s)),
-    ("POWER [W]", |r| r.power.as_ref().ok().map(|p| p.gross_w)),
-    ("LATENCY [ms/image]", |r| Some(r.latency_ms.p50 / f64::from(r.config.batch))),
-    ("ENERGY [J/image]", |r| r.power.as_ref().ok().map(|p| p.joules_per_image)),
-    ("MEMORY [GiB]", |r| memory(r).map(|bytes| bytes as f64 / 1_073_741_824.0)),
+const QUANTITIES: [Quantity; 6] = [
+    Quantity {
+        name: "THROUGHPUT [img/s]",
+        paper: None,
+        value: |r| Some(r.images_per_s),
+        shape: Some((Shaped::Throughput, "img/s")),
+    },
+    Quantity {
+        name: "POWER [W]",
+        paper: Some(4),
+        value: |r| r.power.as_ref().ok().map(|p| p.gross_w),
+        shape: Some((Shaped::Power, "W")),
+    },
+    Quantity {
+        name: "LATENCY [ms/image]",
+        paper: Some(3),
+        value: |r| Some(r.latency_ms.p50 / f64::from(r.config.batch)),
+        shape: None,
+    },
+    Quantity {
+        name: "ENERGY [J/image]",
+        paper: None,
+        value: |r| r.power.as_ref().ok().map(|p| p.joules_per_image),
+        shape: None,
+    },
+    Quantity {
+        name: "MEMORY [GiB]",
+        paper: Some(5),
+        value: |r| memory(r).map(|bytes| bytes as f64 / 1_073_741_824.0),
+        shape: None,
+    },
+    Quantity {
+        name: "UTILISATION [%]",
+        paper: None,
+        value: |r| r.utilisation,
+        shape: Some((Shaped::Utilisation, "%")),
+    },
 ];
+
+/// Rows from which every shape is told, not that of throughput alone.
+const ALL_SHAPES: u16 = 26;
 
 fn memory(r: &RunResult) -> Option<u64> {
     r.memory.reserved.or(r.memory.in_use).or(r.device_memory_used).or(r.memory.resident)
@@ -42,7 +87,8 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let current: Vec<_> = results.iter().filter(|r| r.config.network == network).collect();
     let mut area = area;
     if area.height >= 6 {
-        summary(view, &current, super::bottom(&mut area), buffer);
+        let rows = if area.height >= ALL_SHAPES { 3 } else { 1 };
+        summary(view, &network, rows, &mut area, buffer);
     }
     if area.width < 100 || area.height < 8 {
         return plots(view, &results, &network, area, buffer);
@@ -63,49 +109,41 @@ fn setting(view: &View<'_>) -> String {
     view.config().map(|c| format!("{} on {}", c.precision, c.device)).unwrap_or_default()
 }
 
-/// What the batch sizes measured so far say, or what is missing.
-fn summary(view: &View<'_>, current: &[&RunResult], area: Rect, buffer: &mut Buffer) {
-    let arrows = view.theme.pick("← →", "left and right");
-    let missing = FEWEST.saturating_sub(current.len());
-    let course = throughput(current.iter().copied());
-    let part = match (missing, &course.shape) {
-        (n, _) if n > 0 => {
-            let sizes = if n == 1 { "size" } else { "sizes" };
-            Part::new(0, Role::Warn, format!(" measure {n} more batch {sizes}: {arrows}"))
-        }
-        (_, Shape::Undecided { needs }) => Part::new(0, Role::Plain, format!(" no knee yet: needs {needs}")),
-        _ => match course.knee {
-            Some((knee, _)) => Part::new(
-                0,
-                Role::Steady,
-                format!(" knee at batch {knee:.0}: the smallest batch with 90 % of the plateau's throughput"),
-            ),
-            None => Part::new(
-                0,
-                Role::Plain,
-                format!(" no plateau yet: throughput still rises; go on {}", view.theme.pick("→", "right")),
-            ),
-        },
-    };
-    row(&[part], view.theme, area, buffer);
+/// What the batch sizes measured so far say, the shape of a quantity a row, or what is missing.
+fn summary(view: &View<'_>, network: &str, rows: usize, area: &mut Rect, buffer: &mut Buffer) {
+    let Some(insight) = view.insight() else { return };
+    let shaped = QUANTITIES.iter().filter_map(|q| q.shape.map(|s| (q, s)));
+    let told = shaped.filter_map(|(q, (shape, unit))| {
+        let course = insight.courses.get(&(network.to_owned(), shape)).filter(|c| c.n > 0)?;
+        let name = q.name.split(' ').next().unwrap_or_default().to_lowercase();
+        Some(vec![
+            Part::new(0, Role::Title, format!(" {name}: ")),
+            Part::new(0, look(course), course.says(unit)).joined(),
+        ])
+    });
+    let mut told: Vec<_> = told.take(rows).collect();
+    if let Some(first) = told.first_mut() {
+        let arrows = view.theme.pick("← → measures more", "left and right measure more");
+        first.push(Part::new(1, Role::Dim, arrows));
+    }
+    for parts in told.iter().rev() {
+        row(parts, view.theme, super::bottom(area), buffer);
+    }
 }
 
-/// What throughput does as the batch grows.
-fn throughput<'a>(results: impl Iterator<Item = &'a RunResult>) -> Course {
-    let at = |r: &RunResult| At {
-        batch: r.config.batch,
-        value: r.images_per_s,
-        error: r.latency_ms.relative_confidence(),
-        capped: false,
-    };
-    course(&results.map(at).collect::<Vec<_>>())
+const fn look(course: &Course) -> Role {
+    match course.shape {
+        Shape::Plateau | Shape::Constant => Role::Steady,
+        Shape::Undecided { .. } | Shape::Capped => Role::Warn,
+        Shape::Rising | Shape::Falling => Role::Plain,
+    }
 }
 
 fn plots(view: &View<'_>, results: &[RunResult], network: &str, area: Rect, buffer: &mut Buffer) {
     let columns: u16 = if area.width >= 56 { 2 } else { 1 };
     let rows = (area.height / 7).clamp(1, if columns == 2 { 3 } else { 5 });
     let shown = usize::from(columns * rows).min(QUANTITIES.len());
-    for (i, (name, value)) in QUANTITIES.iter().take(shown).enumerate() {
+    for (i, quantity) in QUANTITIES.iter().take(shown).enumerate() {
         let (column, line) = (i as u16 % columns, i as u16 / columns);
         // The last plot of an odd number takes the whole row.
         let wide = i + 1 == shown && shown % 2 == 1 && columns == 2;
@@ -114,19 +152,18 @@ fn plots(view: &View<'_>, results: &[RunResult], network: &str, area: Rect, buff
         let width = area.width * (column + 1) / across - x;
         let height = area.height * (line + 1) / rows - y;
         let cell = Rect { x: area.x + x, y: area.y + y, width, height };
-        plot(view, (name, *value), results, network, cell, buffer);
+        plot(view, quantity, results, network, cell, buffer);
     }
 }
 
-fn plot(
-    view: &View<'_>,
-    (name, value): Quantity,
-    results: &[RunResult],
-    network: &str,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
-    let title = [Part::new(0, Role::Title, name), Part::new(1, Role::Dim, " at batch").joined()];
+fn plot(view: &View<'_>, quantity: &Quantity, results: &[RunResult], network: &str, area: Rect, buffer: &mut Buffer) {
+    let (name, value) = (quantity.name, quantity.value);
+    let paper = quantity.paper.map(|n| format!("paper's Figure {n}")).unwrap_or_default();
+    let title = [
+        Part::new(0, Role::Title, name),
+        Part::new(1, Role::Dim, " at batch").joined(),
+        Part::new(2, Role::Dim, paper),
+    ];
     let inner = padded(frame(&title, view.theme, area, buffer));
     let points = |id: &str| -> Vec<(f64, f64, Option<String>)> {
         let of = results.iter().filter(|r| r.config.network == id);
@@ -147,16 +184,25 @@ fn plot(
         })
         .filter(|c| !c.points.is_empty())
         .collect();
-    let course = throughput(results.iter().filter(|r| r.config.network == network));
-    let mark = course.knee.filter(|_| name.starts_with("THROUGHPUT")).map(|(k, _)| (k, format!("knee {k:.0}")));
+    let (fits, marks) = shape(view, quantity, network);
     curves.push(Curve { points: own, role: Role::Steady, joined: true });
     let level = view.pin.and_then(|pin| value(&pin.result)).map(|v| (v, "A".to_owned()));
-    let plot = Plot { curves, batches: true, highest, mark, level, ..Plot::default() };
+    let plot = Plot { curves, fits, batches: true, highest, marks, level, ..Plot::default() };
     if plot.curves.iter().all(|c| c.points.is_empty()) {
         wrapped(&absent(view, name, results), Role::Dim, view.theme, inner, buffer);
         return;
     }
     plot.render(view.theme, inner, buffer);
+}
+
+/// The curve that was chosen for the current network, with its interval, and its knee.
+fn shape(view: &View<'_>, quantity: &Quantity, network: &str) -> (Vec<Fitted>, Vec<Mark>) {
+    let Some((insight, (shape, _))) = view.insight().zip(quantity.shape) else { return Default::default() };
+    let Some(course) = insight.courses.get(&(network.to_owned(), shape)) else { return Default::default() };
+    let line = course.curve.iter().map(|c| (c.0, c.1)).collect();
+    let band = course.curve.iter().map(|c| (c.0, c.2.low, c.2.high)).collect();
+    let knee = course.knee.map(|(k, i)| Mark { x: k, interval: Some((i.low, i.high)), label: format!("knee {k:.0}") });
+    (vec![Fitted { line, band, role: Role::Warn, solid: false }], knee.into_iter().collect())
 }
 
 /// Why a plot is empty.

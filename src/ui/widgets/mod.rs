@@ -3,6 +3,7 @@
 pub mod batch_rail;
 pub mod big;
 pub mod canvas;
+pub mod fitted;
 pub mod gauge;
 pub mod pane;
 pub mod plot;

@@ -2,6 +2,7 @@
 
 use super::{
     canvas::Canvas,
+    fitted::Fitted,
     pane::{columns, text},
     scope::{scale, tick},
 };
@@ -22,13 +23,24 @@ pub struct Curve {
     pub joined: bool,
 }
 
+/// A place on x.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Where.
+    pub x: f64,
+    /// Its interval, lower and upper end, where it is an estimate.
+    pub interval: Option<(f64, f64)>,
+    /// Its name.
+    pub label: String,
+}
+
 /// Everything that a plot shows.
 #[derive(Clone, Debug, Default)]
 pub struct Plot {
     /// Points; later ones are drawn over earlier ones.
     pub curves: Vec<Curve>,
-    /// A straight line: intercept and slope.
-    pub line: Option<(f64, f64)>,
+    /// What was fitted, or joins points.
+    pub fits: Vec<Fitted>,
     /// Whether x is a batch size, on a scale of powers of two; otherwise it begins at 0.
     pub batches: bool,
     /// Value at the bottom.
@@ -37,8 +49,8 @@ pub struct Plot {
     pub highest: Option<f64>,
     /// What x is.
     pub x_name: &'static str,
-    /// A place on x with a name, such as a knee.
-    pub mark: Option<(f64, String)>,
+    /// Places on x with a name, such as a knee.
+    pub marks: Vec<Mark>,
     /// A height with a name, drawn faintly: the value of a pinned configuration.
     pub level: Option<(f64, String)>,
 }
@@ -72,7 +84,7 @@ impl Plot {
         let Some(layout) = self.layout(area) else { return };
         self.axes(theme, area, &layout, buffer);
         let mut canvas = Canvas::new(layout.plot, theme.marker);
-        self.fitted(theme, &layout, &mut canvas);
+        self.fits.iter().for_each(|fit| self.fitted(fit, theme, &layout, &mut canvas));
         for curve in self.curves.iter().filter(|c| c.joined) {
             let ends = curve.points.windows(2).map(|w| ((w[0].0, w[0].1), (w[1].0, w[1].1)));
             ends.for_each(|(a, b)| self.join(a, b, curve.role, theme, &layout, &mut canvas));
@@ -145,21 +157,19 @@ impl Plot {
         }
     }
 
-    fn fitted(&self, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
-        let Some((intercept, slope)) = self.line else { return };
+    fn fitted(&self, fit: &Fitted, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
         let (across, down) = Canvas::resolution(theme.marker);
-        for i in 0..u32::from(layout.plot.width) * u32::from(across) {
-            // Dashed, so that nobody takes it for data.
-            if i / u32::from(across) % 2 == 1 {
-                continue;
-            }
-            let share = f64::from(i) / f64::from(u32::from(layout.plot.width) * u32::from(across));
-            let y = intercept + slope * (layout.x.0 + share * (layout.x.1 - layout.x.0));
-            if (layout.y.0..=layout.y.1).contains(&y) {
-                let row = (layout.place(0.0, y).1 + 0.5) * f64::from(down);
-                canvas.dot(i64::from(i), row as i64, theme.style(Role::Dim));
-            }
-        }
+        let width = (f64::from(layout.plot.width) - 1.0).max(1.0);
+        let x = |column: i64| {
+            let share = ((column as f64 + 0.5) / f64::from(across) - 0.5) / width;
+            let x = layout.x.0 + share * (layout.x.1 - layout.x.0);
+            if self.batches { x.exp2() } else { x }
+        };
+        let y = |value: f64| {
+            let seen = (layout.y.0..=layout.y.1).contains(&value);
+            seen.then(|| ((layout.place(0.0, value).1 + 0.5) * f64::from(down)) as i64)
+        };
+        fit.draw(theme, canvas, x, y);
     }
 
     fn join(&self, a: (f64, f64), b: (f64, f64), role: Role, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
@@ -184,19 +194,40 @@ impl Plot {
         text(plot.x, plot.y + row, &theme.text(name.as_str()), dim, plot, buffer);
     }
 
+    /// A line from top to bottom, its interval across the lowest row and its name there or above.
+    fn mark(&self, mark: &Mark, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
+        let (plot, style) = (layout.plot, theme.style(Role::Warn));
+        let at = |x: f64| layout.place(self.x(x), 0.0).0.round() as u16;
+        let column = at(mark.x);
+        for row in (0..plot.height).filter(|row| canvas.blank(column, *row)) {
+            text(plot.x + column, plot.y + row, theme.pick("┊", ":"), style, plot, buffer);
+        }
+        let bottom = plot.bottom() - 1;
+        let (from, to) = mark.interval.map_or((column, column), |(low, high)| (at(low), at(high)));
+        for x in (from..=to).filter(|x| from < to && canvas.blank(*x, plot.height - 1)) {
+            let glyph = match x {
+                x if x == from => theme.pick("├", "|"),
+                x if x == to => theme.pick("┤", "|"),
+                x if x == column => theme.pick("┼", "+"),
+                _ => theme.pick("─", "-"),
+            };
+            text(plot.x + x, bottom, glyph, style, plot, buffer);
+        }
+        let label = theme.text(mark.label.as_str());
+        let width = columns(&label) as u16;
+        // Beside the interval where there is room, otherwise above it.
+        let (x, y) = match (to + 2 + width <= plot.width, from.checked_sub(width + 1)) {
+            _ if from == to => (column.saturating_sub(width / 2).min(plot.width.saturating_sub(width)), bottom),
+            (true, _) => (to + 2, bottom),
+            (false, Some(x)) => (x, bottom),
+            _ => (column.saturating_sub(width / 2).min(plot.width.saturating_sub(width)), bottom.saturating_sub(1)),
+        };
+        text(plot.x + x, y, &label, style, plot, buffer);
+    }
+
     fn points(&self, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
         let plot = layout.plot;
-        if let Some((x, label)) = &self.mark {
-            let column = layout.place(self.x(*x), 0.0).0.round() as u16;
-            for row in (0..plot.height).filter(|row| canvas.blank(column, *row)) {
-                text(plot.x + column, plot.y + row, theme.pick("┊", ":"), theme.style(Role::Warn), plot, buffer);
-            }
-            let label = theme.text(label.as_str());
-            let at = column
-                .saturating_sub(columns(&label) as u16 / 2)
-                .min(plot.width.saturating_sub(columns(&label) as u16));
-            text(plot.x + at, plot.bottom() - 1, &label, theme.style(Role::Warn), plot, buffer);
-        }
+        self.marks.iter().for_each(|mark| self.mark(mark, theme, layout, canvas, buffer));
         // Points before names: a name must not cover a point.
         let cell = |(x, y): (f64, f64)| {
             let (column, row) = layout.place(self.x(x), y);

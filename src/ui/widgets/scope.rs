@@ -67,13 +67,23 @@ pub struct Mark {
     pub label: String,
 }
 
-/// A level that a curve has come to.
+/// A level that a curve came to and kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plateau {
-    /// When it began; to `now`.
+    /// When it began.
     pub from: Nanos,
-    /// Its height, once enough is known.
+    /// When it ended; none while it lasts.
+    pub to: Option<Nanos>,
+    /// Its height and its name, once enough is known.
     pub level: Option<(f64, String)>,
+    /// What nearly all of its values lie between: the band that one sees.
+    pub band: Option<(f64, f64)>,
+}
+
+impl Plateau {
+    fn contains(&self, t: Nanos) -> bool {
+        t >= self.from && self.to.is_none_or(|to| t <= to)
+    }
 }
 
 /// A horizontal line with a name.
@@ -100,8 +110,8 @@ pub struct Scope<'a> {
     pub levels: Vec<Level>,
     /// When knobs were turned.
     pub marks: Vec<Mark>,
-    /// The stretch in which the run is steady.
-    pub plateau: Option<Plateau>,
+    /// The stretches in which runs were steady, oldest first.
+    pub plateaus: Vec<Plateau>,
     /// What the labels on the time axis count.
     pub marks_name: &'static str,
 }
@@ -154,7 +164,7 @@ impl Scope<'_> {
             level_line(level, theme, &layout, &canvas, buffer);
         }
         canvas.render(buffer);
-        self.plateau_label(theme, &layout, &canvas, buffer);
+        self.plateau_labels(theme, &layout, &canvas, buffer);
         y_axis(theme, area, &layout, buffer);
         self.time_axis(theme, area, &layout, buffer);
     }
@@ -197,12 +207,13 @@ impl Scope<'_> {
         let mut canvas = Canvas::new(layout.plot, theme.marker);
         let (dots, (_, fine)) = (canvas.size().1, Canvas::resolution(theme.marker));
         let y = |v: f64| (((layout.height_of(v) + 0.5) * f64::from(fine)) as i64).clamp(0, dots - 1);
-        let steady_from = self.plateau.as_ref().map_or(Nanos::MAX, |p| p.from);
+        self.plateaus.iter().for_each(|p| self.band(p, theme, layout, &mut canvas));
+        let steady = |t: Nanos| self.plateaus.iter().any(|p| p.contains(t));
         let mut before: Option<(i64, i64)> = None;
         for (t, value) in self.series.between(layout.bins.from(), self.now) {
             let point = value.is_finite().then(|| (layout.bins.position(t).floor() as i64, y(value)));
             if let Some(point) = point {
-                let role = if t >= steady_from { Role::Steady } else { Role::Trace };
+                let role = if steady(t) { Role::Steady } else { Role::Trace };
                 canvas.line(before.unwrap_or(point), point, theme.style(role));
             }
             before = point;
@@ -224,24 +235,51 @@ impl Scope<'_> {
         }
     }
 
-    /// Puts the plateau's name beside its level, as near as there is room, at the right end.
-    fn plateau_label(&self, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
-        let Some((level, label)) = self.plateau.as_ref().and_then(|p| p.level.as_ref()) else { return };
-        let label = format!(" {} ", theme.text(label.as_str()));
-        let width = columns(&label) as u16;
-        if width > layout.plot.width {
-            return;
+    /// Dots the edges of the band that a plateau's values lie in.
+    fn band(&self, plateau: &Plateau, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
+        let Some((low, high)) = plateau.band else { return };
+        let (dots, (_, fine)) = (canvas.size().1, Canvas::resolution(theme.marker));
+        let row = |v: f64| (((layout.height_of(v) + 0.5) * f64::from(fine)) as i64).clamp(0, dots - 1);
+        let column = |t: Nanos| layout.bins.position(t).floor() as i64;
+        let (from, to) = (column(plateau.from).max(0), column(plateau.to.unwrap_or(self.now)));
+        for x in (from..=to.min(canvas.size().0)).filter(|x| x % 3 == 0) {
+            // Dots that touch the curve would only make it thicker.
+            let edges = if row(low) - row(high) > 2 { [row(low) + 1, row(high) - 1] } else { continue };
+            edges.into_iter().for_each(|y| canvas.dot(x, y, theme.style(Role::Dim)));
         }
-        let left = layout.plot.width - width;
-        let home = layout.row_of(*level);
-        // Rows that carry the name of a level at the same end are taken.
-        let named: Vec<u16> = self.levels.iter().map(|l| layout.row_of(l.value)).collect();
-        let free = |row: &u16| !named.contains(row) && (left..layout.plot.width).all(|c| canvas.blank(c, *row));
-        let mut rows: Vec<u16> = (0..layout.plot.height).filter(free).collect();
-        rows.sort_by_key(|row| (row.abs_diff(home), *row));
-        if let Some(row) = rows.first() {
-            text(layout.plot.x + left, layout.plot.y + row, &label, theme.style(Role::Steady), layout.plot, buffer);
+    }
+
+    /// Puts each plateau's name beside its level: that of the one that lasts at the right end, others over their middle.
+    fn plateau_labels(&self, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
+        let named = self.plateaus.iter().filter_map(|p| p.level.as_ref().map(|(level, name)| (p, *level, name)));
+        for (plateau, level, name) in named {
+            let name = format!(" {} ", theme.text(name.as_str()));
+            let width = columns(&name) as u16;
+            let Some(room) = layout.plot.width.checked_sub(width) else { continue };
+            let (left, furthest) = match plateau.to.map(|to| self.middle(layout, plateau.from, to)) {
+                None => (room, layout.plot.height),
+                Some(Some((middle, length))) if length >= width => (middle.saturating_sub(width / 2).min(room), 3),
+                Some(_) => continue,
+            };
+            let home = layout.row_of(level);
+            // Rows that carry the name of a limit are taken.
+            let taken: Vec<u16> = self.levels.iter().map(|l| layout.row_of(l.value)).collect();
+            let free = |row: &u16| !taken.contains(row) && (left..left + width).all(|c| canvas.blank(c, *row));
+            let mut rows: Vec<u16> = (0..layout.plot.height).filter(free).collect();
+            rows.sort_by_key(|row| (row.abs_diff(home), *row));
+            if let Some(row) = rows.first().filter(|row| row.abs_diff(home) <= furthest) {
+                let (x, y) = (layout.plot.x + left, layout.plot.y + row);
+                text(x, y, &name, theme.style(Role::Steady), layout.plot, buffer);
+            }
         }
+    }
+
+    /// Middle and length of what of a stretch is in sight, in cells.
+    fn middle(&self, layout: &Layout, from: Nanos, to: Nanos) -> Option<(u16, u16)> {
+        let last = layout.plot.width.checked_sub(1)?;
+        let from = self.cell(layout, from.max(layout.bins.from())).unwrap_or(last);
+        let to = self.cell(layout, to)?;
+        (to > from).then(|| (from + (to - from) / 2, to - from))
     }
 
     fn time_axis(&self, theme: Theme, area: Rect, layout: &Layout, buffer: &mut Buffer) {
@@ -377,7 +415,15 @@ mod tests {
     }
 
     fn scope(series: &Series) -> Scope<'_> {
-        Scope { series, now: 60 * S, window: 60 * S, levels: vec![], marks: vec![], plateau: None, marks_name: "batch" }
+        Scope {
+            series,
+            now: 60 * S,
+            window: 60 * S,
+            levels: vec![],
+            marks: vec![],
+            plateaus: vec![],
+            marks_name: "batch",
+        }
     }
 
     #[test]
