@@ -56,38 +56,49 @@ impl Quantity {
 pub struct Insight {
     /// The four findings.
     pub findings: [Finding; 4],
-    /// The shape of each quantity of each network against batch size.
-    pub courses: BTreeMap<(String, Quantity), Course>,
+    /// The shape of each quantity of the network against batch size.
+    pub courses: BTreeMap<Quantity, Course>,
 }
 
 impl Insight {
-    /// Analyses what a state holds.
-    pub fn of(state: &State, device: &str, precision: Precision) -> Self {
+    /// Analyses what a state holds about a configuration's device and precision, and about its network there.
+    pub fn of(state: &State, config: &Config) -> Self {
         let results = state.all_results();
         let caps = power_caps(&results, state);
         let data = observations(&results, &state.networks, &caps);
-        let mut courses: BTreeMap<(String, Quantity), Vec<At>> = BTreeMap::new();
-        for o in data.iter().filter(|o| o.config().device == device && o.config().precision == precision) {
-            for quantity in Quantity::ALL {
-                courses.entry((o.config().network.clone(), quantity)).or_default().extend(quantity.at(o));
-            }
-        }
+        let same =
+            |c: &Config| (&c.network, &c.device, c.precision) == (&config.network, &config.device, config.precision);
+        let own: Vec<_> = data.iter().filter(|o| same(o.config())).collect();
+        let course = |quantity: Quantity| {
+            let points: Vec<At> = own.iter().filter_map(|o| quantity.at(o)).collect();
+            (quantity, quantity.course(&points))
+        };
         Self {
-            findings: findings(&data, device, precision),
-            courses: courses.into_iter().map(|(key, points)| (key.clone(), key.1.course(&points))).collect(),
+            findings: findings(&data, &config.device, config.precision),
+            courses: Quantity::ALL.into_iter().map(course).collect(),
         }
     }
 }
 
-/// What an insight depends on. The run in progress changes with every batch: once a second is often enough to look.
+/// What an insight depends on.
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
+    network: String,
     device: String,
     precision: Precision,
     results: usize,
     networks: usize,
     run: Option<RunId>,
-    second: u64,
+    age: u64,
+}
+
+/// A number that changes when the run in progress has come to say something else: with every doubling of its steady time
+/// at first, later every few seconds. Its every batch is no news, and the analysis must not take part in what is measured.
+fn age(state: &State) -> u64 {
+    let Some(run) = &state.run else { return 0 };
+    let seconds = run.steady.span_ns / 1_000_000_000;
+    let counted = u64::from(run.steady.batches > 0) + u64::from(run.steady.power_readings > 0);
+    counted + if seconds < 8 { u64::from((seconds + 1).ilog2()) } else { seconds / 8 + 2 }
 }
 
 /// The newest insight.
@@ -95,20 +106,21 @@ struct Key {
 pub struct Memo(RefCell<Option<(Key, Rc<Insight>)>>);
 
 impl Memo {
-    /// The insight into what a state holds about a configuration's device and precision.
+    /// The insight into what a state holds, made anew only where it may have changed.
     pub fn insight(&self, state: &State, config: &Config) -> Rc<Insight> {
         let key = Key {
+            network: config.network.clone(),
             device: config.device.clone(),
             precision: config.precision,
             results: state.results.len(),
             networks: state.networks.len(),
             run: state.run.as_ref().map(|r| r.id),
-            second: state.now / 1_000_000_000,
+            age: age(state),
         };
         if let Some((_, insight)) = self.0.borrow().as_ref().filter(|(known, _)| *known == key) {
             return Rc::clone(insight);
         }
-        let insight = Rc::new(Insight::of(state, &config.device, config.precision));
+        let insight = Rc::new(Insight::of(state, config));
         *self.0.borrow_mut() = Some((key, Rc::clone(&insight)));
         insight
     }

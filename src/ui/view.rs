@@ -135,7 +135,7 @@ impl<'a> View<'a> {
         let config = self.config()?;
         Some(match self.memo {
             Some(memo) => memo.insight(self.state, config),
-            None => Rc::new(Insight::of(self.state, &config.device, config.precision)),
+            None => Rc::new(Insight::of(self.state, config)),
         })
     }
 

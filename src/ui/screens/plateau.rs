@@ -88,7 +88,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let mut area = area;
     if area.height >= 6 {
         let rows = if area.height >= ALL_SHAPES { 3 } else { 1 };
-        summary(view, &network, rows, &mut area, buffer);
+        summary(view, rows, &mut area, buffer);
     }
     if area.width < 100 || area.height < 8 {
         return plots(view, &results, &network, area, buffer);
@@ -110,11 +110,11 @@ fn setting(view: &View<'_>) -> String {
 }
 
 /// What the batch sizes measured so far say, the shape of a quantity a row, or what is missing.
-fn summary(view: &View<'_>, network: &str, rows: usize, area: &mut Rect, buffer: &mut Buffer) {
+fn summary(view: &View<'_>, rows: usize, area: &mut Rect, buffer: &mut Buffer) {
     let Some(insight) = view.insight() else { return };
     let shaped = QUANTITIES.iter().filter_map(|q| q.shape.map(|s| (q, s)));
     let told = shaped.filter_map(|(q, (shape, unit))| {
-        let course = insight.courses.get(&(network.to_owned(), shape)).filter(|c| c.n > 0)?;
+        let course = insight.courses.get(&shape).filter(|c| c.n > 0)?;
         let name = q.name.split(' ').next().unwrap_or_default().to_lowercase();
         Some(vec![
             Part::new(0, Role::Title, format!(" {name}: ")),
@@ -184,7 +184,7 @@ fn plot(view: &View<'_>, quantity: &Quantity, results: &[RunResult], network: &s
         })
         .filter(|c| !c.points.is_empty())
         .collect();
-    let (fits, marks) = shape(view, quantity, network);
+    let (fits, marks) = shape(view, quantity);
     curves.push(Curve { points: own, role: Role::Steady, joined: true });
     let level = view.pin.and_then(|pin| value(&pin.result)).map(|v| (v, "A".to_owned()));
     let plot = Plot { curves, fits, batches: true, highest, marks, level, ..Plot::default() };
@@ -196,9 +196,9 @@ fn plot(view: &View<'_>, quantity: &Quantity, results: &[RunResult], network: &s
 }
 
 /// The curve that was chosen for the current network, with its interval, and its knee.
-fn shape(view: &View<'_>, quantity: &Quantity, network: &str) -> (Vec<Fitted>, Vec<Mark>) {
+fn shape(view: &View<'_>, quantity: &Quantity) -> (Vec<Fitted>, Vec<Mark>) {
     let Some((insight, (shape, _))) = view.insight().zip(quantity.shape) else { return Default::default() };
-    let Some(course) = insight.courses.get(&(network.to_owned(), shape)) else { return Default::default() };
+    let Some(course) = insight.courses.get(&shape) else { return Default::default() };
     let line = course.curve.iter().map(|c| (c.0, c.1)).collect();
     let band = course.curve.iter().map(|c| (c.0, c.2.low, c.2.high)).collect();
     let knee = course.knee.map(|(k, i)| Mark { x: k, interval: Some((i.low, i.high)), label: format!("knee {k:.0}") });
