@@ -460,6 +460,26 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_says_from_when_to_when_its_run_was_steady() {
+        let mut s = Stream::new();
+        let stretch = |s: &Stream| s.state.marks.back().map(|m| (m.steady, m.until)).unwrap();
+        s.phase(1, 4, Phase::WarmingUp);
+        assert_eq!(stretch(&s), (None, None));
+        s.t = 5 * S;
+        s.phase(1, 4, Phase::Steady);
+        s.t = 7 * S;
+        s.say(Body::Paused { paused: true });
+        assert_eq!(stretch(&s), (None, None), "power falls in a pause");
+        s.t = 9 * S;
+        s.say(Body::Paused { paused: false });
+        s.say(Body::Reset);
+        assert_eq!(stretch(&s), (Some(9 * S), None));
+        s.t = 20 * S;
+        s.phase(2, 8, Phase::Building);
+        assert_eq!(s.state.marks[0].until, Some(20 * S));
+    }
+
+    #[test]
     fn a_reset_forgets_and_batches_from_before_it_do_not_come_back() {
         let mut s = Stream::new();
         s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });

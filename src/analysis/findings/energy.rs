@@ -4,7 +4,7 @@ use super::{Estimate, Finding, Verdict, more};
 use crate::{
     analysis::{
         data::Observation,
-        distribution::{Interval, correlation_interval},
+        distribution::{Interval, rank_interval},
         figure::{Axis, Curve, Figure, Kind},
         frontier::{Bite, bite, frontier},
         stats::rank_correlation,
@@ -31,8 +31,7 @@ struct Growth {
 impl Growth {
     fn of(points: &[(f64, f64)]) -> Self {
         let rank = rank_correlation(points);
-        // Fieller, Hartley and Pearson's variance for ranks.
-        Self { rank, interval: correlation_interval(rank, points.len(), 1.06), bite: bite(points) }
+        Self { rank, interval: rank_interval(rank, points.len()), bite: bite(points) }
     }
 
     fn bounds(&self) -> bool {
@@ -90,7 +89,7 @@ pub fn finding(data: &[Observation<'_>], scope: String) -> Finding {
 fn needs(accuracy: &Growth, complexity: &Growth, n: usize) -> String {
     let weaker = accuracy.rank.min(complexity.rank);
     let clear = |n: usize| {
-        let interval = correlation_interval(weaker, n, 1.06);
+        let interval = rank_interval(weaker, n);
         interval.low > 0.0 || interval.high < GROWS
     };
     match super::until(n, clear) {
@@ -112,11 +111,9 @@ fn says(accuracy: &Growth, complexity: &Growth) -> String {
 }
 
 fn estimates(what: &str, unit: &'static str, growth: &Growth) -> Vec<Estimate> {
-    let mut all = vec![
-        Estimate::new(format!("rank correlation of J/image with {what}"), growth.rank, "").within(growth.interval),
-    ];
+    let mut all = vec![Estimate::new(format!("ρ of J/image and {what}"), growth.rank, "").within(growth.interval)];
     if let Some(b) = growth.bite {
-        all.push(Estimate::new(format!("{what} that a random budget costs"), b.shortfall, unit));
+        all.push(Estimate::new(format!("{what} a random budget costs"), b.shortfall, unit));
         all.push(Estimate::new(format!("p of a bound on {what}"), b.p, ""));
     }
     all

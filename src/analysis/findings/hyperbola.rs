@@ -54,7 +54,7 @@ fn candidates(points: &[(f64, f64)]) -> Option<Vec<Candidate>> {
         let line = Line::through(&straightened)?;
         let criterion = aicc(line.residual, line.n, 2, PUBLISHED_ERROR)?;
         let r = line.r2.sqrt() * line.slope.signum() * sign;
-        let correlation = correlation_interval(r, line.n, 1.0);
+        let correlation = correlation_interval(r, line.n);
         Some(Candidate { name, straight, sign, line, criterion, correlation })
     };
     FORMS.into_iter().map(fit).collect()

@@ -181,7 +181,7 @@ fn settings_figure(all: &[Observation<'_>]) -> Figure {
 fn slopes(all: &[Observation<'_>]) -> Vec<Estimate> {
     let of = |((precision, batch), runs): ((Precision, u32), Vec<Observation<'_>>)| {
         let line = straight(&runs).filter(|line| line.n >= 3)?;
-        let name = format!("batch {batch}, {precision}: R² {:.2} of {} networks, slope", line.r2, line.n);
+        let name = format!("batch {batch}, {precision} (n {}, R² {:.2}): slope", line.n, line.r2);
         Some(Estimate::new(name, line.slope, "ms/G-op").within(line.slope_interval()))
     };
     settings(all).into_iter().filter_map(of).collect()
@@ -194,7 +194,7 @@ fn estimates(known: &[Observation<'_>], laws: &[Law]) -> Vec<Estimate> {
         all.push(Estimate::new("R² of time against operations", line.r2, ""));
     }
     for l in laws {
-        let off = Estimate::new(format!("typical factor off, from {}", l.name), l.factor, "×");
+        let off = Estimate::new(format!("typically off, from {}", l.name), l.factor, "×");
         all.push(off.within(l.interval));
         let exponent = Estimate::new(format!("exponent of {}", l.name), l.line.slope, "");
         all.push(exponent.within(l.line.slope_interval()));

@@ -274,7 +274,7 @@ fn what_foretells_time_better_is_named() {
     let finding = &judge(&nets, &world(&nets, &mut noise, by_traffic, constant), None)[3];
     assert!(finding.says.contains("; better from memory traffic: ×"), "{}", finding.says);
     assert!(finding.estimates.iter().any(|e| e.name == "family 0: time over foretold"));
-    assert!(finding.estimates.iter().any(|e| e.name.starts_with("batch 64, f16: R²")));
+    assert!(finding.estimates.iter().any(|e| e.name.starts_with("batch 64, f16 (n 15, R² ")));
 }
 
 #[test]

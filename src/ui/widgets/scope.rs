@@ -435,6 +435,29 @@ mod tests {
     }
 
     #[test]
+    fn each_level_has_its_name_and_its_band() {
+        let mut series = Series::default();
+        let level = |i: u64| if i < 600 { 200.0 } else { 400.0 };
+        (0..1200).for_each(|i| series.push(i * S / 20, level(i) + if i % 2 == 0 { 40.0 } else { -40.0 }));
+        let plateau = |from: u64, to: Option<u64>, height: f64, name: &str| Plateau {
+            from: from * S,
+            to: to.map(|t| t * S),
+            level: Some((height, name.to_owned())),
+            band: Some((height - 20.0, height + 20.0)),
+        };
+        let mut scope = scope(&series);
+        scope.levels.push(Level { value: 600.0, label: "cap".into(), role: Role::Limit });
+        scope.plateaus = vec![plateau(1, Some(30), 200.0, "200 W"), plateau(31, None, 400.0, "plateau 400 W")];
+        let shown = show(&scope, 80, 24);
+        let at =
+            |name: &str| shown.iter().find_map(|row| row.find(name)).unwrap_or_else(|| panic!("{name} {shown:#?}"));
+        assert!((15..30).contains(&at(" 200 W ")), "over its middle");
+        assert!(shown.iter().any(|row| row.trim_end().ends_with("plateau 400 W")), "at the right end");
+        scope.plateaus[0].to = Some(3 * S);
+        assert!(!show(&scope, 80, 24).concat().contains(" 200 W "), "no name is longer than its level");
+    }
+
+    #[test]
     fn a_gap_is_not_bridged() {
         let mut series = Series::default();
         (0..20).for_each(|i| series.push(i * S, 40.0));
