@@ -511,7 +511,7 @@ proptest! {
         width in 1u16..200,
         height in 1u16..80,
         bodies in prop::collection::vec((0u64..5_000_000_000, anything()), 0..40),
-        keys in "[1-5?b0-9+sSoc \\]dp]{0,6}",
+        keys in "[1-5?b0-9+sSoceE \\[\\]dp]{0,6}",
         base in 0usize..5,
         marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
     ) {
