@@ -3,6 +3,20 @@
 //! A value that could not be had is null, never 0, and [`Figures::absent`] says why. `assets/run.schema.json` describes the
 //! objects; [`SCHEMA`] is raised whenever a reader of the old ones would misread the new.
 
+mod chart;
+mod contents;
+mod document;
+mod figures;
+mod html;
+mod markdown;
+mod paint;
+mod place;
+mod source;
+mod write;
+
+pub use source::Source;
+pub use write::{ReportError, Written, report};
+
 use crate::{
     analysis::stats::Percentiles,
     event::{Memory, Precision, Quantity},
@@ -427,3 +441,5 @@ fn footer(records: &[Record]) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_report;

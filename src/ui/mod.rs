@@ -16,7 +16,7 @@ pub mod view;
 pub mod widgets;
 
 #[cfg(test)]
-mod demo;
+pub(crate) mod demo;
 #[cfg(test)]
 mod tests;
 

@@ -125,8 +125,8 @@ impl Pin {
         Difference::between(a, b, quantity.better(mine.batch == theirs.batch))
     }
 
-    /// What a gauge shows of A beside B, which is none while nothing counts yet. `top` is the end of the quantity's scale,
-    /// where it has one.
+    /// What a gauge shows of A beside B, which is none while nothing counts yet. `top` is the end of the quantity's
+    /// scale, where it has one.
     pub fn ghost(&self, quantity: Compared, b: Option<&RunResult>, top: Option<f64>, theme: Theme) -> Option<Ghost> {
         let a = self.value(quantity)?;
         let mut parts = vec![Part::new(2, Role::Dim, format!("A {}{}", quantity.print(a), quantity.unit()))];
@@ -137,8 +137,8 @@ impl Pin {
     }
 }
 
-/// A difference in words: its size, and whether it is for the better. `≈` where it lies within the errors. `drop` says how
-/// soon it goes where there is no room.
+/// A difference in words: its size, and whether it is for the better. `≈` where it lies within the errors. `drop` says
+/// how soon it goes where there is no room.
 pub fn said(difference: Difference, drop: u8, theme: Theme) -> Vec<Part> {
     let number = format::signed_percent(difference.share, difference.error);
     let (role, glyph, word) = match difference.judgement {

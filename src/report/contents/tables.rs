@@ -1,0 +1,204 @@
+//! What was measured, a row a configuration; what did not run; and one setting beside another.
+
+use crate::{
+    analysis::{
+        compare::{Better, Difference, Estimate, Judgement},
+        stats::median,
+    },
+    format,
+    report::{
+        document::{Block, Table},
+        figures::Judged,
+        source::{Group, Row, Source, data},
+    },
+    session::RunResult,
+};
+
+/// Smallest relative error believed of a median: the histogram behind it holds three digits.
+const HISTOGRAM_ERROR: f64 = 0.001;
+
+/// Every table.
+pub fn blocks(sources: &[Source], judged: &Judged<'_>) -> Vec<Block> {
+    let mut blocks: Vec<Block> = judged.iter().map(|(group, _)| Block::Table(runs(group))).collect();
+    if let Some(((first, _), others)) = judged.split_first() {
+        blocks.extend(others.iter().filter_map(|(other, _)| beside(first, other)).flatten());
+    }
+    blocks.extend(failures(sources).map(Block::Table));
+    if blocks.is_empty() {
+        blocks.push(Block::Text("Nothing was measured.".to_owned()));
+    }
+    blocks
+}
+
+/// The runs of a group.
+fn runs(group: &Group<'_>) -> Table {
+    let repeated = group.rows.iter().any(|row| row.runs > 1);
+    let mut titles = vec!["<network", "batch", "median [ms]", "±", "p99 [ms]", "images/s"];
+    if repeated {
+        titles.extend(["runs", "range"]);
+    }
+    titles.extend(["J/image", "gross [W]", "net [W]", "memory", "FLOP util.", "throttled", "batches", "<state"]);
+    let caption = format!("Every configuration on {}", group.name);
+    let mut table = Table::new(caption, &titles);
+    let results = group.results();
+    let observed = data(group.source, &results);
+    for (row, observation) in group.rows.iter().zip(&observed) {
+        let mut cells = head(observation.title(), row, &mut table);
+        if repeated {
+            cells.extend([row.runs.to_string(), range(row)]);
+        }
+        let memory = observation.memory_bytes().map(format::bytes);
+        cells.extend(energy(&row.result, &mut table));
+        cells.push(memory.unwrap_or_else(|| table.absent("the engine did not report its memory")));
+        cells.extend(tail(&row.result, &mut table));
+        table.rows.push(cells);
+    }
+    if repeated {
+        table.note(
+            "Of a configuration that was run several times, the run of median throughput stands here; range is the \
+             lowest and highest images/s of all its runs.",
+        );
+    }
+    table
+}
+
+fn error(result: &RunResult) -> f64 {
+    result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
+}
+
+/// Batches below which order statistics have no 95 % interval of the median: 2 · 0.5⁵ is more than 5 %.
+const FEWEST: u64 = 6;
+
+fn head(title: &str, row: &Row, table: &mut Table) -> Vec<String> {
+    let (result, latency) = (&row.result, row.result.latency_ms);
+    let share = error(result);
+    let ms = |v: f64| format::with_error(v, latency.p50 * share);
+    let interval = match result.batches {
+        n if n < FEWEST => table.absent("of fewer than 6 batches the median has no 95 % interval"),
+        _ => format!("{} %", format::error_percent(latency.relative_confidence())),
+    };
+    vec![
+        title.to_owned(),
+        result.config.batch.to_string(),
+        ms(latency.p50),
+        interval,
+        ms(latency.p99),
+        format::with_error(result.images_per_s, result.images_per_s * share),
+    ]
+}
+
+fn range(row: &Row) -> String {
+    match row.runs {
+        0 | 1 => String::new(),
+        _ => format!("{} to {}", format::significant(row.range.0, 3), format::significant(row.range.1, 3)),
+    }
+}
+
+/// Energy an image, gross and net power.
+fn energy(result: &RunResult, table: &mut Table) -> [String; 3] {
+    match &result.power {
+        Ok(power) => [
+            format::significant(power.joules_per_image, 3),
+            format::watts(power.gross_w),
+            match power.net_w {
+                Some(net) => format::watts(net),
+                None => table.absent("no idle power was read before the engine started"),
+            },
+        ],
+        Err(reason) => [(); 3].map(|()| table.absent(reason)),
+    }
+}
+
+fn tail(result: &RunResult, table: &mut Table) -> [String; 4] {
+    let share = |v: f64| format!("{} %", format::percent(v));
+    let flops = result.flop_utilisation.map(share);
+    let throttled = result.throttled.map(|t| share(100.0 * t));
+    let state = match result.warm_up {
+        Some(w) if w.converged => "steady".to_owned(),
+        Some(w) => {
+            let said = "the latency had not converged within 8 s of warm-up; measured all the same";
+            format!("±{} % [{}]", format::percent(w.error_percent), table.note(said))
+        }
+        None => "not known".to_owned(),
+    };
+    [
+        flops.unwrap_or_else(|| table.absent("no peak was measured on this device in this precision")),
+        throttled.unwrap_or_else(|| table.absent("no instant power was read to count by")),
+        format::grouped(result.batches),
+        state,
+    ]
+}
+
+/// What did not run.
+fn failures(sources: &[Source]) -> Option<Table> {
+    let mut table = Table::new("What did not run", &["<network", "batch", "<precision", "<device", "<reason"]);
+    for source in sources {
+        for (config, failure) in &source.state.failures {
+            let asked =
+                failure.requested_bytes.map(|b| format!(" ({} asked for)", format::bytes(b))).unwrap_or_default();
+            let what = if failure.out_of_memory { "out of memory: " } else { "" };
+            table.rows.push(vec![
+                source.network_title(&config.network),
+                config.batch.to_string(),
+                config.precision.to_string(),
+                source.device_title(&config.device),
+                format!("{what}{}{asked}", failure.reason),
+            ]);
+        }
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
+/// One group beside another where they share configurations.
+fn beside(a: &Group<'_>, b: &Group<'_>) -> Option<Vec<Block>> {
+    let caption = format!("A: {}; B: {}", a.name, b.name);
+    let columns =
+        ["<network", "batch", "A images/s", "B images/s", "difference", "A J/image", "B J/image", "difference"];
+    let mut table = Table::new(caption, &columns);
+    let mut ratios = Vec::new();
+    for row in &a.rows {
+        let same = |other: &&Row| {
+            let (a, b) = (&row.result.config, &other.result.config);
+            a.network == b.network && a.batch == b.batch
+        };
+        let Some(other) = b.rows.iter().find(same) else { continue };
+        let (a_s, b_s) = (&row.result, &other.result);
+        let rate = |r: &RunResult| Estimate { value: r.images_per_s, error: r.images_per_s * error(r) };
+        ratios.push((b_s.images_per_s / a_s.images_per_s).ln());
+        let mut cells = vec![a.source.network_title(&row.result.config.network), row.result.config.batch.to_string()];
+        cells.extend([a_s, b_s].map(|r| format::significant(r.images_per_s, 3)));
+        cells.push(said(Difference::between(rate(a_s), rate(b_s), Better::More)));
+        cells.extend(joules(a_s, b_s));
+        table.rows.push(cells);
+    }
+    let typical = median(ratios.iter().copied())?.exp();
+    let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min).exp();
+    let highest = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
+    let times = |v: f64| format::significant(v, 3);
+    let text = format!(
+        "B makes {} times as many images a second as A (median of {} shared configurations; {} to {}). ≈: within the \
+         95 % intervals of the two.",
+        times(typical),
+        ratios.len(),
+        times(lowest),
+        times(highest)
+    );
+    Some(vec![Block::Heading("Side by side".to_owned()), Block::Text(text), Block::Table(table)])
+}
+
+/// J/image of both and their difference: with the 5 % by which two boards' sensors may disagree.
+fn joules(a: &RunResult, b: &RunResult) -> [String; 3] {
+    let of = |r: &RunResult| r.power.as_ref().ok().map(|p| p.joules_per_image);
+    let print = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format::significant(v, 3));
+    let estimate = |r: &RunResult| of(r).map(|value| Estimate { value, error: value * error(r).hypot(0.05) });
+    let difference = estimate(a).zip(estimate(b)).and_then(|(a, b)| Difference::between(a, b, Better::Less));
+    [print(of(a)), print(of(b)), said(difference)]
+}
+
+fn said(difference: Option<Difference>) -> String {
+    match difference {
+        None => "–".to_owned(),
+        Some(d) if d.judgement == Judgement::Same => "≈".to_owned(),
+        Some(d) => format!("{} %", format::signed_percent(d.share, d.error)),
+    }
+}
