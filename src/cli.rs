@@ -6,7 +6,7 @@ use crate::{
     zoo,
 };
 use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use clap_complete::Shell;
@@ -50,6 +50,36 @@ Exit status:
   1  something is not, or could not be run
   2  bad usage";
 
+const INFER_HELP: &str = "\
+A photograph is resized, cropped and normalised as the source of the network's weights does, to the last bit of Pillow's \
+resampling. JPEGs decode to within 4 steps of 255 of what Pillow has, PNG and lossless WebP exactly. An EXIF orientation is \
+ignored, as PyTorch's transforms ignore it.
+
+Examples:
+  wattscope infer resnet50 --weights resnet50-0676ba61.pth --image cat.jpg dog.png
+  wattscope infer inception-v3 --weights inception_v3.safetensors --input input.safetensors --logits logits.safetensors
+
+Exit status:
+  0  everything was answered
+  1  something could not be read or run
+  2  bad usage, or weights of another network";
+
+const ACCURACY_HELP: &str = "\
+Images are in ImageNet's validation layout, DIR/n01440764/*.JPEG, or all in DIR with --labels: a line an image, its name and \
+its class, as an index from 0 to 999 or as n01440764, or the table LOC_val_solution.csv from Kaggle. Images are taken in an \
+order that has nothing to do with their classes, so that --limit and what Ctrl-C leaves are fair samples. What is done is \
+kept in the user's state directory: the same command goes on from there.
+
+Examples:
+  wattscope accuracy resnet50 --weights resnet50-0676ba61.pth --images imagenet/val
+  wattscope accuracy vgg16 --weights vgg16.safetensors --images val --labels labels.txt --limit 1000 --json
+
+Exit status:
+  0    every image that can be read was measured; those that can't are listed
+  1    something failed; what was measured is kept
+  2    bad usage, or weights of another network
+  130  Ctrl-C; what was measured is printed and kept";
+
 /// An oscilloscope for neural networks: latency, utilisation and watts, live in the terminal.
 ///
 /// Runs reference networks on a GPU or the CPU and shows what one batch takes, how busy the device is and what it
@@ -89,6 +119,12 @@ pub enum Command {
     /// Compare what a device computes with the CPU: same weights, same input, logits side by side
     #[command(after_help = CHECK_HELP)]
     Check(Check),
+    /// Say what a network takes photographs for
+    #[command(after_help = INFER_HELP)]
+    Infer(Infer),
+    /// Measure a network's accuracy over labelled images
+    #[command(after_help = ACCURACY_HELP)]
+    Accuracy(Accuracy),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  wattscope completions bash > ~/.local/share/bash-completion/completions/wattscope"
@@ -101,7 +137,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  wattscope man | man -l -\n  wattscope man run | man -l -")]
     Man {
         /// The command whose page is wanted; the main page if none is given
-        #[arg(value_parser = ["run", "networks", "devices", "check", "completions"])]
+        #[arg(value_parser = ["run", "networks", "devices", "check", "infer", "accuracy", "completions"])]
         command: Option<String>,
     },
     /// The process that runs networks: started by the agent, not by people
@@ -113,6 +149,12 @@ pub enum Command {
         /// Limit of the data segment on the CPU, bytes
         #[arg(long)]
         memory_limit: Option<u64>,
+        /// Weights of one network
+        #[arg(long, requires = "weights_of")]
+        weights: Option<PathBuf>,
+        /// That network
+        #[arg(long, requires = "weights")]
+        weights_of: Option<String>,
     },
 }
 
@@ -131,6 +173,9 @@ pub struct Live {
     /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
     #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
     pub device: String,
+    /// Weights of the network to begin with, .pth or .safetensors; every other network keeps made-up ones
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
     /// What curves are drawn with
     #[arg(long, value_enum, default_value_t)]
     pub marker: Marker,
@@ -165,6 +210,9 @@ pub struct Run {
     /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
     #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
     pub device: String,
+    /// Weights of the network, .pth or .safetensors, instead of made-up ones; for one network only
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
     /// Print each result as a JSON object on a line of its own, as soon as it is measured
     #[arg(long)]
     pub json: bool,
@@ -186,6 +234,74 @@ pub struct Check {
     #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
     pub device: String,
     /// Print each result as a JSON object on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `wattscope infer`.
+#[derive(Clone, Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+pub struct Infer {
+    /// Network (`wattscope networks` lists them)
+    #[arg(value_name = "ID", value_parser = network(), hide_possible_values = true)]
+    pub network: String,
+    /// Its weights, .pth or .safetensors; made-up ones if not given
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
+    /// Photographs: JPEG, PNG or WebP
+    #[arg(short, long, value_name = "FILE", num_args = 1.., group = "what", value_hint = ValueHint::FilePath)]
+    pub image: Vec<PathBuf>,
+    /// A prepared input instead: safetensors with one tensor `input` of [n, 3, px, px]
+    #[arg(long, value_name = "FILE", group = "what", value_hint = ValueHint::FilePath)]
+    pub input: Option<PathBuf>,
+    /// Likeliest classes to print
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub top: u16,
+    /// Write the logits to a safetensors file, as a tensor `logits` of [n, 1000]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub logits: Option<PathBuf>,
+    /// Arithmetic; the device's first if not given
+    #[arg(short, long, value_name = "P", value_parser = precision())]
+    pub precision: Option<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
+    pub device: String,
+    /// Print each answer as a JSON object on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `wattscope accuracy`.
+#[derive(Clone, Debug, Args)]
+pub struct Accuracy {
+    /// Network (`wattscope networks` lists them)
+    #[arg(value_name = "ID", value_parser = network(), hide_possible_values = true)]
+    pub network: String,
+    /// Its weights, .pth or .safetensors
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: PathBuf,
+    /// Labelled images: a folder with a folder a class, such as ImageNet's validation set
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub images: PathBuf,
+    /// Labels of images that are all in one folder
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub labels: Option<PathBuf>,
+    /// Images in a batch
+    #[arg(short, long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Images to measure, a fair sample of them; all if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Begin again, even if a part was measured before
+    #[arg(long)]
+    pub restart: bool,
+    /// Arithmetic; the device's first if not given
+    #[arg(short, long, value_name = "P", value_parser = precision())]
+    pub precision: Option<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
+    pub device: String,
+    /// Print the result as a JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -220,12 +336,23 @@ pub enum Color {
     True,
 }
 
+/// Configurations that can't be measured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The host lacks the device, or the device a precision.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// One file is the weights of one network.
+    #[error("--weights is the file of one network, and --network names several")]
+    WeightsOfSeveral,
+}
+
 impl Run {
     /// The configurations asked for, each once: networks, then precisions, then batch sizes.
     ///
     /// # Errors
-    /// If the host lacks the device, or the device a precision.
-    pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, DeviceError> {
+    /// If the host lacks the device, or the device a precision, or weights are given for several networks.
+    pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, ConfigError> {
         let device = device::resolve(&self.device, devices)?;
         self.precision.iter().try_for_each(|precision| device::check_precision(device, *precision))?;
         let all = self.network.iter().any(|id| id == "all");
@@ -237,6 +364,9 @@ impl Run {
         let by_default: Vec<_> = device.precisions.iter().take(1).copied().collect();
         let precisions = if self.precision.is_empty() { &by_default } else { &self.precision };
         let mut configs: Vec<Config> = Vec::new();
+        if self.weights.is_some() && networks.iter().any(|network| network != &networks[0]) {
+            return Err(ConfigError::WeightsOfSeveral);
+        }
         for (network, precision) in networks.iter().flat_map(|n| precisions.iter().map(move |p| (n, *p))) {
             for batch in &self.batch {
                 let (network, device) = ((*network).to_owned(), device.name.clone());

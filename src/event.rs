@@ -149,12 +149,16 @@ pub enum Body {
 
     /// An engine process was started.
     EngineStarted { pid: u32, device: String },
+    /// The accuracy of a network as it was measured on this host some time ago.
+    Accuracy(Accuracy),
     /// The engine's process is gone, though nobody asked it to stop.
     EngineDied { reason: String, in_a_row: u32, run: RunId, config: Config },
     /// A configuration is given up: its engine died three times in a row, or it can't run on its device.
     Failing { run: RunId, config: Config, reason: String },
     /// A run entered a phase. The first one of a run number begins that run.
     Phase(PhaseChange),
+    /// The weights that the network of a run has, as soon as it is built.
+    Weights { run: RunId, weights: Weights },
     /// Measured batches since the last such event, oldest first.
     Batches(Batches),
     /// The device had not enough memory for a batch; the run ends.
@@ -411,6 +415,57 @@ pub struct PhaseChange {
     pub phase: Phase,
     /// How the warm-up ended; with [`Phase::Steady`] only.
     pub warm_up: Option<WarmUp>,
+}
+
+/// Which weights a network has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum Weights {
+    /// Made up: the same for the same seed everywhere.
+    Seed { seed: u64 },
+    /// Read from a file: its name, and the first eight digits of its SHA-256.
+    File { name: String, checksum: String },
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seed { seed } => write!(f, "seeded {seed}"),
+            // As in torchvision's names.
+            Self::File { name, checksum } if name.contains(checksum.as_str()) => f.write_str(name),
+            Self::File { name, checksum } => write!(f, "{name} ({checksum})"),
+        }
+    }
+}
+
+/// The accuracy of a network over labelled images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Registry id.
+    pub network: String,
+    /// Its weights.
+    pub weights: Weights,
+    /// Device that it was measured on.
+    pub device: String,
+    /// Arithmetic that it was measured in.
+    pub precision: Precision,
+    /// Images that it was measured over.
+    pub images: u64,
+    /// Images whose class was the likeliest.
+    pub top1: Share,
+    /// Images whose class was among the five likeliest.
+    pub top5: Share,
+}
+
+/// A share of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The share, per cent.
+    pub percent: f64,
+    /// Lower end of its 95 % interval (Wilson), per cent.
+    pub low: f64,
+    /// Upper end of its 95 % interval, per cent.
+    pub high: f64,
 }
 
 /// How a warm-up ended (rule 6: by convergence, not by a count; say which).

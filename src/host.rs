@@ -1,6 +1,8 @@
-//! What the host says about itself: processor, memory, kernel. Read from `/proc`; absent where there is none.
+//! What the host says about itself: processor, memory, kernel. Read from `/proc`; absent where there is none. And where the
+//! user keeps such things as logs.
 
-use std::fs;
+use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
+use std::{fs, io, path::PathBuf};
 
 /// Memory of the host, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +11,15 @@ pub struct HostMemory {
     pub total: u64,
     /// What a new program could have without swapping.
     pub available: u64,
+}
+
+/// The user's state folder for wattscope: `$XDG_STATE_HOME/wattscope`, or else `~/.local/state/wattscope`.
+///
+/// # Errors
+/// Where the user has no home.
+pub fn state_folder() -> io::Result<PathBuf> {
+    let strategy = choose_base_strategy().map_err(io::Error::other)?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("wattscope"))
 }
 
 /// Memory now; none where `/proc/meminfo` can't be read.

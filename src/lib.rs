@@ -3,6 +3,7 @@
 //! One stream of [`event::Event`]s joins the parts: an engine runs a network on a device, an agent samples the sensors
 //! and watches over the engine, and screens and reports are functions of what the stream said.
 
+pub mod accuracy;
 pub mod agent;
 pub mod analysis;
 pub mod check;
@@ -12,6 +13,8 @@ pub mod engine;
 pub mod event;
 pub mod format;
 pub mod host;
+pub mod images;
+pub mod infer;
 pub mod listing;
 pub mod logging;
 pub mod progress;

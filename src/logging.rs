@@ -1,6 +1,6 @@
 //! The log: a file of bounded size, because the screen belongs to the screen.
 
-use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
+use crate::host;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
@@ -44,9 +44,7 @@ fn subscribe(writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send
 }
 
 fn default_path() -> io::Result<PathBuf> {
-    let strategy = choose_base_strategy().map_err(io::Error::other)?;
-    let directory = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
-    Ok(directory.join("wattscope").join("wattscope.log"))
+    Ok(host::state_folder()?.join("wattscope.log"))
 }
 
 /// A file that is appended to, and begun afresh when it has grown to its limit.

@@ -6,21 +6,30 @@ use serde::Serialize;
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use wattscope::{
+    accuracy::{
+        self, Report,
+        dataset::Dataset,
+        ledger::{self, Ledger, Work},
+    },
     agent,
     check::{self, Reference},
     cli::{self, Cli, Color, Command, Live, Marker},
     clock::Clock,
-    engine::{self, device},
+    engine::{self, WeightsFile, device},
+    event::Precision,
+    infer::{self, Model},
     listing, logging,
     progress::Printer,
     report::Record,
     sweep::{self, End, Plan},
-    ui, zoo,
+    ui,
+    zoo::{self, Checkpoint},
 };
 
 fn main() -> ExitCode {
@@ -44,6 +53,8 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Networks { json }) => networks(json),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Check(args)) => check(&args),
+        Some(Command::Infer(args)) => infer(&args),
+        Some(Command::Accuracy(args)) => accuracy(&args, log),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut cli::command(), "wattscope", &mut script);
@@ -54,7 +65,10 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
             cli::manual(command.as_deref(), &mut page)?;
             print(&page)
         }
-        Some(Command::Engine { epoch, memory_limit }) => engine::run(Clock::since(epoch), memory_limit),
+        Some(Command::Engine { epoch, memory_limit, weights, weights_of }) => {
+            let weights = weights_of.zip(weights).map(|(network, path)| WeightsFile { network, path });
+            engine::run(Clock::since(epoch), memory_limit, weights)
+        }
     }
 }
 
@@ -65,6 +79,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         eprintln!("Without one: wattscope run --network {} (wattscope run --help)", args.network);
         return Ok(ExitCode::from(2));
     }
+    let weights = args.weights.map(|path| weights_file(&args.network, path));
     start_log(log);
     let options = ui::Options {
         networks: zoo::registry().iter().map(|entry| entry.id.to_owned()).collect(),
@@ -89,7 +104,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         no_mouse: args.no_mouse,
         ..ui::Options::default()
     };
-    let agent = agent_options(true, args.memory_limit)?;
+    let agent = agent::Options { weights, ..agent_options(true, args.memory_limit)? };
     let exit = runtime()?.block_on(ui::run(options, || agent::start(agent, Clock::start())))?;
     Ok(ExitCode::from(exit.code()))
 }
@@ -97,9 +112,11 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
 /// `wattscope run`.
 fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let configs = args.configs(&device::enumerate()).unwrap_or_else(|error| refuse(error));
+    let weights = args.weights.clone().zip(configs.first());
+    let weights = weights.map(|(path, config)| weights_file(&config.network, path));
     start_log(log);
     let plan = Plan { configs, seconds: args.seconds };
-    let options = agent_options(false, args.memory_limit)?;
+    let options = agent::Options { weights, ..agent_options(false, args.memory_limit)? };
     let mut printer = Printer::new(io::stdout().lock(), args.json, plan.configs.len());
     let mut code = ExitCode::SUCCESS;
     let end = runtime()?.block_on(async {
@@ -163,6 +180,107 @@ fn check(args: &cli::Check) -> eyre::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// `wattscope infer`.
+fn infer(args: &cli::Infer) -> eyre::Result<ExitCode> {
+    let entry = zoo::find(&args.network).unwrap_or_else(|error| refuse(error));
+    let (device, precision) = device_and_precision(&args.device, args.precision);
+    let checkpoint = args.weights.as_deref().map(|path| checkpoint(entry, path));
+    engine::setup::keep_caches();
+    let model = Model::build(entry, &device, precision, checkpoint.as_ref())?;
+    let inputs = match &args.input {
+        Some(path) => model.tensor(path)?,
+        None => model.photographs(&args.image)?,
+    };
+    let answers = model.answers(inputs, usize::from(args.top))?;
+    if let Some(path) = &args.logits {
+        infer::write_logits(path, &answers)?;
+    }
+    if args.json {
+        let lines: Result<Vec<_>, _> = answers.iter().map(serde_json::to_string).collect();
+        return print(lines?.iter().map(|line| format!("{line}\n")).collect::<String>().as_bytes());
+    }
+    let tables: Vec<_> = answers.iter().map(infer::table).collect();
+    let made_up = "The weights are made up, and so are the answers: --weights FILE loads real ones.\n";
+    let note = if checkpoint.is_none() { made_up } else { "" };
+    print(format!("{}\n{note}\n{}", model.title(), tables.join("\n")).as_bytes())
+}
+
+/// `wattscope accuracy`.
+fn accuracy(args: &cli::Accuracy, log: Option<&Path>) -> eyre::Result<ExitCode> {
+    let entry = zoo::find(&args.network).unwrap_or_else(|error| refuse(error));
+    let (device, precision) = device_and_precision(&args.device, args.precision);
+    let checkpoint = checkpoint(entry, &args.weights);
+    let mut dataset = Dataset::open(&args.images, args.labels.as_deref()).unwrap_or_else(|error| unusable(error));
+    dataset.samples.truncate(args.limit.map_or(usize::MAX, |limit| limit as usize));
+    if device == "cpu" {
+        accuracy::check_memory(entry, args.batch, precision).unwrap_or_else(|error| unusable(error));
+    }
+    start_log(log);
+    engine::setup::keep_caches();
+    let model = Model::build(entry, &device, precision, Some(&checkpoint))?;
+    let work = Work {
+        network: entry.id,
+        weights: &model.weights.to_string(),
+        device: &device,
+        precision: precision.name(),
+        images: &args.images,
+        labels: args.labels.as_deref(),
+    };
+    let ledger = Ledger::open(work.file()?, args.restart, &dataset)?;
+    let batch = args.batch as usize;
+    let (code, outcome) = until_interrupted(|stop| accuracy::measure(&model, entry, &dataset, ledger, batch, stop))?;
+    let outcome = outcome?;
+    if let Some(accuracy) = outcome.accuracy.as_ref().filter(|_| outcome.complete) {
+        ledger::keep(&ledger::figures_file()?, accuracy)?;
+    }
+    match (Report::of(&outcome), &outcome.accuracy) {
+        (Some(report), _) if args.json => print((serde_json::to_string(&report)? + "\n").as_bytes())?,
+        (_, Some(accuracy)) => print(accuracy::text(&model, entry, accuracy, &dataset).as_bytes())?,
+        _ => ExitCode::FAILURE,
+    };
+    eprint!("{}", accuracy::complaints(&outcome, &dataset));
+    Ok(match outcome.accuracy {
+        _ if !outcome.complete => code,
+        Some(_) => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    })
+}
+
+/// Works on another thread until it is done or somebody interrupts it: the exit code of that, and what came of the work.
+fn until_interrupted<T: Send>(work: impl FnOnce(&AtomicBool) -> T + Send) -> eyre::Result<(ExitCode, T)> {
+    let stop = AtomicBool::new(false);
+    let (done, ended) = tokio::sync::oneshot::channel::<()>();
+    let runtime = runtime()?;
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let result = work(&stop);
+            // Whoever waited for this may have been interrupted.
+            let _ = done.send(());
+            result
+        });
+        let code = runtime.block_on(async {
+            tokio::select! {
+                code = interrupted() => ExitCode::from(code),
+                _ = ended => ExitCode::SUCCESS,
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        match worker.join() {
+            Ok(result) => Ok((code, result)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// The device of a name, and a precision that it has; otherwise the end of the process.
+fn device_and_precision(name: &str, precision: Option<Precision>) -> (String, Precision) {
+    let devices = device::enumerate();
+    let device = device::resolve(name, &devices).unwrap_or_else(|error| refuse(error));
+    let precision = precision.or(device.precisions.first().copied()).unwrap_or(Precision::F32);
+    device::check_precision(device, precision).unwrap_or_else(|error| refuse(error));
+    (device.name.clone(), precision)
+}
+
 fn print_json(value: &impl Serialize) -> eyre::Result<ExitCode> {
     print((serde_json::to_string_pretty(value)? + "\n").as_bytes())
 }
@@ -184,6 +302,25 @@ fn refuse(error: impl Display) -> ! {
     cli::command().error(ErrorKind::InvalidValue, error).exit()
 }
 
+/// Weights for a network, once they are known to be its own; otherwise the end of the process.
+fn weights_file(network: &str, path: PathBuf) -> WeightsFile {
+    let entry = zoo::find(network).unwrap_or_else(|error| refuse(error));
+    checkpoint(entry, &path);
+    WeightsFile { network: network.to_owned(), path }
+}
+
+/// A checkpoint that fits a network; otherwise the end of the process.
+fn checkpoint(entry: &'static zoo::Entry, path: &Path) -> Checkpoint {
+    let opened = Checkpoint::open(path).and_then(|checkpoint| checkpoint.check(entry).map(|()| checkpoint));
+    opened.unwrap_or_else(|error| unusable(error))
+}
+
+/// Ends the process over a file that the command line names, without the usage, which is right.
+fn unusable(error: impl Display) -> ! {
+    eprintln!("error: {error}");
+    std::process::exit(2)
+}
+
 /// A log that can't be written is no reason to stop.
 fn start_log(path: Option<&Path>) {
     if let Err(error) = logging::to_file(path) {
@@ -193,7 +330,8 @@ fn start_log(path: Option<&Path>) {
 
 fn agent_options(step_back: bool, memory_limit: Option<u64>) -> eyre::Result<agent::Options> {
     let program = std::env::current_exe().wrap_err("the engine is this very program, which could not be found")?;
-    Ok(agent::Options { step_back, memory_limit, ..agent::Options::new(program) })
+    let accuracies = ledger::figures_file().ok();
+    Ok(agent::Options { step_back, memory_limit, accuracies, ..agent::Options::new(program) })
 }
 
 /// One thread: all it does is wait.

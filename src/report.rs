@@ -44,6 +44,8 @@ pub struct Record {
     pub precision: Precision,
     /// Device name: `cpu`, `cuda:0`.
     pub device: String,
+    /// The network's weights: `seeded 2016`, or a file and the first eight digits of its SHA-256; null before it is built.
+    pub weights: Option<String>,
     /// What the device calls itself.
     pub device_title: Option<String>,
     /// When the configuration was asked for, RFC 3339.
@@ -217,6 +219,7 @@ impl Record {
             batch: config.batch,
             precision: config.precision,
             device: config.device.clone(),
+            weights: measured.outcome.as_ref().ok().and_then(|result| result.weights.as_ref()).map(ToString::to_string),
             device_title: state.devices.iter().find(|d| d.name == config.device).map(|d| d.title.clone()),
             started: header.and_then(|h| wall_clock(&h.started, measured.began)),
             host: header.and_then(|h| text(&h.host)),
@@ -426,6 +429,9 @@ fn footer(records: &[Record]) -> String {
         let title = record.device_title.as_deref().unwrap_or("unknown");
         say(format!("{}: {title}{}", record.device, versions.collect::<String>()));
         let Outcome::Measured(figures) = &record.outcome else { continue };
+        if let Some(weights) = &record.weights {
+            say(format!("weights: {weights}"));
+        }
         if let (Some(sensor), Some(source)) = (&figures.power_sensor, &figures.energy_source) {
             say(format!("W: {sensor}, gain off by up to ±5 %; net W: less the idle power; J/image: {source}, gross"));
         }

@@ -4,7 +4,7 @@ use crate::{
     agent::AgentHandle,
     event::{
         Batches, Body, Command, Config, Event, Nanos, Phase, PhaseChange, Precision, Quantity, RunId, Sensor, SensorId,
-        WarmUp,
+        WarmUp, Weights,
     },
 };
 use tokio::{sync::mpsc::unbounded_channel, task::JoinHandle};
@@ -53,6 +53,7 @@ impl Events {
             let warm_up = WarmUp { seconds: 0.1, batches: 12, error_percent: 0.5, converged: true };
             let warm_up = (phase == Phase::Steady).then_some(warm_up);
             self.push(Body::Phase(PhaseChange { run, config: config.clone(), phase, warm_up }));
+            self.push(Body::Weights { run, weights: Weights::Seed { seed: 2016 } });
         }
     }
 

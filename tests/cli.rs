@@ -141,6 +141,88 @@ fn a_real_run_prints_objects_as_the_schema_says() {
     }
 }
 
+/// Weights of SqueezeNet that say nothing, but under the right keys and in the right shapes.
+fn weights(folder: &std::path::Path) -> std::path::PathBuf {
+    use safetensors::{Dtype, tensor::TensorView};
+    let entry = wattscope::zoo::find("squeezenet1.1").unwrap();
+    let network = entry.build_uninitialised(&burn::tensor::Device::flex());
+    let values = |n: usize| (0..n).flat_map(|i| ((i % 7) as f32 / 50.0).to_le_bytes()).collect::<Vec<u8>>();
+    let tensors: Vec<_> = wattscope::zoo::weights::tensors(&network)
+        .into_iter()
+        .map(|tensor| (tensor.key, values(tensor.shape.iter().product()), tensor.shape))
+        .collect();
+    let views =
+        tensors.iter().map(|(key, bytes, shape)| (key, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    let path = folder.join("squeezed.safetensors");
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn weights_of_another_network_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = weights(folder.path()).display().to_string();
+    for (line, named) in [
+        (format!("--network vgg16 --weights {path}"), "needs a terminal"),
+        (format!("run --network vgg16 --weights {path}"), "not the weights of vgg16 but those of squeezenet1.1"),
+        (format!("run --network all --weights {path}"), "the file of one network"),
+        (format!("infer vgg16 --weights {path} --image assets/chelsea.jpg"), "30 missing: features.2.weight"),
+        (
+            "infer vgg16 --weights tests/checkpoints/hostile_root.pth --image assets/chelsea.jpg".to_owned(),
+            "hostile_root.pth",
+        ),
+        ("run --network vgg16 --weights /no/such.pth".to_owned(), "/no/such.pth: No such file"),
+        ("infer vgg16".to_owned(), "--image"),
+    ] {
+        let output = wattscope(&line).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line}: {stderr}");
+        assert!(stderr.contains(named) && output.stdout.is_empty(), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn a_run_says_which_weights_it_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = weights(folder.path());
+    let line = "run --network squeezenet1.1 --device cpu --seconds 0.2 --json --weights";
+    let output = wattscope(line).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let named = object["weights"].as_str().unwrap();
+    assert!(
+        named.starts_with("squeezed.safetensors (") && named.len() == "squeezed.safetensors (01234567)".len(),
+        "{named}"
+    );
+}
+
+#[test]
+fn a_photograph_is_answered_and_its_logits_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (weights, logits) = (weights(folder.path()), folder.path().join("logits.safetensors"));
+    let line =
+        "infer squeezenet1.1 --device cpu --top 3 --json --image assets/chelsea.jpg tests/images/grey.jpg --weights";
+    let output = wattscope(line).arg(weights).arg("--logits").arg(&logits).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let answers: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let file = std::fs::read(logits).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let tensor = file.tensor("logits").unwrap();
+    assert_eq!((answers.len(), tensor.shape()), (2, &[2, 1000][..]));
+    assert_eq!(answers[1]["input"], "tests/images/grey.jpg");
+    let values: Vec<f32> = tensor.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    for (answer, row) in answers.iter().zip(values.chunks(1000)) {
+        let top = answer["top"].as_array().unwrap();
+        let (class, logit) = (top[0]["class"].as_u64().unwrap() as usize, top[0]["logit"].as_f64().unwrap() as f32);
+        assert_eq!((top.len(), row[class], row.iter().copied().fold(f32::MIN, f32::max)), (3, logit, logit));
+    }
+    let seeded = wattscope("infer squeezenet1.1 --image assets/chelsea.jpg").output().unwrap();
+    assert!(text(&seeded.stdout).contains("The weights are made up"), "{}", text(&seeded.stdout));
+    let none = wattscope("infer squeezenet1.1 --image Cargo.toml").output().unwrap();
+    assert!(none.status.code() == Some(1) && text(&none.stderr).contains("neither JPEG nor PNG nor WebP"));
+}
+
 #[test]
 fn ctrl_c_prints_what_was_measured_and_ends_with_130() {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))

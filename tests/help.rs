@@ -26,6 +26,16 @@ fn help_of_run() {
 }
 
 #[test]
+fn help_of_infer() {
+    insta::assert_snapshot!(help(Some("infer")));
+}
+
+#[test]
+fn help_of_accuracy() {
+    insta::assert_snapshot!(help(Some("accuracy")));
+}
+
+#[test]
 fn help_of_networks_and_devices() {
     insta::assert_snapshot!(help(Some("networks")) + &help(Some("devices")));
 }

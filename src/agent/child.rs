@@ -2,6 +2,7 @@
 
 use crate::{
     clock::Clock,
+    engine::WeightsFile,
     event::{EngineCommand, Event},
 };
 use std::{collections::VecDeque, path::PathBuf, process::Stdio};
@@ -42,6 +43,8 @@ pub struct Launch {
     pub clock: Clock,
     /// Limit of its data segment, bytes; none for a card, whose driver reserves far more than it uses.
     pub memory_limit: Option<u64>,
+    /// Weights that are not seeded.
+    pub weights: Option<WeightsFile>,
 }
 
 /// A running engine. Dropping it kills the process.
@@ -79,6 +82,9 @@ impl EngineProcess {
         command.arg("engine").arg("--epoch").arg(launch.clock.epoch().to_string());
         if let Some(limit) = launch.memory_limit {
             command.arg("--memory-limit").arg(limit.to_string());
+        }
+        if let Some(WeightsFile { network, path }) = &launch.weights {
+            command.arg("--weights-of").arg(network).arg("--weights").arg(path);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // With backtraces the allocator's last words would be pages; a panic says by itself where it was.

@@ -6,6 +6,7 @@ use super::{
     idle::IdleGate,
 };
 use crate::{
+    accuracy::ledger,
     clock::Clock,
     engine::{device, measure::MeasureError},
     event::{Body, Command, Config, DeviceInfo, EngineCommand, Event, Level, Phase, RunId},
@@ -71,12 +72,14 @@ pub(super) async fn run(
     let _ = events.send(Event { t: clock.now(), body: Body::Devices { devices: devices.clone() } });
     let facts = events.clone();
     tokio::task::spawn_blocking(move || tell_facts(clock, &facts));
+    tell_accuracies(clock, &options, &events);
 
     let pid = telemetry::EnginePid::default();
     let (sensed, mut from_sensors) = unbounded_channel();
     let sensors = telemetry::start(sensor_options(&options, &devices, &pid), clock, sensed);
     let (from_engine, mut engine_said) = unbounded_channel();
-    let launch = Launch { program: options.program.clone(), clock, memory_limit: None };
+    let launch =
+        Launch { program: options.program.clone(), clock, memory_limit: None, weights: options.weights.clone() };
     let mut agent = Local {
         options,
         clock,
@@ -141,6 +144,14 @@ fn tell_facts(clock: Clock, events: &UnboundedSender<Event>) {
         if events.send(Event { t: clock.now(), body }).is_err() {
             return;
         }
+    }
+}
+
+/// Accuracies that were measured here before stand beside the published ones.
+fn tell_accuracies(clock: Clock, options: &Options, events: &UnboundedSender<Event>) {
+    let Some(file) = &options.accuracies else { return };
+    for accuracy in ledger::kept(file) {
+        let _ = events.send(Event { t: clock.now(), body: Body::Accuracy(accuracy) });
     }
 }
 

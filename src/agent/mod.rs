@@ -6,6 +6,7 @@ mod local;
 
 use crate::{
     clock::Clock,
+    engine::WeightsFile,
     event::{Body, Command, Event, Header, SCHEMA},
     host,
 };
@@ -35,6 +36,10 @@ pub struct Options {
     /// Limit of the engine's data segment on the CPU, bytes: what is beyond it is out of memory. By default 90 % of what
     /// the host has available.
     pub memory_limit: Option<u64>,
+    /// Weights from a file for one network; all others have seeded ones.
+    pub weights: Option<WeightsFile>,
+    /// File of the accuracies measured on this host.
+    pub accuracies: Option<PathBuf>,
     /// The program whose `engine` command is the engine.
     pub program: PathBuf,
 }
@@ -47,6 +52,8 @@ impl Options {
             idle: Duration::from_millis(1000),
             step_back: true,
             memory_limit: None,
+            weights: None,
+            accuracies: None,
             program,
         }
     }

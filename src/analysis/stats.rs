@@ -55,6 +55,16 @@ impl FromIterator<f64> for Moments {
     }
 }
 
+/// The interval in which a probability lies that gave `right` of `of` trials, for quantile `z` of the normal distribution;
+/// none of no trials. Unlike the textbook's it holds near 0 and 1, too (Wilson 1927).
+pub fn wilson(right: u64, of: u64, z: f64) -> Option<(f64, f64)> {
+    let (n, p) = (of as f64, right as f64 / of as f64);
+    let centre = p + z * z / (2.0 * n);
+    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z * z / n;
+    (of > 0).then(|| (((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)))
+}
+
 /// Latency of a run: median and tails with the median's confidence, never a mean alone (MLPerf Inference rules).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Percentiles {
@@ -121,6 +131,19 @@ pub fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wilsons_interval_holds_at_the_ends_too() {
+        // Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+        for (right, of, low, high) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+        {
+            let (found_low, found_high) = wilson(right, of, Z95).unwrap();
+            assert!((found_low - low).abs() < 5e-5 && (found_high - high).abs() < 5e-5, "{right} of {of}");
+        }
+        assert_eq!(wilson(0, 0, Z95), None);
+    }
+
     use proptest::prelude::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use super::device;
 use crate::{
     event::{Config, Precision},
-    zoo,
+    zoo::{self, Checkpoint, CheckpointError},
 };
 use burn::{
     module::{Module, ModuleMapper, Param},
@@ -62,6 +62,17 @@ fn requested_bytes(text: &str) -> Option<u64> {
     after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// A network that could not be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The device could not be opened.
+    #[error(transparent)]
+    Device(#[from] device::DeviceError),
+    /// Its weights could not be loaded.
+    #[error(transparent)]
+    Weights(#[from] CheckpointError),
+}
+
 /// A batch that ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -89,9 +100,24 @@ impl Built {
     /// Where Burn does not find the device.
     pub fn new(entry: &zoo::Entry, config: &Config) -> Result<Self, device::DeviceError> {
         let device = device::open(&config.device)?;
-        let network = cast(entry.build(&device), config.precision);
+        let network = entry.build(&device);
+        Ok(Self::of(entry, config, network, device))
+    }
+
+    /// Builds a network with the weights of a checkpoint.
+    ///
+    /// # Errors
+    /// Where Burn does not find the device, or the checkpoint does not fit the network or can't be read.
+    pub fn load(entry: &'static zoo::Entry, config: &Config, checkpoint: &Checkpoint) -> Result<Self, BuildError> {
+        let device = device::open(&config.device)?;
+        let network = checkpoint.load(entry, &device)?;
+        Ok(Self::of(entry, config, network, device))
+    }
+
+    fn of(entry: &zoo::Entry, config: &Config, network: zoo::Network, device: Device) -> Self {
+        let network = cast(network, config.precision);
         let clock = config.device.starts_with("cuda");
-        Ok(Self { network, device, precision: config.precision, input_px: entry.input_px, clock })
+        Self { network, device, precision: config.precision, input_px: entry.input_px, clock }
     }
 
     /// The device it is on.

@@ -13,14 +13,16 @@ pub mod steady;
 
 use crate::{
     clock::Clock,
-    event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp},
-    host, zoo,
+    event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp, Weights},
+    host,
+    zoo::{self, Checkpoint, weights::DEFAULT_SEED},
 };
 use burn::tensor::Tensor;
-use measure::{Built, MeasureError, Timing};
+use measure::{BuildError, Built, MeasureError, Timing};
 use process::{Inbox, Outbox};
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 use steady::Convergence;
@@ -37,26 +39,37 @@ const MOST_TUNING: usize = 5;
 /// Exit code of an engine whose device can't be used any more.
 pub const EXIT_DEVICE: i32 = 3;
 
+/// A file of weights, and the network that it is for; every other network has seeded ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightsFile {
+    /// Registry id.
+    pub network: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
 /// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes.
-pub fn run(clock: Clock, memory_limit: Option<u64>) -> ! {
+pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>) -> ! {
     let (inbox, outbox) = process::open(clock);
     setup::die_in_words();
     setup::keep_caches();
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
-    Engine { inbox, outbox, built: None, peaks: BTreeSet::new() }.serve()
+    Engine { inbox, outbox, weights, built: None, peaks: BTreeSet::new() }.serve()
 }
 
 /// The network that is built, and what was asked for when it was.
 struct Current {
     built: Built,
     config: Config,
+    weights: Weights,
 }
 
 struct Engine {
     inbox: Inbox,
     outbox: Outbox,
+    weights: Option<WeightsFile>,
     built: Option<Current>,
     peaks: BTreeSet<Precision>,
 }
@@ -78,7 +91,8 @@ impl Engine {
             self.outbox.send(Body::Failing { run, config: config.clone(), reason });
             return Ok(());
         }
-        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
+        let Some(Current { built, weights, .. }) = &self.built else { return Ok(()) };
+        self.outbox.send(Body::Weights { run, weights: weights.clone() });
         let inputs = built.inputs(config.batch);
         self.report_memory(run);
         if self.inbox.has_newer() {
@@ -108,9 +122,19 @@ impl Engine {
             device.memory_cleanup();
         }
         let entry = zoo::find(&config.network).map_err(|e| e.to_string())?;
-        let built = Built::new(entry, config).map_err(|e| e.to_string())?;
-        self.built = Some(Current { built, config: config.clone() });
+        let (built, weights) = self.weighted(entry, config).map_err(|e| e.to_string())?;
+        self.built = Some(Current { built, config: config.clone(), weights });
         Ok(())
+    }
+
+    /// Builds a network with the weights of the file that is meant for it, or else with seeded ones.
+    fn weighted(&self, entry: &'static zoo::Entry, config: &Config) -> Result<(Built, Weights), BuildError> {
+        let Some(file) = self.weights.as_ref().filter(|file| file.network == config.network) else {
+            return Ok((Built::new(entry, config)?, Weights::Seed { seed: DEFAULT_SEED }));
+        };
+        let checkpoint = Checkpoint::open(&file.path)?;
+        let built = Built::load(entry, config, &checkpoint)?;
+        Ok((built, Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? }))
     }
 
     /// First batches, in which kernels are compiled and autotuned; true when a newer command arrived meanwhile.

@@ -2,7 +2,7 @@
 
 use crate::{
     analysis::stats::{Moments, Percentiles},
-    event::{Batches, Config, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp},
+    event::{Batches, Config, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp, Weights},
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub struct Run {
     pub warm_up: Option<WarmUp>,
     /// Batches measured before steady; they do not count.
     pub warm_up_batches: u64,
+    /// The weights of its network, once it is built.
+    pub weights: Option<Weights>,
     /// Memory it holds.
     pub memory: Memory,
     /// What counts.
@@ -104,6 +106,7 @@ impl Run {
             phase_since: t,
             warm_up: change.warm_up,
             warm_up_batches: 0,
+            weights: None,
             memory: Memory::default(),
             steady: Steady::new(t),
         };
@@ -174,6 +177,8 @@ pub struct RunResult {
     pub batches: u64,
     /// Time that they took. s.
     pub seconds: f64,
+    /// The weights of its network, where the stream says.
+    pub weights: Option<Weights>,
     /// How its warm-up ended.
     pub warm_up: Option<WarmUp>,
     /// Device-synchronised wall latency of one batch. ms.

@@ -24,6 +24,8 @@ pub struct State {
     pub devices: Vec<DeviceInfo>,
     /// Static facts, by network id.
     pub networks: BTreeMap<String, NetworkFacts>,
+    /// Accuracies measured on this host, by network id.
+    pub accuracies: BTreeMap<String, Accuracy>,
     /// Sensors, the absent ones too, by number.
     pub sensors: BTreeMap<SensorId, SensorState>,
     /// What cards say about themselves, by device name.
@@ -112,6 +114,9 @@ impl State {
             Body::Network(facts) => {
                 self.networks.insert(facts.id.clone(), facts.clone());
             }
+            Body::Accuracy(accuracy) => {
+                self.accuracies.insert(accuracy.network.clone(), accuracy.clone());
+            }
             Body::Sensors { sensors } => sensors.iter().for_each(|s| self.announce(s)),
             Body::Samples { values } => values.iter().for_each(|(id, value)| self.sample(t, *id, *value)),
             Body::SensorsLost { sensors, reason } => self.lose(t, sensors, reason),
@@ -152,6 +157,11 @@ impl State {
                 self.fail(t, config, message, true, *requested_bytes);
             }
             Body::Phase(change) => self.phase(t, change),
+            Body::Weights { run: id, weights } => {
+                if let Some(run) = self.run.as_mut().filter(|run| run.id == *id) {
+                    run.weights = Some(weights.clone());
+                }
+            }
             Body::Batches(batches) => self.batches(t, batches),
             Body::Memory(memory) => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.id == memory.run) {
@@ -322,6 +332,7 @@ impl State {
             config: run.config.clone(),
             batches: run.steady.batches,
             seconds: run.steady.span_ns as f64 / 1e9,
+            weights: run.weights.clone(),
             warm_up: run.warm_up,
             latency_ms: Percentiles::of_nanos(&run.steady.wall)?,
             device_ms: Percentiles::of_nanos(&run.steady.device),

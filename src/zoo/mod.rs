@@ -8,6 +8,8 @@
 
 mod alexnet;
 mod blocks;
+pub mod checkpoint;
+pub mod classes;
 pub mod cost;
 mod densenet;
 mod efficientnet;
@@ -17,6 +19,7 @@ mod inception_v3;
 mod inception_v4;
 mod mobilenet;
 mod nin;
+pub mod preprocess;
 pub mod probe;
 mod registry;
 mod resnet;
@@ -25,6 +28,7 @@ mod squeezenet;
 mod vgg;
 pub mod weights;
 
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use registry::{Entry, Published, UnknownNetwork, find, registry};
 pub use weights::input;
 

@@ -7,6 +7,7 @@ use crate::{
         findings::{Estimate, Finding, Verdict, affordable},
         stats::median,
     },
+    event::{Accuracy, Share},
     ui::{
         format,
         memo::Insight,
@@ -47,6 +48,9 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
     if area.height >= 12 {
         strip(view, &insight, page.checked_sub(pages - 4), super::top(&mut area), buffer);
     }
+    if let Some(text) = own_accuracies(view).filter(|_| area.height >= 14) {
+        row(&[Part::new(0, Role::Dim, text)], view.theme, super::bottom(&mut area), buffer);
+    }
     let Some(single) = page.checked_sub(pages - 4) else {
         for (i, finding) in insight.findings.iter().enumerate() {
             let (column, line) = (i as u16 % 2, i as u16 / 2);
@@ -72,6 +76,18 @@ pub fn budget(view: &View<'_>) -> Option<f64> {
     let energies = insight.findings[2].figures.first()?;
     let half = median(energies.points.iter().map(|p| p.x))?;
     Some(view.looks.budget.unwrap_or(half))
+}
+
+/// The accuracies that were measured on this host, beside the published ones that the findings are about; none without any.
+fn own_accuracies(view: &View<'_>) -> Option<String> {
+    let own = |(id, own): (&String, &Accuracy)| {
+        let published =
+            view.facts(id).and_then(|facts| facts.top1).map_or_else(String::new, |p| format!(" for {p:.1}"));
+        let Share { percent, low, high } = own.top1;
+        format!("{} {percent:.1} [{low:.1}, {high:.1}]{published}", view.title(id))
+    };
+    let all: Vec<_> = view.state.accuracies.iter().map(own).collect();
+    (!all.is_empty()).then(|| format!(" accuracy is as published; top-1 % measured here: {}", all.join(", ")))
 }
 
 fn padded(area: Rect) -> Rect {

@@ -133,6 +133,10 @@ fn header(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
             left.push(Part::new(3, Role::Plain, px.unwrap_or_default()));
             left.push(Part::new(0, Role::Strong, format!("batch {}", config.batch)));
             left.push(Part::new(1, Role::Strong, config.precision.to_string()));
+            let run = view.state.run.as_ref().filter(|run| run.config.network == config.network);
+            if let Some(weights) = run.and_then(|run| run.weights.as_ref()) {
+                left.push(Part::new(4, Role::Plain, weights.to_string()));
+            }
         }
         None => left.push(Part::new(0, Role::Dim, " starting").joined()),
     }

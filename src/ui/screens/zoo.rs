@@ -2,7 +2,7 @@
 
 use super::Drawn;
 use crate::{
-    event::NetworkFacts,
+    event::{Accuracy, NetworkFacts},
     session::{RunResult, run::Power},
     ui::{
         format,
@@ -48,6 +48,8 @@ struct Entry<'a> {
     id: String,
     title: String,
     facts: Option<&'a NetworkFacts>,
+    /// Its accuracy as measured on this host.
+    own: Option<&'a Accuracy>,
     best: Option<RunResult>,
 }
 
@@ -81,6 +83,10 @@ impl Entry<'_> {
         if column == 0 {
             return if pinned { format!("{} (A)", self.title) } else { self.title.clone() };
         }
+        if let (6, Some(own)) = (column, self.own) {
+            let published = self.number(column).map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+            return format!("{published} ({:.1})", own.top1.percent);
+        }
         let Some(value) = self.number(column) else { return "-".to_owned() };
         match column {
             1 | 7 => value.to_string(),
@@ -102,8 +108,15 @@ fn entries<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
         of.max_by(|a, b| a.images_per_s.total_cmp(&b.images_per_s)).cloned()
     };
     let networks = view.networks().into_iter();
-    let mut entries: Vec<_> =
-        networks.map(|id| Entry { title: view.title(&id), facts: view.facts(&id), best: best(&id), id }).collect();
+    let mut entries: Vec<_> = networks
+        .map(|id| Entry {
+            title: view.title(&id),
+            facts: view.facts(&id),
+            own: view.state.accuracies.get(&id),
+            best: best(&id),
+            id,
+        })
+        .collect();
     let Some((column, direction)) = sorted(view) else {
         if view.looks.sort.reversed {
             entries.reverse();
@@ -141,6 +154,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
         Part::new(0, Role::Title, format!("ZOO, {} networks", entries.len())),
         Part::new(1, Role::Plain, "best throughput of each"),
         Part::new(2, Role::Dim, "s S sort, o the other way round"),
+        Part::new(3, Role::Dim, if entries.iter().any(|e| e.own.is_some()) { "(top-1 measured here)" } else { "" }),
     ];
     let (area, spare) = split(area, entries.len());
     figures(view, &entries, spare, buffer);

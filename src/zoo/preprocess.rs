@@ -1,0 +1,127 @@
+//! How a photograph becomes an input: each network's own rule, as the source of its weights has it.
+
+/// Shorter side, crop and normalisation of an evaluation on ImageNet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Preprocessing {
+    /// To which size an image is scaled.
+    pub resize: Resize,
+    /// How it is scaled.
+    pub filter: Filter,
+    /// Values of a white pixel before mean and deviation: 1, or 255 where the source never scaled its bytes.
+    pub white: f32,
+    /// Mean of each channel of the input.
+    pub mean: [f32; 3],
+    /// Deviation of each channel of the input.
+    pub std: [f32; 3],
+    /// Order of the channels.
+    pub channels: Channels,
+    /// Whose rule it is.
+    pub source: &'static str,
+}
+
+/// The size to which an image is scaled before the network's square is cut out of its centre, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resize {
+    /// The shorter side has this length and the longer follows.
+    Shorter(usize),
+    /// Both sides have this length, whatever the image's shape.
+    Square(usize),
+}
+
+/// Interpolation, antialiased: where an image shrinks, the filter widens with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// A triangle.
+    Bilinear,
+    /// Keys' cubic with a = −½.
+    Bicubic,
+}
+
+/// Order of the channels of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// Red first.
+    Rgb,
+    /// Blue first, as OpenCV loads images.
+    Bgr,
+}
+
+/// torchvision's `ImageClassification(crop_size=224)`, the transform of its `IMAGENET1K_V1` weights.
+pub(super) const TORCHVISION: Preprocessing = Preprocessing {
+    resize: Resize::Shorter(256),
+    filter: Filter::Bilinear,
+    white: 1.0,
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
+    channels: Channels::Rgb,
+    source: "torchvision 0.29.2 ImageClassification(crop_size=224)",
+};
+
+/// EfficientNet-B0's: as the others', but bicubic.
+pub(super) const TORCHVISION_BICUBIC: Preprocessing = Preprocessing {
+    filter: Filter::Bicubic,
+    source: "torchvision 0.29.2 EfficientNet_B0_Weights.IMAGENET1K_V1: bicubic",
+    ..TORCHVISION
+};
+
+/// GoogLeNet-BN's. Its model does the rest of its preprocessing itself (`transform_input`): mean and deviation of ½ are what
+/// that makes of ImageNet's.
+pub(super) const TORCHVISION_GOOGLENET: Preprocessing = Preprocessing {
+    mean: [0.5; 3],
+    std: [0.5; 3],
+    source: "torchvision 0.29.2 GoogLeNet_Weights.IMAGENET1K_V1 with its model's transform_input",
+    ..TORCHVISION
+};
+
+/// Inception-v3's, `transform_input` included as for [`TORCHVISION_GOOGLENET`].
+pub(super) const TORCHVISION_INCEPTION: Preprocessing = Preprocessing {
+    resize: Resize::Shorter(342),
+    source: "torchvision 0.29.2 Inception_V3_Weights.IMAGENET1K_V1 with its model's transform_input",
+    ..TORCHVISION_GOOGLENET
+};
+
+/// Inception-v4's: ⌊299 / 0.875⌋.
+pub(super) const TIMM_INCEPTION: Preprocessing = Preprocessing {
+    resize: Resize::Shorter(341),
+    filter: Filter::Bicubic,
+    source: "timm 1.0.31 inception_v4.tf_in1k: crop_pct 0.875, bicubic, mean and std 0.5",
+    ..TORCHVISION_GOOGLENET
+};
+
+/// MobileNet-v1's.
+pub(super) const TIMM_MOBILENET: Preprocessing = Preprocessing {
+    resize: Resize::Shorter(256),
+    source: "timm 1.0.31 mobilenetv1_100.ra4_e3600_r224_in1k: crop_pct 0.875, bicubic, mean and std 0.5",
+    ..TIMM_INCEPTION
+};
+
+/// AlexNet's as BVLC trained it. Caffe subtracts a mean image; its mean over the pixels stands for it here.
+pub(super) const CAFFE_ALEXNET: Preprocessing = Preprocessing {
+    resize: Resize::Square(256),
+    filter: Filter::Bilinear,
+    white: 255.0,
+    mean: [104.006_99, 116.668_77, 122.678_91],
+    std: [1.0; 3],
+    channels: Channels::Bgr,
+    source: "BVLC/caffe models/bvlc_alexnet train_val.prototxt and examples/imagenet/create_imagenet.sh: 256×256, BGR, mean of \
+             ilsvrc_2012_mean",
+};
+
+/// GoogLeNet's as BVLC trained it.
+pub(super) const CAFFE_GOOGLENET: Preprocessing = Preprocessing {
+    mean: [104.0, 117.0, 123.0],
+    source: "BVLC/caffe models/bvlc_googlenet train_val.prototxt: 256×256, BGR, mean_value 104, 117, 123",
+    ..CAFFE_ALEXNET
+};
+
+/// BN-AlexNet's and BN-NIN's: Torch7's loader, whose mean and deviation are those that everybody has from it.
+pub(super) const TORCH7: Preprocessing = Preprocessing {
+    source: "szagoruyko/imagenet-validation.torch donkey.lua: shorter side 256, centre crop, ImageNet's mean and deviation",
+    ..TORCHVISION
+};
+
+/// ENet's: its authors say no more than that they trained as others did in Torch7.
+pub(super) const ENET: Preprocessing = Preprocessing {
+    source: "not published; as soumith/imagenet-multiGPU.torch, with which ImageNet was trained on in Torch7",
+    ..TORCHVISION
+};
