@@ -85,7 +85,10 @@ fn signals_stay_alive() {
         let network = entry.build(&Device::flex());
         let input = |seed| zoo::input(1, entry.input_px, seed, &Device::flex());
         let mut negative = Vec::new();
-        let logits = zoo::probe::observe(|| network.forward(input(1)), &mut |shape, input| {
+        let logits = zoo::probe::observe(|| network.forward(input(1)), &mut |place, shape, input| {
+            if place != zoo::probe::Place::Activation {
+                return;
+            }
             let input = values(input);
             let share = |count: usize| count as f64 / input.len() as f64;
             negative.push(share(input.iter().filter(|x| **x <= 0.0).count()));

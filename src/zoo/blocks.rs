@@ -5,10 +5,11 @@
 //! Field names are the keys of the PyTorch state dict a network is compared with, see [`super::weights::key`]: a field
 //! `_3` stands for number 3 of a PyTorch `Sequential`, whose other numbers have no parameters.
 
+use super::fold::{self, Fold, FoldError, Norm};
 use super::probe;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PRelu, PReluConfig, PaddingConfig2d};
+use burn::nn::{BatchNormConfig, Initializer, Linear, LinearConfig, PRelu, PReluConfig, PaddingConfig2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, activation, module};
 
@@ -34,13 +35,23 @@ pub(super) fn linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
 }
 
 /// A batch norm. It uses its running statistics whenever the device is not an autodiff one, so inference needs no mode.
-pub(super) fn norm(channels: usize, epsilon: f64, device: &Device) -> BatchNorm {
-    BatchNormConfig::new(channels).with_epsilon(epsilon).init(device)
+pub(super) fn norm(channels: usize, epsilon: f64, device: &Device) -> Norm {
+    Norm::Batch(BatchNormConfig::new(channels).with_epsilon(epsilon).init(device))
 }
 
 /// A PReLU with one slope a channel.
 pub(super) fn prelu(channels: usize, device: &Device) -> PRelu {
     PReluConfig::new().with_num_parameters(channels).init(device)
+}
+
+/// A convolution's forward pass, observable.
+pub(super) fn convolve(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    probe::layer(conv.weight.id, conv.forward(x))
+}
+
+/// A linear layer's forward pass, observable.
+pub(super) fn product(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
+    probe::layer(linear.weight.id, linear.forward(x))
 }
 
 /// max(0, x).
@@ -126,7 +137,13 @@ pub(super) fn local_response_norm(x: Tensor<4>) -> Tensor<4> {
 #[derive(Module, Debug)]
 pub struct ConvNorm {
     conv: Conv2d,
-    bn: BatchNorm,
+    bn: Norm,
+}
+
+impl Fold for ConvNorm {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv, &mut self.bn)
+    }
 }
 
 impl ConvNorm {
@@ -148,7 +165,7 @@ impl ConvNorm {
 
     /// Convolution, batch norm, ReLU.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        relu(self.bn.forward(self.conv.forward(x)))
+        relu(self.bn.forward(convolve(&self.conv, x)))
     }
 }
 
@@ -162,6 +179,8 @@ pub(super) fn chain(units: &[ConvNorm], x: Tensor<4>) -> Tensor<4> {
 pub struct PoolBranch {
     _1: ConvNorm,
 }
+
+fold::fold_fields!(PoolBranch: _1);
 
 impl PoolBranch {
     /// A branch that projects to `channels[1]` after its pool.
@@ -179,7 +198,13 @@ impl PoolBranch {
 #[derive(Module, Debug)]
 pub struct Unit {
     _0: Conv2d,
-    _1: BatchNorm,
+    _1: Norm,
+}
+
+impl Fold for Unit {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self._0, &mut self._1)
+    }
 }
 
 impl Unit {
@@ -201,7 +226,7 @@ impl Unit {
 
     /// Convolution, batch norm.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self._1.forward(self._0.forward(x))
+        self._1.forward(convolve(&self._0, x))
     }
 }
 
@@ -219,7 +244,7 @@ impl DropoutLinear {
 
     /// `[n, inputs]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self._1.forward(x)
+        product(&self._1, x)
     }
 }
 

@@ -1,10 +1,11 @@
 //! DenseNet-121, as torchvision's `densenet121`: batch norm and ReLU come before each convolution.
 
 use super::CLASSES;
-use super::blocks::{Edge, concat, conv, global_features, linear, max_pool, norm, relu};
+use super::blocks::{Edge, concat, conv, convolve, global_features, linear, max_pool, norm, product, relu};
+use super::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, Linear};
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, module};
 
@@ -31,7 +32,7 @@ pub struct Densenet {
 #[derive(Module, Debug)]
 pub struct Features {
     conv0: Conv2d,
-    norm0: BatchNorm,
+    norm0: Norm,
     denseblock1: DenseBlock,
     transition1: Transition,
     denseblock2: DenseBlock,
@@ -39,7 +40,25 @@ pub struct Features {
     denseblock3: DenseBlock,
     transition3: Transition,
     denseblock4: DenseBlock,
-    norm5: BatchNorm,
+    norm5: Norm,
+}
+
+// What reads a concatenation, or a pool of one, comes before its convolution: `norm1`, the transitions' and `norm5` stay.
+fold::fold_fields!(Densenet: features);
+fold::fold_fields!(DenseBlock: denselayer_);
+
+impl Fold for Features {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv0, &mut self.norm0)?;
+        let blocks = [&mut self.denseblock1, &mut self.denseblock2, &mut self.denseblock3, &mut self.denseblock4];
+        blocks.into_iter().try_for_each(Fold::fold)
+    }
+}
+
+impl Fold for DenseLayer {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv1, &mut self.norm2)
+    }
 }
 
 impl Densenet {
@@ -66,13 +85,13 @@ impl Densenet {
     /// `[n, 3, 224, 224]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let f = &self.features;
-        let x = relu(f.norm0.forward(f.conv0.forward(x)));
+        let x = relu(f.norm0.forward(convolve(&f.conv0, x)));
         let x = max_pool(x, 3, 2, 1, Edge::Floor);
         let x = f.transition1.forward(f.denseblock1.forward(x));
         let x = f.transition2.forward(f.denseblock2.forward(x));
         let x = f.transition3.forward(f.denseblock3.forward(x));
         let x = relu(f.norm5.forward(f.denseblock4.forward(x)));
-        self.classifier.forward(global_features(x))
+        product(&self.classifier, global_features(x))
     }
 }
 
@@ -98,9 +117,9 @@ impl DenseBlock {
 /// A 1×1 bottleneck of 4 growths and a 3×3 convolution.
 #[derive(Module, Debug)]
 pub struct DenseLayer {
-    norm1: BatchNorm,
+    norm1: Norm,
     conv1: Conv2d,
-    norm2: BatchNorm,
+    norm2: Norm,
     conv2: Conv2d,
 }
 
@@ -116,15 +135,15 @@ impl DenseLayer {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv1.forward(relu(self.norm1.forward(x)));
-        self.conv2.forward(relu(self.norm2.forward(x)))
+        let x = convolve(&self.conv1, relu(self.norm1.forward(x)));
+        convolve(&self.conv2, relu(self.norm2.forward(x)))
     }
 }
 
 /// Halves the channels and the size.
 #[derive(Module, Debug)]
 pub struct Transition {
-    norm: BatchNorm,
+    norm: Norm,
     conv: Conv2d,
 }
 
@@ -134,7 +153,7 @@ impl Transition {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(relu(self.norm.forward(x)));
+        let x = convolve(&self.conv, relu(self.norm.forward(x)));
         module::avg_pool2d(x, AvgPoolOptions::new([2, 2]))
     }
 }

@@ -1,6 +1,7 @@
 //! EfficientNet-B0, as torchvision's `efficientnet_b0`: SiLU, squeeze-and-excitation, depthwise convolutions.
 
-use super::blocks::{DropoutLinear, Unit, conv, global_average, global_features};
+use super::blocks::{DropoutLinear, Unit, conv, convolve, global_average, global_features};
+use super::fold::{self, Fold, FoldError};
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::{sigmoid, silu};
@@ -45,6 +46,27 @@ pub enum Step {
 pub struct SqueezeExcite {
     fc1: Conv2d,
     fc2: Conv2d,
+}
+
+fold::fold_fields!(Efficientnet: features);
+fold::fold_fields!(MbConv: block);
+
+impl Fold for Stage {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        match self {
+            Self::Unit(unit) => unit.fold(),
+            Self::Blocks(blocks) => blocks.fold(),
+        }
+    }
+}
+
+impl Fold for Step {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        match self {
+            Self::Unit(unit) | Self::Project(unit) => unit.fold(),
+            Self::Excite(_) => Ok(()),
+        }
+    }
 }
 
 impl Efficientnet {
@@ -113,8 +135,8 @@ impl SqueezeExcite {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let scale = silu(self.fc1.forward(global_average(x.clone())));
-        x * sigmoid(self.fc2.forward(scale))
+        let scale = silu(convolve(&self.fc1, global_average(x.clone())));
+        x * sigmoid(convolve(&self.fc2, scale))
     }
 }
 

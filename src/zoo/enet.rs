@@ -1,10 +1,11 @@
 //! The ENet classifier, "ENet V12" of Culurciello's *Training ENet on ImageNet* (2016): not the segmentation network.
 
 use super::CLASSES;
-use super::blocks::{Edge, concat, conv, global_features, leak, linear, max_pool, norm, prelu};
+use super::blocks::{Edge, concat, conv, convolve, global_features, leak, linear, max_pool, norm, prelu, product};
+use super::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, Linear, PRelu};
+use burn::nn::{Linear, PRelu};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor};
 
@@ -15,10 +16,21 @@ const EPSILON: f64 = 1e-3;
 #[derive(Module, Debug)]
 pub struct Enet {
     initial_conv: Conv2d,
-    initial_bn: BatchNorm,
+    initial_bn: Norm,
     initial_prelu: PRelu,
     blocks: Vec<Bottleneck>,
     fc: Linear,
+}
+
+// `initial_bn` reads a concatenation and stays.
+fold::fold_fields!(Enet: blocks);
+
+impl Fold for Bottleneck {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv1, &mut self.bn1)?;
+        fold::into_conv(&mut self.conv2, &mut self.bn2)?;
+        fold::into_conv(&mut self.conv3, &mut self.bn3)
+    }
 }
 
 impl Enet {
@@ -51,10 +63,10 @@ impl Enet {
     /// `[n, 3, 224, 224]` → `[n, 1000]`; the average pool of 7×7 sees the whole map.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let pooled = max_pool(x.clone(), 2, 2, 0, Edge::Floor);
-        let x = self.initial_bn.forward(concat([self.initial_conv.forward(x), pooled]));
+        let x = self.initial_bn.forward(concat([convolve(&self.initial_conv, x), pooled]));
         let x = leak(&self.initial_prelu, x);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        self.fc.forward(global_features(x))
+        product(&self.fc, global_features(x))
     }
 }
 
@@ -62,13 +74,13 @@ impl Enet {
 #[derive(Module, Debug)]
 pub struct Bottleneck {
     conv1: Conv2d,
-    bn1: BatchNorm,
+    bn1: Norm,
     prelu1: PRelu,
     conv2: Conv2d,
-    bn2: BatchNorm,
+    bn2: Norm,
     prelu2: PRelu,
     conv3: Conv2d,
-    bn3: BatchNorm,
+    bn3: Norm,
     prelu_out: PRelu,
     down: bool,
 }
@@ -92,9 +104,9 @@ impl Bottleneck {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let branch = leak(&self.prelu1, self.bn1.forward(self.conv1.forward(x.clone())));
-        let branch = leak(&self.prelu2, self.bn2.forward(self.conv2.forward(branch)));
-        let branch = self.bn3.forward(self.conv3.forward(branch));
+        let branch = leak(&self.prelu1, self.bn1.forward(convolve(&self.conv1, x.clone())));
+        let branch = leak(&self.prelu2, self.bn2.forward(convolve(&self.conv2, branch)));
+        let branch = self.bn3.forward(convolve(&self.conv3, branch));
         let x = if self.down { max_pool(x, 2, 2, 0, Edge::Floor) } else { x };
         let missing = branch.dims()[1] - x.dims()[1];
         leak(&self.prelu_out, branch + widen(x, missing))

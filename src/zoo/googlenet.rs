@@ -3,8 +3,10 @@
 
 use super::CLASSES;
 use super::blocks::{
-    ConvNorm, Edge, PoolBranch, chain, concat, conv, global_features, linear, local_response_norm, max_pool, relu,
+    ConvNorm, Edge, PoolBranch, chain, concat, conv, convolve, global_features, linear, local_response_norm, max_pool,
+    product, relu,
 };
+use super::fold;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
@@ -86,14 +88,14 @@ impl Googlenet {
 
     /// `[n, 3, 224, 224]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = local_response_norm(pool_stage(relu(self.conv1.forward(x))));
-        let x = relu(self.conv3.forward(relu(self.conv2.forward(x))));
+        let x = local_response_norm(pool_stage(relu(convolve(&self.conv1, x))));
+        let x = relu(convolve(&self.conv3, relu(convolve(&self.conv2, x))));
         let x = pool_stage(local_response_norm(x));
         let x = pool_stage(self.inception3b.forward(self.inception3a.forward(x)));
         let stage = [&self.inception4a, &self.inception4b, &self.inception4c, &self.inception4d, &self.inception4e];
         let x = pool_stage(stage.into_iter().fold(x, |x, block| block.forward(x)));
         let x = self.inception5b.forward(self.inception5a.forward(x));
-        self.fc.forward(global_features(x))
+        product(&self.fc, global_features(x))
     }
 }
 
@@ -138,17 +140,17 @@ impl Inception {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         concat([
-            relu(self.branch1._0.forward(x.clone())),
+            relu(convolve(&self.branch1._0, x.clone())),
             self.branch2.forward(x.clone()),
             self.branch3.forward(x.clone()),
-            relu(self.branch4._1.forward(pool_branch(x))),
+            relu(convolve(&self.branch4._1, pool_branch(x))),
         ])
     }
 }
 
 impl Pair {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        relu(self._2.forward(relu(self._0.forward(x))))
+        relu(convolve(&self._2, relu(convolve(&self._0, x))))
     }
 }
 
@@ -169,6 +171,12 @@ pub struct GooglenetBn {
     inception5b: InceptionBn,
     fc: Linear,
 }
+
+fold::fold_fields!(
+    GooglenetBn: conv1, conv2, conv3, inception3a, inception3b, inception4a, inception4b, inception4c, inception4d,
+    inception4e, inception5a, inception5b,
+);
+fold::fold_fields!(InceptionBn: branch1, branch2, branch3, branch4);
 
 impl GooglenetBn {
     pub(super) fn new(device: &Device) -> Self {
@@ -199,7 +207,7 @@ impl GooglenetBn {
         let x = stage.into_iter().fold(x, |x, block| block.forward(x));
         let x = max_pool(x, 2, 2, 0, Edge::Ceil);
         let x = self.inception5b.forward(self.inception5a.forward(x));
-        self.fc.forward(global_features(x))
+        product(&self.fc, global_features(x))
     }
 }
 

@@ -4,7 +4,8 @@
 #![allow(non_snake_case)]
 
 use super::CLASSES;
-use super::blocks::{ConvNorm, Edge, avg_pool_same, concat, global_features, linear, max_pool};
+use super::blocks::{ConvNorm, Edge, avg_pool_same, concat, global_features, linear, max_pool, product};
+use super::fold;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -30,6 +31,8 @@ pub struct InceptionV3 {
     Mixed_7c: BlockE,
     fc: Linear,
 }
+
+fold::fold_fields!(InceptionV3: Conv2d_1a_3x3, Conv2d_2a_3x3, Conv2d_2b_3x3, Conv2d_3b_1x1, Conv2d_4a_3x3, Mixed_5b, Mixed_5c, Mixed_5d, Mixed_6a, Mixed_6b, Mixed_6c, Mixed_6d, Mixed_6e, Mixed_7a, Mixed_7b, Mixed_7c);
 
 impl InceptionV3 {
     pub(super) fn new(device: &Device) -> Self {
@@ -64,7 +67,7 @@ impl InceptionV3 {
         let x = self.Mixed_6c.forward(self.Mixed_6b.forward(self.Mixed_6a.forward(x)));
         let x = self.Mixed_7a.forward(self.Mixed_6e.forward(self.Mixed_6d.forward(x)));
         let x = self.Mixed_7c.forward(self.Mixed_7b.forward(x));
-        self.fc.forward(global_features(x))
+        product(&self.fc, global_features(x))
     }
 }
 
@@ -89,6 +92,8 @@ pub struct BlockA {
     branch3x3dbl_3: ConvNorm,
     branch_pool: ConvNorm,
 }
+
+fold::fold_fields!(BlockA: branch1x1, branch5x5_1, branch5x5_2, branch3x3dbl_1, branch3x3dbl_2, branch3x3dbl_3, branch_pool);
 
 impl BlockA {
     fn new(inputs: usize, pool: usize, device: &Device) -> Self {
@@ -122,6 +127,8 @@ pub struct BlockB {
     branch3x3dbl_3: ConvNorm,
 }
 
+fold::fold_fields!(BlockB: branch3x3, branch3x3dbl_1, branch3x3dbl_2, branch3x3dbl_3);
+
 impl BlockB {
     fn new(device: &Device) -> Self {
         let half = |channels| ConvNorm::square(channels, 3, 2, 0, device);
@@ -153,6 +160,8 @@ pub struct BlockC {
     branch7x7dbl_5: ConvNorm,
     branch_pool: ConvNorm,
 }
+
+fold::fold_fields!(BlockC: branch1x1, branch7x7_1, branch7x7_2, branch7x7_3, branch7x7dbl_1, branch7x7dbl_2, branch7x7dbl_3, branch7x7dbl_4, branch7x7dbl_5, branch_pool);
 
 impl BlockC {
     fn new(width: usize, device: &Device) -> Self {
@@ -193,6 +202,8 @@ pub struct BlockD {
     branch7x7x3_4: ConvNorm,
 }
 
+fold::fold_fields!(BlockD: branch3x3_1, branch3x3_2, branch7x7x3_1, branch7x7x3_2, branch7x7x3_3, branch7x7x3_4);
+
 impl BlockD {
     fn new(device: &Device) -> Self {
         let one = |inputs, outputs| ConvNorm::square([inputs, outputs], 1, 1, 0, device);
@@ -229,6 +240,8 @@ pub struct BlockE {
     branch3x3dbl_3b: ConvNorm,
     branch_pool: ConvNorm,
 }
+
+fold::fold_fields!(BlockE: branch1x1, branch3x3_1, branch3x3_2a, branch3x3_2b, branch3x3dbl_1, branch3x3dbl_2, branch3x3dbl_3a, branch3x3dbl_3b, branch_pool);
 
 impl BlockE {
     fn new(inputs: usize, device: &Device) -> Self {

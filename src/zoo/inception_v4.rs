@@ -1,7 +1,10 @@
 //! Inception-v4, as timm's `inception_v4`.
 
 use super::CLASSES;
-use super::blocks::{ConvNorm, Edge, PoolBranch, avg_pool_same, chain, concat, global_features, linear, max_pool};
+use super::blocks::{
+    ConvNorm, Edge, PoolBranch, avg_pool_same, chain, concat, global_features, linear, max_pool, product,
+};
+use super::fold::{self, Fold, FoldError};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -12,6 +15,8 @@ pub struct InceptionV4 {
     features: Vec<Stage>,
     last_linear: Linear,
 }
+
+fold::fold_fields!(InceptionV4: features);
 
 /// One number of `features`.
 #[derive(Module, Debug)]
@@ -32,6 +37,21 @@ pub enum Stage {
     ReductionB(ReductionB),
     /// 8×8.
     BlockC(BlockC),
+}
+
+impl Fold for Stage {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        match self {
+            Self::Unit(unit) => unit.fold(),
+            Self::StemFork(fork) => fork.fold(),
+            Self::StemPair(pair) => pair.fold(),
+            Self::BlockA(block) => block.fold(),
+            Self::ReductionA(block) => block.fold(),
+            Self::BlockB(block) => block.fold(),
+            Self::ReductionB(block) => block.fold(),
+            Self::BlockC(block) => block.fold(),
+        }
+    }
 }
 
 impl Stage {
@@ -71,7 +91,7 @@ impl InceptionV4 {
     /// `[n, 3, 299, 299]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let x = self.features.iter().fold(x, |x, stage| stage.forward(x));
-        self.last_linear.forward(global_features(x))
+        product(&self.last_linear, global_features(x))
     }
 }
 
@@ -107,6 +127,8 @@ pub struct StemFork {
     pool_first: bool,
 }
 
+fold::fold_fields!(StemFork: conv);
+
 impl StemFork {
     fn new([inputs, outputs]: [usize; 2], pool_first: bool, device: &Device) -> Self {
         Self { conv: half(inputs, outputs, device), pool_first }
@@ -125,6 +147,8 @@ pub struct StemPair {
     branch0: Vec<ConvNorm>,
     branch1: Vec<ConvNorm>,
 }
+
+fold::fold_fields!(StemPair: branch0, branch1);
 
 impl StemPair {
     fn new(device: &Device) -> Self {
@@ -148,6 +172,8 @@ pub struct BlockA {
     branch2: Vec<ConvNorm>,
     branch3: PoolBranch,
 }
+
+fold::fold_fields!(BlockA: branch0, branch1, branch2, branch3);
 
 impl BlockA {
     fn new(device: &Device) -> Self {
@@ -177,6 +203,8 @@ pub struct ReductionA {
     branch1: Vec<ConvNorm>,
 }
 
+fold::fold_fields!(ReductionA: branch0, branch1);
+
 impl ReductionA {
     fn new(device: &Device) -> Self {
         Self {
@@ -198,6 +226,8 @@ pub struct BlockB {
     branch2: Vec<ConvNorm>,
     branch3: PoolBranch,
 }
+
+fold::fold_fields!(BlockB: branch0, branch1, branch2, branch3);
 
 impl BlockB {
     fn new(device: &Device) -> Self {
@@ -234,6 +264,8 @@ pub struct ReductionB {
     branch1: Vec<ConvNorm>,
 }
 
+fold::fold_fields!(ReductionB: branch0, branch1);
+
 impl ReductionB {
     fn new(device: &Device) -> Self {
         Self {
@@ -266,6 +298,8 @@ pub struct BlockC {
     branch2_3b: ConvNorm,
     branch3: PoolBranch,
 }
+
+fold::fold_fields!(BlockC: branch0, branch1_0, branch1_1a, branch1_1b, branch2_0, branch2_1, branch2_2, branch2_3a, branch2_3b, branch3);
 
 impl BlockC {
     fn new(device: &Device) -> Self {

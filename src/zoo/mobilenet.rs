@@ -1,10 +1,11 @@
 //! MobileNet-v1 as timm's `mobilenetv1_100` and MobileNet-v2 as torchvision's `mobilenet_v2`, both of width 1.
 
 use super::CLASSES;
-use super::blocks::{DropoutLinear, Unit, conv, global_features, linear, norm, relu6};
+use super::blocks::{DropoutLinear, Unit, conv, convolve, global_features, linear, norm, product, relu6};
+use super::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Tensor};
 
 /// ε of every batch norm.
@@ -19,9 +20,23 @@ fn bare(config: Conv2dConfig, device: &Device) -> Conv2d {
 #[derive(Module, Debug)]
 pub struct MobilenetV1 {
     conv_stem: Conv2d,
-    bn1: BatchNorm,
+    bn1: Norm,
     blocks: Vec<Vec<Separable>>,
     classifier: Linear,
+}
+
+impl Fold for MobilenetV1 {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv_stem, &mut self.bn1)?;
+        self.blocks.fold()
+    }
+}
+
+impl Fold for Separable {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv_dw, &mut self.bn1)?;
+        fold::into_conv(&mut self.conv_pw, &mut self.bn2)
+    }
 }
 
 impl MobilenetV1 {
@@ -46,9 +61,9 @@ impl MobilenetV1 {
 
     /// `[n, 3, 224, 224]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = relu6(self.bn1.forward(self.conv_stem.forward(x)));
+        let x = relu6(self.bn1.forward(convolve(&self.conv_stem, x)));
         let x = self.blocks.iter().flatten().fold(x, |x, block| block.forward(x));
-        self.classifier.forward(global_features(x))
+        product(&self.classifier, global_features(x))
     }
 }
 
@@ -56,9 +71,9 @@ impl MobilenetV1 {
 #[derive(Module, Debug)]
 pub struct Separable {
     conv_dw: Conv2d,
-    bn1: BatchNorm,
+    bn1: Norm,
     conv_pw: Conv2d,
-    bn2: BatchNorm,
+    bn2: Norm,
 }
 
 impl Separable {
@@ -73,8 +88,8 @@ impl Separable {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = relu6(self.bn1.forward(self.conv_dw.forward(x)));
-        relu6(self.bn2.forward(self.conv_pw.forward(x)))
+        let x = relu6(self.bn1.forward(convolve(&self.conv_dw, x)));
+        relu6(self.bn2.forward(convolve(&self.conv_pw, x)))
     }
 }
 
@@ -102,7 +117,7 @@ pub enum Step {
     /// The projection …
     Conv(Conv2d),
     /// … and its batch norm, after which there is no activation.
-    Norm(BatchNorm),
+    Norm(Norm),
 }
 
 /// An inverted residual.
@@ -110,6 +125,27 @@ pub enum Step {
 pub struct Inverted {
     conv: Vec<Step>,
     residual: bool,
+}
+
+fold::fold_fields!(MobilenetV2: features);
+
+impl Fold for Stage {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        match self {
+            Self::Unit(unit) => unit.fold(),
+            Self::Inverted(block) => block.fold(),
+        }
+    }
+}
+
+impl Fold for Inverted {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::neighbours(&mut self.conv, |before, after| match (before, after) {
+            (Step::Unit(unit), _) => unit.fold(),
+            (Step::Conv(conv), Step::Norm(norm)) => fold::into_conv(conv, norm),
+            _ => Ok(()),
+        })
+    }
 }
 
 impl MobilenetV2 {
@@ -156,7 +192,7 @@ impl Inverted {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let branch = self.conv.iter().fold(x.clone(), |x, step| match step {
             Step::Unit(unit) => relu6(unit.forward(x)),
-            Step::Conv(conv) => conv.forward(x),
+            Step::Conv(conv) => convolve(conv, x),
             Step::Norm(norm) => norm.forward(x),
         });
         if self.residual { x + branch } else { branch }

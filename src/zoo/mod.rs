@@ -14,6 +14,7 @@ pub mod cost;
 mod densenet;
 mod efficientnet;
 mod enet;
+pub mod fold;
 mod googlenet;
 mod inception_v3;
 mod inception_v4;

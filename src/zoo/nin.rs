@@ -1,8 +1,9 @@
 //! Network in Network with batch norm: szagoruyko's `ninbn` for Torch7.
 
 use super::CLASSES;
-use super::blocks::{conv, global_features, linear};
-use super::sequential::{Layer, run};
+use super::blocks::{conv, global_features, linear, product};
+use super::fold::{Fold, FoldError};
+use super::sequential::{Layer, fold_layers, run};
 use burn::module::Module;
 use burn::nn::{Linear, Relu};
 use burn::tensor::{Device, Tensor};
@@ -12,6 +13,12 @@ use burn::tensor::{Device, Tensor};
 pub struct Nin {
     features: Vec<Layer>,
     fc: Linear,
+}
+
+impl Fold for Nin {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold_layers(&mut self.features)
+    }
 }
 
 impl Nin {
@@ -33,6 +40,6 @@ impl Nin {
 
     /// `[n, 3, 224, 224]` → `[n, 1000]`; the average pool of 7×7 sees the whole map.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        self.fc.forward(global_features(run(&self.features, x)))
+        product(&self.fc, global_features(run(&self.features, x)))
     }
 }

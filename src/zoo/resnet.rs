@@ -1,10 +1,11 @@
 //! ResNet-18, -34, -50, -101 and -152 as torchvision has them: "v1.5", whose bottlenecks stride in the 3×3.
 
 use super::CLASSES;
-use super::blocks::{Edge, Unit, conv, global_features, linear, max_pool, norm, relu};
+use super::blocks::{Edge, Unit, conv, convolve, global_features, linear, max_pool, norm, product, relu};
+use super::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Tensor};
 
 /// ε of every batch norm.
@@ -23,12 +24,30 @@ pub(super) enum Kind {
 #[derive(Module, Debug)]
 pub struct Resnet {
     conv1: Conv2d,
-    bn1: BatchNorm,
+    bn1: Norm,
     layer1: Vec<Block>,
     layer2: Vec<Block>,
     layer3: Vec<Block>,
     layer4: Vec<Block>,
     fc: Linear,
+}
+
+impl Fold for Resnet {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv1, &mut self.bn1)?;
+        [&mut self.layer1, &mut self.layer2, &mut self.layer3, &mut self.layer4].into_iter().try_for_each(Fold::fold)
+    }
+}
+
+impl Fold for Block {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold::into_conv(&mut self.conv1, &mut self.bn1)?;
+        fold::into_conv(&mut self.conv2, &mut self.bn2)?;
+        if let (Some(conv3), Some(bn3)) = (&mut self.conv3, &mut self.bn3) {
+            fold::into_conv(conv3, bn3)?;
+        }
+        self.downsample.fold()
+    }
 }
 
 impl Resnet {
@@ -59,11 +78,11 @@ impl Resnet {
 
     /// `[n, 3, 224, 224]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.conv1.forward(x)));
+        let x = relu(self.bn1.forward(convolve(&self.conv1, x)));
         let x = max_pool(x, 3, 2, 1, Edge::Floor);
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));
-        self.fc.forward(global_features(x))
+        product(&self.fc, global_features(x))
     }
 }
 
@@ -76,11 +95,11 @@ fn bare(config: Conv2dConfig, device: &Device) -> Conv2d {
 #[derive(Module, Debug)]
 pub struct Block {
     conv1: Conv2d,
-    bn1: BatchNorm,
+    bn1: Norm,
     conv2: Conv2d,
-    bn2: BatchNorm,
+    bn2: Norm,
     conv3: Option<Conv2d>,
-    bn3: Option<BatchNorm>,
+    bn3: Option<Norm>,
     downsample: Option<Unit>,
 }
 
@@ -101,10 +120,10 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let branch = relu(self.bn1.forward(self.conv1.forward(x.clone())));
-        let mut branch = self.bn2.forward(self.conv2.forward(branch));
+        let branch = relu(self.bn1.forward(convolve(&self.conv1, x.clone())));
+        let mut branch = self.bn2.forward(convolve(&self.conv2, branch));
         if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            branch = bn3.forward(conv3.forward(relu(branch)));
+            branch = bn3.forward(convolve(conv3, relu(branch)));
         }
         let identity = match &self.downsample {
             Some(unit) => unit.forward(x),

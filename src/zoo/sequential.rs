@@ -2,9 +2,10 @@
 //! which is why layers without parameters stand in it too.
 
 use super::blocks::{self, Edge, conv, linear, norm};
+use super::fold::{self, Fold, FoldError};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, Identity, Linear, Relu};
+use burn::nn::{Identity, Linear, Relu};
 use burn::tensor::{Device, Tensor};
 
 /// A layer between feature maps.
@@ -13,7 +14,7 @@ pub enum Layer {
     /// Convolution with a bias.
     Conv(Conv2d),
     /// Batch norm.
-    Norm(BatchNorm),
+    Norm(fold::Norm),
     /// ReLU.
     Relu(Relu),
     /// Local response normalisation.
@@ -54,7 +55,7 @@ impl Layer {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Conv(conv) => conv.forward(x),
+            Self::Conv(conv) => blocks::convolve(conv, x),
             Self::Norm(norm) => norm.forward(x),
             Self::Relu(_) => blocks::relu(x),
             Self::Lrn(_) => blocks::local_response_norm(x),
@@ -69,7 +70,7 @@ pub enum Dense {
     /// Linear with a bias.
     Linear(Linear),
     /// Batch norm.
-    Norm(BatchNorm),
+    Norm(fold::Norm),
     /// ReLU.
     Relu(Relu),
     /// Dropout: at inference only a number in the list.
@@ -83,7 +84,7 @@ impl Dense {
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         match self {
-            Self::Linear(linear) => linear.forward(x),
+            Self::Linear(linear) => blocks::product(linear, x),
             Self::Norm(norm) => norm.forward(x),
             Self::Relu(_) => blocks::relu(x),
             Self::Dropout(_) => x,
@@ -96,6 +97,14 @@ pub(super) fn run(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
     layers.iter().fold(x, |x, layer| layer.forward(x))
 }
 
+/// Folds each batch norm of a list into the convolution before it.
+pub(super) fn fold_layers(layers: &mut [Layer]) -> Result<(), FoldError> {
+    fold::neighbours(layers, |before, after| match (before, after) {
+        (Layer::Conv(conv), Layer::Norm(norm)) => fold::into_conv(conv, norm),
+        _ => Ok(()),
+    })
+}
+
 /// Convolutional features, flattened, and a classifier of linear layers.
 ///
 /// torchvision pools adaptively between the two (to 6×6 in AlexNet, 7×7 in VGG): at the input size of the registry that is
@@ -104,6 +113,16 @@ pub(super) fn run(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
 pub struct Sequential {
     pub(super) features: Vec<Layer>,
     pub(super) classifier: Vec<Dense>,
+}
+
+impl Fold for Sequential {
+    fn fold(&mut self) -> Result<(), FoldError> {
+        fold_layers(&mut self.features)?;
+        fold::neighbours(&mut self.classifier, |before, after| match (before, after) {
+            (Dense::Linear(linear), Dense::Norm(norm)) => fold::into_linear(linear, norm),
+            _ => Ok(()),
+        })
+    }
 }
 
 impl Sequential {

@@ -1,7 +1,7 @@
 //! SqueezeNet 1.1, as torchvision's `squeezenet1_1`. Its max pools round up.
 
 use super::CLASSES;
-use super::blocks::{Edge, concat, conv, global_features, max_pool, relu};
+use super::blocks::{Edge, concat, conv, convolve, global_features, max_pool, relu};
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
@@ -55,11 +55,11 @@ impl Squeezenet {
     /// `[n, 3, 224, 224]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let f = &self.features;
-        let x = pool(relu(f._0.forward(x)));
+        let x = pool(relu(convolve(&f._0, x)));
         let x = pool(f._4.forward(f._3.forward(x)));
         let x = pool(f._7.forward(f._6.forward(x)));
         let x = [&f._9, &f._10, &f._11, &f._12].into_iter().fold(x, |x, fire| fire.forward(x));
-        global_features(relu(self.classifier._1.forward(x)))
+        global_features(relu(convolve(&self.classifier._1, x)))
     }
 }
 
@@ -86,8 +86,8 @@ impl Fire {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.squeeze.forward(x));
+        let x = relu(convolve(&self.squeeze, x));
         // One ReLU after the concatenation does what torchvision's two before it do, with one launch less.
-        relu(concat([self.expand1x1.forward(x.clone()), self.expand3x3.forward(x)]))
+        relu(concat([convolve(&self.expand1x1, x.clone()), convolve(&self.expand3x3, x)]))
     }
 }
