@@ -20,6 +20,7 @@ mod inception_v3;
 mod inception_v4;
 mod mobilenet;
 mod nin;
+pub mod parity;
 pub mod preprocess;
 pub mod probe;
 mod registry;
