@@ -133,6 +133,9 @@ pub enum Body {
     Devices { devices: Vec<DeviceInfo> },
     /// Static facts about a network, read off its executed graph.
     Network(NetworkFacts),
+    /// What `wattscope check` found on this host's devices, by this version, with this driver and folding. Whatever is not
+    /// in it has not been checked.
+    Checks { checks: Vec<Checked> },
 
     /// The sensors of this host: each is sampled from now on, or says why not.
     Sensors { sensors: Vec<Sensor> },
@@ -211,6 +214,26 @@ pub struct Header {
     pub memory_bytes: u64,
     /// The command line as given.
     pub command: Vec<String>,
+    /// Whether networks run with their batch norms folded into the layers before them.
+    #[serde(default)]
+    pub folded: bool,
+}
+
+/// A network's logits on a device, compared with the reference's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Registry id.
+    pub network: String,
+    /// Device name: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Arithmetic.
+    pub precision: Precision,
+    /// Largest difference of a logit, in standard deviations of the reference's logits; none where it is not finite.
+    pub error: Option<f64>,
+    /// What it may be at most.
+    pub bound: f64,
+    /// Whether it is.
+    pub pass: bool,
 }
 
 /// A device on which networks could run, or the reason why one can't.

@@ -43,6 +43,11 @@ pub fn processor() -> String {
     format!("{name} × {}", processors())
 }
 
+/// Version of NVIDIA's kernel driver; none where it is not loaded.
+pub fn nvidia_driver() -> Option<String> {
+    Some(fs::read_to_string("/sys/module/nvidia/version").ok()?.trim().to_owned())
+}
+
 /// Logical processors that this process may use.
 pub fn processors() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))

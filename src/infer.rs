@@ -67,7 +67,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Builds a network with the weights of a checkpoint, or else with seeded ones.
+    /// Builds a network with the weights of a checkpoint, or else with seeded ones, its batch norms folded where `fold` says so.
     ///
     /// # Errors
     /// Where the device can't be opened, or the checkpoint does not fit.
@@ -76,14 +76,15 @@ impl Model {
         device: &str,
         precision: Precision,
         checkpoint: Option<&Checkpoint>,
+        fold: bool,
     ) -> Result<Self, BuildError> {
         let config = Config { network: entry.id.to_owned(), batch: BATCH as u32, precision, device: device.to_owned() };
         let (built, weights) = match checkpoint {
             Some(checkpoint) => {
                 let weights = Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? };
-                (Built::load(entry, &config, checkpoint)?, weights)
+                (Built::load(entry, &config, checkpoint, fold)?, weights)
             }
-            None => (Built::new(entry, &config).map_err(BuildError::from)?, Weights::Seed { seed: DEFAULT_SEED }),
+            None => (Built::new(entry, &config, fold)?, Weights::Seed { seed: DEFAULT_SEED }),
         };
         Ok(Self { entry, built, config, weights })
     }

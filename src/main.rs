@@ -18,7 +18,7 @@ use wattscope::{
         ledger::{self, Ledger, Work},
     },
     agent,
-    check::{self, Reference},
+    check::{self, Kept, Reference},
     cli::{self, Cli, Color, Command, Live, Marker},
     clock::Clock,
     engine::{self, WeightsFile, device},
@@ -65,9 +65,9 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
             cli::manual(command.as_deref(), &mut page)?;
             print(&page)
         }
-        Some(Command::Engine { epoch, memory_limit, weights, weights_of }) => {
+        Some(Command::Engine { epoch, memory_limit, weights, weights_of, no_fold }) => {
             let weights = weights_of.zip(weights).map(|(network, path)| WeightsFile { network, path });
-            engine::run(Clock::since(epoch), memory_limit, weights)
+            engine::run(Clock::since(epoch), memory_limit, weights, !no_fold)
         }
     }
 }
@@ -104,7 +104,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         no_mouse: args.no_mouse,
         ..ui::Options::default()
     };
-    let agent = agent::Options { weights, ..agent_options(true, args.memory_limit)? };
+    let agent = agent::Options { weights, fold: !args.no_fold, ..agent_options(true, args.memory_limit)? };
     let exit = runtime()?.block_on(ui::run(options, || agent::start(agent, Clock::start())))?;
     Ok(ExitCode::from(exit.code()))
 }
@@ -116,7 +116,7 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let weights = weights.map(|(path, config)| weights_file(&config.network, path));
     start_log(log);
     let plan = Plan { configs, seconds: args.seconds };
-    let options = agent::Options { weights, ..agent_options(false, args.memory_limit)? };
+    let options = agent::Options { weights, fold: !args.no_fold, ..agent_options(false, args.memory_limit)? };
     let mut printer = Printer::new(io::stdout().lock(), args.json, plan.configs.len());
     let mut code = ExitCode::SUCCESS;
     let end = runtime()?.block_on(async {
@@ -164,20 +164,35 @@ fn check(args: &cli::Check) -> eyre::Result<ExitCode> {
     engine::setup::keep_caches();
     let all = || zoo::registry().iter().map(|entry| entry.id.to_owned()).collect();
     let networks = if args.networks.is_empty() { all() } else { args.networks.clone() };
-    let mut good = true;
+    let mut kept = Vec::new();
+    let (mut made, mut failed) = (0, 0);
     for network in &networks {
         let reference = Reference::of(network);
         for precision in precisions {
             let checked = match &reference {
-                Ok(reference) => reference.check(&device.name, *precision).map_err(|e| e.to_string()),
+                Ok(reference) => reference.check(&device.name, *precision, !args.no_fold).map_err(|e| e.to_string()),
                 Err(error) => Err(error.to_string()),
             };
-            good &= checked.as_ref().is_ok_and(|check| check.pass);
             let line = check::line(network, &device.name, *precision, &checked, args.json)?;
             print((line + "\n").as_bytes())?;
+            made += 1;
+            failed += usize::from(!checked.as_ref().is_ok_and(|checked| checked.pass));
+            kept.extend(checked.ok().map(|checked| Kept::new(checked, device, !args.no_fold)));
         }
     }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    keep(&kept);
+    if !args.json {
+        eprintln!("{} of {made} within bounds", made - failed);
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Keeps what was found for the live screen and the records; without it, a check is still a check.
+fn keep(checks: &[Kept]) {
+    let kept = check::default_file().and_then(|file| check::keep(&file, checks));
+    if let Err(error) = kept {
+        eprintln!("the results are not kept for the live screen and the records: {error}");
+    }
 }
 
 /// `wattscope infer`.
@@ -186,7 +201,7 @@ fn infer(args: &cli::Infer) -> eyre::Result<ExitCode> {
     let (device, precision) = device_and_precision(&args.device, args.precision);
     let checkpoint = args.weights.as_deref().map(|path| checkpoint(entry, path));
     engine::setup::keep_caches();
-    let model = Model::build(entry, &device, precision, checkpoint.as_ref())?;
+    let model = Model::build(entry, &device, precision, checkpoint.as_ref(), !args.no_fold)?;
     let inputs = match &args.input {
         Some(path) => model.tensor(path)?,
         None => model.photographs(&args.image)?,
@@ -217,7 +232,7 @@ fn accuracy(args: &cli::Accuracy, log: Option<&Path>) -> eyre::Result<ExitCode> 
     }
     start_log(log);
     engine::setup::keep_caches();
-    let model = Model::build(entry, &device, precision, Some(&checkpoint))?;
+    let model = Model::build(entry, &device, precision, Some(&checkpoint), true)?;
     let work = Work {
         network: entry.id,
         weights: &model.weights.to_string(),
@@ -330,8 +345,8 @@ fn start_log(path: Option<&Path>) {
 
 fn agent_options(step_back: bool, memory_limit: Option<u64>) -> eyre::Result<agent::Options> {
     let program = std::env::current_exe().wrap_err("the engine is this very program, which could not be found")?;
-    let accuracies = ledger::figures_file().ok();
-    Ok(agent::Options { step_back, memory_limit, accuracies, ..agent::Options::new(program) })
+    let (accuracies, checks) = (ledger::figures_file().ok(), check::default_file().ok());
+    Ok(agent::Options { step_back, memory_limit, accuracies, checks, ..agent::Options::new(program) })
 }
 
 /// One thread: all it does is wait.

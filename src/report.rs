@@ -19,7 +19,7 @@ pub use write::{ReportError, Written, report};
 
 use crate::{
     analysis::stats::Percentiles,
-    event::{Memory, Precision, Quantity},
+    event::{self, Memory, Precision, Quantity},
     session::{RunResult, State, run::Power},
     sweep::{Failed, Measured},
     table::{Table, bytes, significant},
@@ -68,9 +68,30 @@ pub struct Record {
     pub clock_policy: Option<String>,
     /// Power limit in force, W.
     pub power_cap_w: Option<f64>,
+    /// Whether its batch norms were folded into the layers before them.
+    pub folded: bool,
+    /// What `wattscope check` found for this network on this device in this precision; null if that was not checked.
+    pub checked: Option<Checked>,
     /// Figures, or an error.
     #[serde(flatten)]
     pub outcome: Outcome,
+}
+
+/// How far a network's logits are from the reference's on this device, in standard deviations of the logits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Checked {
+    /// Largest difference; null where it is not finite.
+    pub error: Option<f64>,
+    /// What it may be at most.
+    pub bound: f64,
+    /// Whether it is.
+    pub pass: bool,
+}
+
+impl Checked {
+    const fn of(checked: &event::Checked) -> Self {
+        Self { error: checked.error, bound: checked.bound, pass: checked.pass }
+    }
 }
 
 /// Figures, or an error.
@@ -231,6 +252,8 @@ impl Record {
             cuda: card.and_then(|c| c.cuda.clone()),
             clock_policy: card.and_then(|c| c.clock_policy.clone()),
             power_cap_w: card.and_then(|c| c.power_cap_w),
+            folded: header.is_some_and(|h| h.folded),
+            checked: state.checked(config).map(Checked::of),
             outcome,
         }
     }
@@ -319,6 +342,10 @@ impl Figures {
                 absent.insert(name, reason());
             }
         };
+        note("checked", state.checked(&result.config).is_none(), &|| match &state.checks {
+            Some(_) => format!("not checked: wattscope check {}", result.config.network),
+            None => "the stream does not tell what was checked".to_owned(),
+        });
         note("device_ms", self.device_ms.is_none(), &|| match device {
             "cpu" => "the processor has no clock but the wall's".to_owned(),
             _ => format!("no time by {device}'s own clock was reported"),

@@ -276,3 +276,28 @@ fn children(pid: u32) -> Vec<u32> {
     };
     ids.filter(parent).collect()
 }
+
+#[test]
+fn what_was_checked_stands_in_the_records() {
+    let state = tempfile::tempdir().unwrap();
+    let lines = |line: &str| {
+        let output = wattscope(line).env("XDG_STATE_HOME", state.path()).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        let lines = text(&output.stdout);
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    const RUN: &str = "run --network enet --device cpu --seconds 0.1 --json";
+    let record = &lines(RUN)[0];
+    assert_eq!(
+        (&record["checked"], &record["folded"]),
+        (&serde_json::Value::Null, &true.into()),
+        "nothing is kept yet"
+    );
+    let check = &lines("check enet --device cpu --precision f32 --json")[0];
+    let error = check["error"].as_f64().unwrap();
+    assert!(0.0 < error && error < 1e-4, "{check}");
+    let record = &lines(RUN)[0];
+    assert_eq!((&record["checked"]["error"], &record["checked"]["pass"]), (&check["error"], &true.into()));
+    let unfolded = &lines(&format!("{RUN} --no-fold"))[0];
+    assert_eq!((&unfolded["checked"], &unfolded["folded"]), (&serde_json::Value::Null, &false.into()));
+}

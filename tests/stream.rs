@@ -28,6 +28,10 @@ fn body() -> impl Strategy<Value = Body> {
         })),
         Just(Body::Card(Card { power_cap_w: Some(700.0), ..Card::default() })),
         Just(Body::Reset),
+        (config(), prop::option::of(number.clone())).prop_map(|(config, error)| {
+            let Config { network, precision, device, .. } = config;
+            Body::Checks { checks: vec![Checked { network, device, precision, error, bound: 1e-4, pass: false }] }
+        }),
         prop::collection::vec((any::<u16>(), number), 0..8).prop_map(|values| Body::Samples { values }),
         (any::<u64>(), config(), any::<bool>()).prop_map(|(run, config, warm)| {
             let warm_up = warm.then_some(WarmUp { seconds: 1.5, batches: 9, error_percent: 0.5, converged: true });

@@ -76,7 +76,7 @@ fn labelled(folder: &Path, top: &[usize]) -> Dataset {
 fn what_is_right_is_counted_and_an_interrupted_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let entry = zoo::find("squeezenet1.1").unwrap();
-    let model = Model::build(entry, "cpu", Precision::F32, None).unwrap();
+    let model = Model::build(entry, "cpu", Precision::F32, None, true).unwrap();
     let input = crate::images::input(Path::new(PHOTOGRAPH), entry).unwrap();
     let top = largest(&model.logits(&[input]).unwrap()[0], TOP);
     let dataset = labelled(folder.path(), &top);

@@ -45,6 +45,8 @@ pub struct Launch {
     pub memory_limit: Option<u64>,
     /// Weights that are not seeded.
     pub weights: Option<WeightsFile>,
+    /// Whether it folds batch norms.
+    pub fold: bool,
 }
 
 /// A running engine. Dropping it kills the process.
@@ -85,6 +87,9 @@ impl EngineProcess {
         }
         if let Some(WeightsFile { network, path }) = &launch.weights {
             command.arg("--weights-of").arg(network).arg("--weights").arg(path);
+        }
+        if !launch.fold {
+            command.arg("--no-fold");
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // With backtraces the allocator's last words would be pages; a panic says by itself where it was.

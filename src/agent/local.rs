@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     accuracy::ledger,
+    check,
     clock::Clock,
     engine::{device, measure::MeasureError},
     event::{Body, Command, Config, DeviceInfo, EngineCommand, Event, Level, Phase, RunId},
@@ -70,6 +71,10 @@ pub(super) async fn run(
     // Asking a driver for its devices can take a second: never on the thread that draws.
     let devices = tokio::task::spawn_blocking(device::enumerate).await.unwrap_or_default();
     let _ = events.send(Event { t: clock.now(), body: Body::Devices { devices: devices.clone() } });
+    if let Some(file) = &options.checks {
+        let _ = events
+            .send(Event { t: clock.now(), body: Body::Checks { checks: check::kept(file, &devices, options.fold) } });
+    }
     let facts = events.clone();
     tokio::task::spawn_blocking(move || tell_facts(clock, &facts));
     tell_accuracies(clock, &options, &events);
@@ -78,8 +83,13 @@ pub(super) async fn run(
     let (sensed, mut from_sensors) = unbounded_channel();
     let sensors = telemetry::start(sensor_options(&options, &devices, &pid), clock, sensed);
     let (from_engine, mut engine_said) = unbounded_channel();
-    let launch =
-        Launch { program: options.program.clone(), clock, memory_limit: None, weights: options.weights.clone() };
+    let launch = Launch {
+        program: options.program.clone(),
+        clock,
+        memory_limit: None,
+        weights: options.weights.clone(),
+        fold: options.fold,
+    };
     let mut agent = Local {
         options,
         clock,

@@ -40,6 +40,10 @@ pub struct Options {
     pub weights: Option<WeightsFile>,
     /// File of the accuracies measured on this host.
     pub accuracies: Option<PathBuf>,
+    /// Whether networks run with their batch norms folded.
+    pub fold: bool,
+    /// Where `wattscope check` keeps its results; nothing is said of them where this is none.
+    pub checks: Option<PathBuf>,
     /// The program whose `engine` command is the engine.
     pub program: PathBuf,
 }
@@ -54,6 +58,8 @@ impl Options {
             memory_limit: None,
             weights: None,
             accuracies: None,
+            fold: true,
+            checks: None,
             program,
         }
     }
@@ -64,12 +70,12 @@ pub fn start(options: Options, clock: Clock) -> AgentHandle {
     let (commands, from_user) = unbounded_channel();
     let (to_user, events) = unbounded_channel();
     // The receiver is in this very function.
-    let _ = to_user.send(Event { t: clock.now(), body: Body::Header(header()) });
+    let _ = to_user.send(Event { t: clock.now(), body: Body::Header(header(options.fold)) });
     tokio::spawn(local::run(options, clock, to_user, from_user));
     AgentHandle { commands, events }
 }
 
-fn header() -> Header {
+fn header(folded: bool) -> Header {
     Header {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,6 +87,7 @@ fn header() -> Header {
         cpus: host::processors(),
         memory_bytes: host::memory().map_or(0, |memory| memory.total),
         command: std::env::args().collect(),
+        folded,
     }
 }
 

@@ -71,6 +71,9 @@ pub enum BuildError {
     /// Its weights could not be loaded.
     #[error(transparent)]
     Weights(#[from] CheckpointError),
+    /// Its batch norms could not be folded.
+    #[error(transparent)]
+    Fold(#[from] zoo::fold::FoldError),
 }
 
 /// A batch that ran.
@@ -93,25 +96,35 @@ pub struct Built {
     clock: bool,
 }
 
+/// A network with its batch norms folded, or as it is.
+fn folded(network: zoo::Network, fold: bool) -> Result<zoo::Network, zoo::fold::FoldError> {
+    if fold { network.folded() } else { Ok(network) }
+}
+
 impl Built {
-    /// Builds a network with its seeded weights.
+    /// Builds a network with its seeded weights, its batch norms folded where `fold` says so.
     ///
     /// # Errors
-    /// Where Burn does not find the device.
-    pub fn new(entry: &zoo::Entry, config: &Config) -> Result<Self, device::DeviceError> {
+    /// Where Burn does not find the device, or the device does not give the weights back that are to be folded.
+    pub fn new(entry: &zoo::Entry, config: &Config, fold: bool) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
         let network = entry.build(&device);
-        Ok(Self::of(entry, config, network, device))
+        Ok(Self::of(entry, config, folded(network, fold)?, device))
     }
 
-    /// Builds a network with the weights of a checkpoint.
+    /// Builds a network with the weights of a checkpoint, its batch norms folded where `fold` says so.
     ///
     /// # Errors
     /// Where Burn does not find the device, or the checkpoint does not fit the network or can't be read.
-    pub fn load(entry: &'static zoo::Entry, config: &Config, checkpoint: &Checkpoint) -> Result<Self, BuildError> {
+    pub fn load(
+        entry: &'static zoo::Entry,
+        config: &Config,
+        checkpoint: &Checkpoint,
+        fold: bool,
+    ) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
         let network = checkpoint.load(entry, &device)?;
-        Ok(Self::of(entry, config, network, device))
+        Ok(Self::of(entry, config, folded(network, fold)?, device))
     }
 
     fn of(entry: &zoo::Entry, config: &Config, network: zoo::Network, device: Device) -> Self {

@@ -48,15 +48,16 @@ pub struct WeightsFile {
     pub path: PathBuf,
 }
 
-/// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes.
-pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>) -> ! {
+/// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes; `fold` says whether batch norms
+/// are folded into the layers before them.
+pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>, fold: bool) -> ! {
     let (inbox, outbox) = process::open(clock);
     setup::die_in_words();
     setup::keep_caches();
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
-    Engine { inbox, outbox, weights, built: None, peaks: BTreeSet::new() }.serve()
+    Engine { inbox, outbox, weights, fold, built: None, peaks: BTreeSet::new() }.serve()
 }
 
 /// The network that is built, and what was asked for when it was.
@@ -70,6 +71,7 @@ struct Engine {
     inbox: Inbox,
     outbox: Outbox,
     weights: Option<WeightsFile>,
+    fold: bool,
     built: Option<Current>,
     peaks: BTreeSet<Precision>,
 }
@@ -130,10 +132,10 @@ impl Engine {
     /// Builds a network with the weights of the file that is meant for it, or else with seeded ones.
     fn weighted(&self, entry: &'static zoo::Entry, config: &Config) -> Result<(Built, Weights), BuildError> {
         let Some(file) = self.weights.as_ref().filter(|file| file.network == config.network) else {
-            return Ok((Built::new(entry, config)?, Weights::Seed { seed: DEFAULT_SEED }));
+            return Ok((Built::new(entry, config, self.fold)?, Weights::Seed { seed: DEFAULT_SEED }));
         };
         let checkpoint = Checkpoint::open(&file.path)?;
-        let built = Built::load(entry, config, &checkpoint)?;
+        let built = Built::load(entry, config, &checkpoint, self.fold)?;
         Ok((built, Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? }))
     }
 

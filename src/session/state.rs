@@ -26,6 +26,8 @@ pub struct State {
     pub networks: BTreeMap<String, NetworkFacts>,
     /// Accuracies measured on this host, by network id.
     pub accuracies: BTreeMap<String, Accuracy>,
+    /// What `wattscope check` found; none in streams that don't tell.
+    pub checks: Option<Vec<Checked>>,
     /// Sensors, the absent ones too, by number.
     pub sensors: BTreeMap<SensorId, SensorState>,
     /// What cards say about themselves, by device name.
@@ -117,6 +119,7 @@ impl State {
             Body::Accuracy(accuracy) => {
                 self.accuracies.insert(accuracy.network.clone(), accuracy.clone());
             }
+            Body::Checks { checks } => self.checks = Some(checks.clone()),
             Body::Sensors { sensors } => sensors.iter().for_each(|s| self.announce(s)),
             Body::Samples { values } => values.iter().for_each(|(id, value)| self.sample(t, *id, *value)),
             Body::SensorsLost { sensors, reason } => self.lose(t, sensors, reason),
@@ -283,6 +286,13 @@ impl State {
     fn notice(&mut self, t: Nanos, level: Level, text: String) {
         self.notices.push_back((t, level, text));
         self.notices.drain(..self.notices.len().saturating_sub(KEPT));
+    }
+
+    /// What `wattscope check` found for a configuration's network, device and precision; none if that was not checked.
+    pub fn checked(&self, config: &Config) -> Option<&Checked> {
+        let of =
+            |c: &&Checked| (&c.network, &c.device, c.precision) == (&config.network, &config.device, config.precision);
+        self.checks.as_ref()?.iter().find(of)
     }
 
     /// The sensor that reads a quantity of a device, the absent ones only where no other does.

@@ -7,7 +7,7 @@ use super::{
     terminal::Canvas,
     *,
 };
-use crate::event::{Body, Command, Config, Event, Level, Phase, Precision};
+use crate::event::{Body, Checked, Command, Config, Event, Level, Phase, Precision};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 use ratatui::{Terminal as Screenful, backend::TestBackend, layout::Rect};
@@ -104,6 +104,31 @@ fn live_screen_in_trouble() {
 #[test]
 fn live_screen_before_anything_happened() {
     snapshots("live_start", &Script::gpu(1.0), "");
+}
+
+#[test]
+fn what_was_checked_is_said_beside_the_run() {
+    let mut script = demo::live();
+    let config = script.events.iter().rev().find_map(|event| match &event.body {
+        Body::Phase(change) => Some(change.config.clone()),
+        _ => None,
+    });
+    let Config { network, device, precision, .. } = config.unwrap();
+    let checked = |error, pass| {
+        let (network, device) = (network.clone(), device.clone());
+        Body::Checks { checks: vec![Checked { network, device, precision, error: Some(error), bound: 1e-2, pass }] }
+    };
+    assert!(!show(&mut app(&script), 200, 40).contains("check"), "a stream that does not tell is not made to");
+    for (body, text) in [
+        (Body::Checks { checks: vec![] }, format!("not checked: wattscope check {network}")),
+        (checked(3.1e-3, true), format!("checked {precision}: 3e-3 ≤ 1e-2")),
+        (checked(0.2, false), format!("CHECK FAILED {precision}: 2e-1 > 1e-2")),
+    ] {
+        script.say(body);
+        let screen = show(&mut app(&script), 200, 40);
+        assert!(screen.contains(&text), "{text}: {screen}");
+    }
+    assert!(show(&mut app(&script), 80, 24).contains("CHECK FAILED"), "a failure has room everywhere");
 }
 
 #[test]

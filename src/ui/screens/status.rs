@@ -113,6 +113,7 @@ fn card(view: &View<'_>) -> Vec<Part> {
     if throttle.is_some_and(Vec::is_empty) {
         parts.push(Part::new(5, Role::Plain, "no throttling"));
     }
+    parts.extend(checked(view));
     let memory = view.state.run.as_ref().map(|r| r.memory);
     match memory.map(|m| (m.in_use, m.resident)) {
         Some((Some(bytes), _)) => parts.push(Part::new(6, Role::Plain, format!("{} in use", format::bytes(bytes)))),
@@ -120,6 +121,22 @@ fn card(view: &View<'_>) -> Vec<Part> {
         _ => {}
     }
     parts
+}
+
+/// Whether `wattscope check` found that the network in use computes right on its device; nothing where the stream is silent.
+fn checked(view: &View<'_>) -> Option<Part> {
+    let config = view.config()?;
+    view.state.checks.as_ref()?;
+    let Some(checked) = view.state.checked(config) else {
+        return Some(Part::new(6, Role::Dim, format!("not checked: wattscope check {}", config.network)));
+    };
+    let error = checked.error.map_or_else(|| "not finite".to_owned(), |error| format!("{error:.0e}"));
+    let (role, word, sign) = match checked.pass {
+        true => (Role::Plain, "checked", view.theme.pick("≤", "<=")),
+        false => (Role::Bad, "CHECK FAILED", ">"),
+    };
+    let text = format!("{word} {}: {error} {sign} {:.0e}", checked.precision, checked.bound);
+    Some(Part::new(if checked.pass { 5 } else { 0 }, role, text))
 }
 
 /// The newest word that the user should read, for as long as it is new: a screen's own before the stream's.
