@@ -9,6 +9,7 @@ pub mod analysis;
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod cpu;
 pub mod engine;
 pub mod event;
 pub mod format;

@@ -2,12 +2,13 @@
 
 use super::device;
 use crate::{
+    cpu::Compiled,
     event::{Config, Precision},
     zoo::{self, Checkpoint, CheckpointError},
 };
 use burn::{
     module::{Module, ModuleMapper, Param},
-    tensor::{DType, Device, ProfileOptions, Tensor, TimingMethod},
+    tensor::{DType, Device, ProfileOptions, Tensor, TensorData, TimingMethod},
 };
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -87,9 +88,42 @@ pub struct Timing {
     pub device: Option<Duration>,
 }
 
+/// What runs a network: Burn, or on the CPU in f32 our own kernels.
+enum Runner {
+    Burn(Box<zoo::Network>),
+    Kernels(Box<Compiled>),
+}
+
+impl Runner {
+    /// Our kernels where they know everything that the network does.
+    fn new(network: zoo::Network, config: &Config, px: usize) -> Self {
+        if config.device != "cpu" || config.precision != Precision::F32 {
+            return Self::Burn(Box::new(network));
+        }
+        match Compiled::new(&network, px) {
+            Ok(compiled) => Self::Kernels(Box::new(compiled)),
+            Err(reason) => {
+                tracing::warn!(%reason, "the network runs on Burn's CPU backend");
+                Self::Burn(Box::new(network))
+            }
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Result<Tensor<2>, MeasureError> {
+        match self {
+            Self::Burn(network) => Ok(network.forward(input)),
+            Self::Kernels(compiled) => {
+                let ([images, ..], device) = (input.dims(), input.device());
+                let values = input.try_into_vec_as::<f32>().map_err(|e| MeasureError::from_text(&e.to_string()))?;
+                Ok(Tensor::from_data(TensorData::new(compiled.forward(&values), [images, zoo::CLASSES]), &device))
+            }
+        }
+    }
+}
+
 /// A network built on a device at a precision.
 pub struct Built {
-    network: zoo::Network,
+    runner: Runner,
     device: Device,
     precision: Precision,
     input_px: usize,
@@ -130,7 +164,8 @@ impl Built {
     fn of(entry: &zoo::Entry, config: &Config, network: zoo::Network, device: Device) -> Self {
         let network = cast(network, config.precision);
         let clock = config.device.starts_with("cuda");
-        Self { network, device, precision: config.precision, input_px: entry.input_px, clock }
+        let runner = Runner::new(network, config, entry.input_px);
+        Self { runner, device, precision: config.precision, input_px: entry.input_px, clock }
     }
 
     /// The device it is on.
@@ -151,7 +186,7 @@ impl Built {
     /// # Errors
     /// What the device says.
     pub fn logits(&self, input: Tensor<4>) -> Result<Vec<f64>, MeasureError> {
-        let data = self.network.forward(input.cast(dtype(self.precision))).try_into_data();
+        let data = self.runner.forward(input.cast(dtype(self.precision)))?.try_into_data();
         Ok(data.map_err(|e| MeasureError::from_text(&e.to_string()))?.iter::<f64>().collect())
     }
 
@@ -166,11 +201,11 @@ impl Built {
         let start = Instant::now();
         let (logits, profile) = if self.clock {
             let options = ProfileOptions::default().flush();
-            let run = self.device.profile_with(options, || self.network.forward(input));
+            let run = self.device.profile_with(options, || self.runner.forward(input));
             let (logits, profile) = run.map_err(|e| failed(e.to_string()))?;
-            (logits, Some(profile))
+            (logits?, Some(profile))
         } else {
-            (self.network.forward(input), None)
+            (self.runner.forward(input)?, None)
         };
         let read = logits.slice([0..1, 0..1]).try_into_data();
         let synced = self.device.sync();

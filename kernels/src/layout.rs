@@ -1,0 +1,112 @@
+//! Where values lie: feature maps in blocks of 16 channels, `[n][c / 16][h][w][16]`, each plane inside a halo of zeros as
+//! wide as the widest padding that any reader asks for, so that a convolution knows no edges.
+
+use crate::simd::LANES;
+
+/// A cache line of values.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct Line(pub [f32; LANES]);
+
+impl Line {
+    pub const ZERO: Self = Self([0.0; LANES]);
+}
+
+/// A plane's size and the zeros around it, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plane {
+    pub height: usize,
+    pub width: usize,
+    pub halo: usize,
+}
+
+impl Plane {
+    /// Pixels of a row, halo included.
+    pub const fn row(self) -> usize {
+        self.width + 2 * self.halo
+    }
+
+    /// Pixels of the plane, halo included.
+    pub const fn pixels(self) -> usize {
+        self.row() * (self.height + 2 * self.halo)
+    }
+}
+
+/// Some channels of a buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// Which buffer.
+    pub buffer: usize,
+    pub plane: Plane,
+    /// Channels that lie side by side: 16, or 3 in an image.
+    pub lanes: usize,
+    /// Blocks of channels of one image in the buffer.
+    pub stride: usize,
+    /// The first block that is this view's.
+    pub first: usize,
+    pub channels: usize,
+}
+
+impl View {
+    /// Blocks of channels, the last one perhaps not full.
+    pub const fn blocks(&self) -> usize {
+        self.channels.div_ceil(self.lanes)
+    }
+}
+
+/// A view in memory; strides are in values.
+#[derive(Clone, Copy, Debug)]
+pub struct Map {
+    /// The first channel of the first pixel of the first block of the first image; the halo lies before it.
+    pub base: *mut f32,
+    pub image: usize,
+    pub block: usize,
+    pub row: usize,
+    pub pixel: usize,
+}
+
+impl Map {
+    /// The first pixel of a row.
+    ///
+    /// # Safety
+    /// The row must be in the view.
+    pub unsafe fn at(&self, image: usize, block: usize, row: usize) -> *mut f32 {
+        unsafe { self.base.add(image * self.image + block * self.block + row * self.row) }
+    }
+}
+
+/// Memory for a buffer, for one image.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    pub plane: Plane,
+    pub lanes: usize,
+    pub blocks: usize,
+}
+
+/// The memory of a forward pass of `images` images. Halos are zero from the beginning, and nothing ever writes to them.
+pub struct Arena {
+    pub images: usize,
+    slots: Vec<Vec<Line>>,
+    of_buffer: Vec<usize>,
+}
+
+impl Arena {
+    /// Memory for slots; `of_buffer` says which slot a buffer is in.
+    pub fn new(images: usize, slots: &[Slot], of_buffer: &[usize]) -> Self {
+        let lines = |slot: &Slot| (images * slot.blocks * slot.plane.pixels() * slot.lanes).div_ceil(LANES);
+        let slots = slots.iter().map(|slot| vec![Line::ZERO; lines(slot)]).collect();
+        Self { images, slots, of_buffer: of_buffer.to_vec() }
+    }
+
+    /// Where a view lies.
+    pub fn map(&self, view: &View) -> Map {
+        let (pixel, block) = (view.lanes, view.plane.pixels() * view.lanes);
+        let (row, image) = (view.plane.row() * pixel, view.stride * block);
+        let inside = view.first * block + view.plane.halo * (row + pixel);
+        let start = self.slots[self.of_buffer[view.buffer]].as_ptr().cast::<f32>().cast_mut();
+        Map { base: start.wrapping_add(inside), image, block, row, pixel }
+    }
+}
+
+// SAFETY: steps write through `map` to rows that no other task of the step touches, see `run::Step`.
+unsafe impl Sync for Arena {}

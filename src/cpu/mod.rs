@@ -1,0 +1,108 @@
+//! Networks on the CPU, at the processor's pace.
+//!
+//! Burn says what a network computes: its operations are captured, with the parameters' values, and compiled to a plan of
+//! our own kernels, which run on feature maps in blocks of 16 channels (a vector register, or two) with weights packed in
+//! the order of their use. Batch norms, residuals and activations are done while a sum is still in registers. The plan is
+//! for f32 and for what the zoo is made of; anything else says [`Unsupported`] and runs on Burn's own CPU backend.
+
+mod compile;
+mod graph;
+#[cfg(test)]
+mod tests;
+
+pub use graph::Unsupported;
+
+use crate::zoo::Network;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
+use compile::Plan;
+use std::sync::{Mutex, PoisonError};
+use wattscope_kernels::{layout::Arena, rearrange, run, simd::Isa};
+
+/// A network compiled for this processor.
+pub struct Compiled {
+    plan: Plan,
+    /// Kept for the next batch of the same size.
+    arena: Mutex<Option<Arena>>,
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").field("steps", &self.plan.steps.len()).finish_non_exhaustive()
+    }
+}
+
+impl Compiled {
+    /// Compiles a network of f32 parameters for images of `px` × `px`; its parameters are copied.
+    ///
+    /// # Errors
+    /// Where the network does what no kernel does.
+    pub fn new(network: &Network, px: usize) -> Result<Self, Unsupported> {
+        Self::for_isa(network, px, Isa::detect())
+    }
+
+    fn for_isa(network: &Network, px: usize, isa: Isa) -> Result<Self, Unsupported> {
+        let home = network.devices();
+        let device = Device::capture();
+        let mut kept = None;
+        let captured = device.capture_scope(|scope| {
+            // The first operation of the scope: that is how its id is known below. `empty` allocates nothing here.
+            let image = Tensor::empty([1, 3, px, px], &device);
+            let copy = network.clone().to_device(&device);
+            let output = copy.forward(image);
+            let complete = scope.complete([], []);
+            kept = Some((copy, output));
+            complete
+        });
+        let captured = captured.map_err(|error| Unsupported(error.to_string()))?;
+        if let (Some((copy, _)), Some(device)) = (kept, home.first()) {
+            restore(copy, device);
+        }
+        let image = captured.graph.operations.first().and_then(|op| op.outputs().next()).map(|image| image.id);
+        let image = image.ok_or_else(|| Unsupported("it is empty".into()))?;
+        let graph = graph::read(&captured.graph, captured.values, image)?;
+        Ok(Self { plan: compile::plan(graph, isa)?, arena: Mutex::new(None) })
+    }
+
+    /// Logits of images, `[n][3][px][px]` → `[n][1000]`.
+    ///
+    /// # Panics
+    /// If `images` are not whole images.
+    pub fn forward(&self, images: &[f32]) -> Vec<f32> {
+        let Plan { steps, slots, of_buffer, input, output } = &self.plan;
+        let size = input.channels * input.plane.height * input.plane.width;
+        assert!(!images.is_empty() && images.len().is_multiple_of(size), "{} values are no images", images.len());
+        let count = images.len() / size;
+        let mut kept = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        let arena = match kept.take() {
+            Some(arena) if arena.images == count => arena,
+            old => {
+                drop(old);
+                Arena::new(count, slots, of_buffer)
+            }
+        };
+        for (i, image) in images.chunks_exact(size).enumerate() {
+            // SAFETY: the arena is this plan's, and locked.
+            unsafe { rearrange::import(image, i, input, &arena) };
+        }
+        run::run(steps, &arena);
+        let map = arena.map(output);
+        // SAFETY: the output is a vector an image, its blocks side by side.
+        let row = |i| unsafe { std::slice::from_raw_parts(map.at(i, 0, 0), output.channels) };
+        let logits = (0..count).flat_map(|i| row(i).to_vec()).collect();
+        *kept = Some(arena);
+        logits
+    }
+}
+
+/// Brings what a network shares with its copy, the running statistics of batch norms, back to the network's device.
+fn restore(copy: Network, device: &Device) {
+    struct Back<'a>(&'a Device);
+    impl ModuleMapper for Back<'_> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            // Statistics are vectors; the copy's large tensors are its own, and about to go.
+            if D == 1 { param.map(|tensor| Tensor::from_data(tensor.into_data(), self.0)) } else { param }
+        }
+    }
+    drop(copy.map(&mut Back(device)));
+}

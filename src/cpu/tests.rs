@@ -1,0 +1,164 @@
+use super::*;
+use crate::zoo;
+use proptest::prelude::*;
+use wattscope_kernels::{
+    conv::{Conv, Packing, Shape},
+    depthwise::Depthwise,
+    layout::{Plane, Slot, View},
+    run::{Step, run},
+    simd::LANES,
+};
+
+/// A map alone in its buffer, and its memory.
+fn map(buffer: usize, channels: usize, [height, width]: [usize; 2], halo: usize) -> (View, Slot) {
+    let (plane, blocks) = (Plane { height, width, halo }, channels.div_ceil(LANES));
+    (View { buffer, plane, lanes: LANES, stride: blocks, first: 0, channels }, Slot { plane, lanes: LANES, blocks })
+}
+
+/// Small whole numbers: sums of their products are exact in f32, in whatever order.
+fn whole(count: usize, seed: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 31 + seed * 17) % 13) as f32 - 6.0).collect()
+}
+
+fn value(arena: &Arena, view: &View, image: usize, [c, y, x]: [usize; 3]) -> f32 {
+    unsafe { arena.map(view).at(image, c / LANES, y).add(x * LANES + c % LANES).read() }
+}
+
+/// The convolution's definition, for one output.
+fn definition(shape: &Shape, x: &dyn Fn(usize, i64, i64) -> f32, packing: &Packing, [k, y, z]: [usize; 3]) -> f32 {
+    let (depth, filters) = (shape.inputs / shape.groups, shape.outputs / shape.groups);
+    let mut sum = packing.bias.as_ref().map_or(0.0, |bias| bias[k]);
+    for c in 0..depth {
+        for r in 0..shape.kernel[0] {
+            for s in 0..shape.kernel[1] {
+                let at = |axis: usize, out: usize, tap: usize| {
+                    (out * shape.stride[axis] + tap * shape.dilation[axis]) as i64 - shape.padding[axis] as i64
+                };
+                let weight = packing.weights[((k * depth + c) * shape.kernel[0] + r) * shape.kernel[1] + s];
+                sum += weight * x(k / filters * depth + c, at(0, y, r), at(1, z, s));
+            }
+        }
+    }
+    sum
+}
+
+fn check(shape: Shape, [height, width]: [usize; 2], images: usize) -> Result<(), TestCaseError> {
+    let size = |axis: usize, input: usize| {
+        (input + 2 * shape.padding[axis] - shape.dilation[axis] * (shape.kernel[axis] - 1) - 1) / shape.stride[axis] + 1
+    };
+    let (x, x_slot) = map(0, shape.inputs, [height, width], *shape.padding.iter().max().unwrap());
+    let (out, out_slot) = map(1, shape.outputs, [size(0, height), size(1, width)], 1);
+    let weights = whole(shape.outputs * shape.inputs / shape.groups * shape.kernel[0] * shape.kernel[1], 1);
+    let packing = Packing { weights, transposed: false, scale: None, bias: Some(whole(shape.outputs, 2)) };
+    let image = |i| whole(shape.inputs * height * width, i);
+    for isa in Isa::available() {
+        let arena = Arena::new(images, &[x_slot, out_slot], &[0, 1]);
+        (0..images).for_each(|i| unsafe { rearrange::import(&image(i), i, &x, &arena) });
+        let step: Box<dyn Step> = if shape.is_depthwise() {
+            Box::new(Depthwise::new(shape, [x, out], &packing, isa))
+        } else {
+            Box::new(Conv::new(shape, [x, out], &packing, isa))
+        };
+        run(&[step], &arena);
+        for i in 0..images {
+            let values = image(i);
+            let input = |c: usize, y: i64, x: i64| {
+                let inside = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
+                if inside { values[(c * height + y as usize) * width + x as usize] } else { 0.0 }
+            };
+            for k in 0..shape.outputs {
+                for (y, z) in (0..out.plane.height).flat_map(|y| (0..out.plane.width).map(move |z| (y, z))) {
+                    let expected = definition(&shape, &input, &packing, [k, y, z]);
+                    prop_assert_eq!(
+                        value(&arena, &out, i, [k, y, z]),
+                        expected,
+                        "{:?} {:?} {:?}",
+                        isa,
+                        shape,
+                        (i, k, y, z)
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn convolutions_are_their_definition(
+        [inputs, outputs] in prop::array::uniform2(1usize..70),
+        kernel in prop::array::uniform2(1usize..5),
+        stride in prop::array::uniform2(1usize..4),
+        dilation in prop::array::uniform2(1usize..3),
+        padding in prop::array::uniform2(0usize..3),
+        size in prop::array::uniform2(9usize..24),
+        images in 1usize..4,
+        groups in 0usize..3,
+    ) {
+        let shape = Shape { inputs, outputs, kernel, stride, padding, dilation, groups: 1 };
+        let shape = match groups {
+            0 => shape,
+            1 => Shape { outputs: inputs, groups: inputs, ..shape },
+            _ => Shape { inputs: 96, outputs: 32 * (1 + outputs % 4), groups: 2, ..shape },
+        };
+        check(shape, size, images)?;
+    }
+
+    #[test]
+    fn linear_layers_read_their_weights_for_all_images_at_once(
+        [inputs, outputs] in prop::array::uniform2(1usize..700),
+        images in 1usize..20,
+    ) {
+        let ones = [1, 1];
+        let shape = Shape { inputs, outputs, kernel: ones, stride: ones, padding: [0, 0], dilation: ones, groups: 1 };
+        check(shape, ones, images)?;
+    }
+}
+
+/// A sum over so many channels that their weights are used in several passes.
+#[test]
+fn long_sums_go_on_where_they_stopped() {
+    let ones = [1, 1];
+    let shape =
+        Shape { inputs: 512, outputs: 64, kernel: [3, 3], stride: ones, padding: ones, dilation: ones, groups: 1 };
+    check(shape, [9, 9], 1).unwrap();
+}
+
+/// Largest difference of logits, in standard deviations of the logits that Burn's own kernels give.
+fn difference(entry: &zoo::Entry, images: usize, isa: Isa) -> f64 {
+    let device = Device::flex();
+    let network = entry.build(&device);
+    let input = zoo::input(images, entry.input_px, 7, &device);
+    let expected: Vec<f32> = network.forward(input.clone()).into_data().try_to_vec().unwrap();
+    let compiled =
+        Compiled::for_isa(&network, entry.input_px, isa).unwrap_or_else(|error| panic!("{}: {error}", entry.id));
+    let values: Vec<f32> = input.into_data().try_to_vec().unwrap();
+    let logits = compiled.forward(&values);
+    assert_eq!(logits, compiled.forward(&values), "{}: a second pass differs", entry.id);
+    let mean = expected.iter().map(|x| f64::from(*x)).sum::<f64>() / expected.len() as f64;
+    let deviation = expected.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / expected.len() as f64;
+    let apart = expected.iter().zip(&logits).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+    apart / deviation.sqrt()
+}
+
+#[test]
+fn every_network_computes_what_burn_computes() {
+    for entry in zoo::registry() {
+        let apart = difference(entry, 1, Isa::detect());
+        assert!(apart < 1e-4, "{}: {apart:e} standard deviations apart", entry.id);
+    }
+}
+
+#[test]
+fn batches_and_older_processors_compute_the_same() {
+    for isa in Isa::available() {
+        for id in ["squeezenet1.1", "mobilenet-v2"] {
+            let Ok(entry) = zoo::find(id) else { continue };
+            let apart = difference(entry, 3, isa);
+            assert!(apart < 1e-4, "{id} on {isa:?}: {apart:e} standard deviations apart");
+        }
+    }
+}
