@@ -265,7 +265,7 @@ impl Record {
 }
 
 /// The wall clock `nanos` after `started`, to the millisecond; none if `started` is no RFC 3339 time.
-fn wall_clock(started: &str, nanos: u64) -> Option<String> {
+pub fn wall_clock(started: &str, nanos: u64) -> Option<String> {
     let started: Timestamp = started.parse().ok()?;
     let then = started.checked_add(SignedDuration::from_nanos(i64::try_from(nanos).ok()?)).ok()?;
     Some(format!("{then:.3}"))

@@ -41,6 +41,11 @@ impl Events {
         self.events.push(Event { t: self.now, body });
     }
 
+    /// What was said so far.
+    pub fn take(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
     /// Time passes.
     pub fn idle(&mut self, seconds: u64) {
         self.now += seconds * 1_000_000_000;

@@ -55,14 +55,26 @@ proptest! {
         let event = Event { t, body };
         let line = serde_json::to_string(&event).unwrap();
         prop_assert!(!line.contains('\n'));
+        prop_assert_eq!(&Event::parse(line.as_bytes()).unwrap(), &event);
         prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
     }
 
     #[test]
+    fn equal_times_are_written_once_and_read_as_often_as_they_were(
+        runs in prop::collection::vec((0u64..5, 1usize..5), 0..20),
+    ) {
+        let wall_ns: Vec<u64> = runs.iter().flat_map(|(time, count)| vec![*time; *count]).collect();
+        let body = Body::Batches(Batches { run: 1, steady: true, span_ns: 7, wall_ns, device_ns: vec![5; 100_000] });
+        let line = serde_json::to_string(&Event { t: 1, body: body.clone() }).unwrap();
+        prop_assert!(line.len() < 400 && line.contains("[5,100000]"), "{}", line);
+        prop_assert_eq!(Event::parse(line.as_bytes()).unwrap().body, body);
+    }
+
+    #[test]
     fn what_is_no_event_is_an_error(line in ".*", cut in 0usize..200, body in body()) {
-        let _ = serde_json::from_str::<Event>(&line);
+        prop_assert_eq!(Event::parse(line.as_bytes()).is_ok(), serde_json::from_str::<Event>(&line).is_ok());
         let whole = serde_json::to_string(&Event { t: 1, body }).unwrap();
         let end = whole.char_indices().map(|(i, _)| i).take_while(|i| *i <= cut).last().unwrap_or(0);
-        prop_assert!(serde_json::from_str::<Event>(&whole[..end.min(whole.len() - 1)]).is_err());
+        prop_assert!(Event::parse(&whole.as_bytes()[..end.min(whole.len() - 1)]).is_err());
     }
 }

@@ -23,6 +23,13 @@ pub struct AgentHandle {
     pub events: UnboundedReceiver<Event>,
 }
 
+impl AgentHandle {
+    /// The handle of nobody: commands go nowhere, and the stream has ended.
+    pub fn silent() -> Self {
+        Self { commands: unbounded_channel().0, events: unbounded_channel().1 }
+    }
+}
+
 /// How an agent works.
 #[derive(Clone, Debug)]
 pub struct Options {

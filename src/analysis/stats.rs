@@ -14,6 +14,11 @@ pub struct Moments {
 }
 
 impl Moments {
+    /// The moments of `n` values with this mean and sample standard deviation.
+    pub fn of(n: u64, mean: f64, deviation: f64) -> Self {
+        Self { n, mean, squares: deviation * deviation * n.saturating_sub(1) as f64 }
+    }
+
     /// Adds a value; one that is not finite is not a value.
     pub fn add(&mut self, value: f64) {
         if !value.is_finite() {

@@ -1,9 +1,21 @@
 //! The stream and what it adds up to.
 
+pub mod export;
+pub mod facts;
+pub mod read;
+pub mod record;
+pub mod recordings;
+pub mod replay;
 pub mod run;
 pub mod series;
 pub mod state;
 
+pub use read::Reader;
+pub use record::Recorder;
+pub use recordings::Recordings;
 pub use run::{Run, RunResult};
 pub use series::Series;
 pub use state::State;
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,11 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("constant bounds")
 }
 
+/// Counts times, equal ones at once: reports of fast batches are mostly that.
+fn record(histogram: &mut Histogram<u64>, times: &[u64]) {
+    times.chunk_by(|a, b| a == b).for_each(|same| histogram.saturating_record_n(same[0].max(1), same.len() as u64));
+}
+
 impl Run {
     /// A run that has just entered its first phase.
     pub fn begin(t: Nanos, change: &PhaseChange) -> Self {
@@ -136,20 +141,20 @@ impl Run {
             return false;
         }
         if !batches.steady || self.phase != Phase::Steady {
-            self.warm_up_batches += n;
+            self.warm_up_batches = self.warm_up_batches.saturating_add(n);
             return true;
         }
-        self.steady.batches += n;
-        self.steady.span_ns += batches.span_ns;
+        self.steady.batches = self.steady.batches.saturating_add(n);
+        self.steady.span_ns = self.steady.span_ns.saturating_add(batches.span_ns);
         self.steady.until = t;
-        batches.wall_ns.iter().for_each(|ns| self.steady.wall.saturating_record((*ns).max(1)));
-        batches.device_ns.iter().for_each(|ns| self.steady.device.saturating_record((*ns).max(1)));
+        record(&mut self.steady.wall, &batches.wall_ns);
+        record(&mut self.steady.device, &batches.device_ns);
         true
     }
 
     /// Counts a reading of a sensor.
     pub fn read(&mut self, t: Nanos, sensor: SensorId, quantity: Quantity, value: f64, throttled: bool) {
-        if self.phase != Phase::Steady || t < self.steady.since + SETTLING {
+        if self.phase != Phase::Steady || t < self.steady.since.saturating_add(SETTLING) {
             return;
         }
         let reading = self.steady.sensors.entry(sensor).or_insert(Reading {

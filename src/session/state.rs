@@ -10,8 +10,12 @@ use crate::{
 };
 use std::collections::{BTreeMap, VecDeque};
 
-/// Notices, marks and results that are kept: enough for hours of turning knobs.
+/// Notices, marks, results, failures and facts that are kept: enough for hours of turning knobs, and a bound on what a
+/// stream can make of a state.
 const KEPT: usize = 1_000;
+
+/// Sensors that are kept: eight cards and every rail of a board have a hundred.
+const SENSORS: usize = 512;
 
 /// What the events so far add up to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,29 +115,20 @@ impl State {
         let t = event.t;
         self.now = self.now.max(t);
         match &event.body {
-            Body::Header(header) => self.header = Some(header.clone()),
+            Body::Header(header) => self.begin(t, header),
             Body::Devices { devices } => self.devices.clone_from(devices),
-            Body::Network(facts) => {
-                self.networks.insert(facts.id.clone(), facts.clone());
-            }
-            Body::Accuracy(accuracy) => {
-                self.accuracies.insert(accuracy.network.clone(), accuracy.clone());
-            }
+            Body::Network(facts) => keep(&mut self.networks, facts.id.clone(), facts.clone()),
+            Body::Accuracy(accuracy) => keep(&mut self.accuracies, accuracy.network.clone(), accuracy.clone()),
             Body::Checks { checks } => self.checks = Some(checks.clone()),
             Body::Sensors { sensors } => sensors.iter().for_each(|s| self.announce(s)),
             Body::Samples { values } => values.iter().for_each(|(id, value)| self.sample(t, *id, *value)),
+            Body::Idle { sensors } => sensors.iter().for_each(|idle| self.idle(idle)),
             Body::SensorsLost { sensors, reason } => self.lose(t, sensors, reason),
-            Body::Card(card) => {
-                self.cards.insert(card.device.clone(), card.clone());
-            }
-            Body::Throttle { device, reasons } => {
-                self.throttle.insert(device.clone(), reasons.clone());
-            }
-            Body::Neighbours { device, processes } => {
-                self.neighbours.insert(device.clone(), processes.clone());
-            }
+            Body::Card(card) => keep(&mut self.cards, card.device.clone(), card.clone()),
+            Body::Throttle { device, reasons } => keep(&mut self.throttle, device.clone(), reasons.clone()),
+            Body::Neighbours { device, processes } => keep(&mut self.neighbours, device.clone(), processes.clone()),
             Body::Peak { device, precision, flops, how } => {
-                self.peaks.insert((device.clone(), *precision), (*flops, how.clone()));
+                keep(&mut self.peaks, (device.clone(), *precision), (*flops, how.clone()));
             }
             Body::Notice { level, text } => self.notice(t, *level, text.clone()),
             Body::Reset => self.reset(t),
@@ -175,7 +170,26 @@ impl State {
         }
     }
 
+    /// The session began, or another agent took over: nothing of the one before it runs or reads any more.
+    fn begin(&mut self, t: Nanos, header: &Header) {
+        if self.header.is_some() {
+            self.end_run(t);
+            self.engine = Engine::Absent;
+            self.sensors.clear();
+        }
+        self.header = Some(header.clone());
+    }
+
+    fn idle(&mut self, idle: &IdleReading) {
+        if let Some(sensor) = self.sensors.get_mut(&idle.sensor) {
+            sensor.idle = Moments::of(idle.readings, idle.mean, idle.deviation);
+        }
+    }
+
     fn announce(&mut self, sensor: &Sensor) {
+        if self.sensors.len() >= SENSORS && !self.sensors.contains_key(&sensor.id) {
+            return;
+        }
         let known = self.sensors.entry(sensor.id).or_insert_with(|| SensorState {
             info: sensor.clone(),
             series: Series::default(),
@@ -271,7 +285,7 @@ impl State {
     fn fail(&mut self, t: Nanos, config: &Config, reason: &str, out_of_memory: bool, requested_bytes: Option<u64>) {
         self.end_run(t);
         let failure = Failure { t, out_of_memory, requested_bytes, reason: reason.to_owned() };
-        self.failures.insert(config.clone(), failure);
+        keep(&mut self.failures, config.clone(), failure);
         self.notice(t, Level::Error, format!("{config}: {reason}"));
     }
 
@@ -405,6 +419,13 @@ impl State {
         let seconds = reading.last.0.saturating_sub(reading.first.0) as f64 / 1e9;
         let joules = reading.last.1 - reading.first.1;
         (seconds >= 0.5 && joules > 0.0).then(|| joules / seconds)
+    }
+}
+
+/// Remembers `value` by its key, unless there are too many of the kind already.
+fn keep<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {
+    if map.len() < KEPT || map.contains_key(&key) {
+        map.insert(key, value);
     }
 }
 

@@ -1,0 +1,192 @@
+//! A recording as tables for other programs: a row a run, or a row a reading, with the units in the columns' names.
+
+mod formats;
+mod runs;
+mod samples;
+
+use super::read::{Losses, ReadError, Reader};
+use clap::ValueEnum;
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Which table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Table {
+    /// A row a configuration, each time it was measured or failed
+    #[default]
+    Runs,
+    /// A row a sensor reading
+    Samples,
+}
+
+/// What a table is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Comma-separated values (RFC 4180), empty where there is no value
+    Csv,
+    /// An array of JSON objects, null where there is no value
+    Json,
+    /// Apache Parquet, compressed with zstd
+    Parquet,
+}
+
+impl Format {
+    /// The format that a file's name asks for; none where its ending is another.
+    pub fn of(path: &Path) -> Option<Self> {
+        Self::from_str(path.extension()?.to_str()?, true).ok()
+    }
+}
+
+/// Why there is no table.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The recording can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The table can't be written.
+    #[error("{to} can't be written: {source}")]
+    Write {
+        /// The file, or standard output.
+        to: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The table would replace what it is made of.
+    #[error("{} is the recording itself: choose another name for the table", .0.display())]
+    Itself(PathBuf),
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Integer,
+    Number,
+    Flag,
+}
+
+/// A column: its name, with the unit in it, and what it holds.
+type Column = (&'static str, Kind);
+
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq)]
+enum Cell {
+    Null,
+    Text(String),
+    Integer(i64),
+    /// Finite.
+    Number(f64),
+    Flag(bool),
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(number: u64) -> Self {
+        i64::try_from(number).map_or(Self::Null, Self::Integer)
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(number: f64) -> Self {
+        if number.is_finite() { Self::Number(number) } else { Self::Null }
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Takes rows, each with a cell a column.
+trait Rows {
+    fn row(&mut self, row: Vec<Cell>) -> io::Result<()>;
+}
+
+/// Writes a table of a recording to a file, or to standard output. The file appears when it is complete. Gives what of
+/// the recording could not be read.
+///
+/// # Errors
+/// If the recording can't be read, or the table can't be written.
+pub fn export(recording: &Path, table: Table, format: Format, to: Option<&Path>) -> Result<Losses, ExportError> {
+    let reader = Reader::open(recording)?;
+    let Some(to) = to else {
+        return write(reader, table, format, io::stdout()).map_err(failed("standard output"));
+    };
+    let same = |a: &Path, b: &Path| fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b);
+    if same(recording, to) {
+        return Err(ExportError::Itself(to.to_owned()));
+    }
+    let mut part = to.file_name().unwrap_or_default().to_owned();
+    part.push(".part");
+    let part = to.with_file_name(part);
+    let file = File::create(&part).map_err(failed(&to.display().to_string()))?;
+    let written = write(reader, table, format, file).and_then(|losses| fs::rename(&part, to).map(|()| losses));
+    if written.is_err() {
+        // What is not complete is nobody's table.
+        let _ = fs::remove_file(&part);
+    }
+    written.map_err(failed(&to.display().to_string()))
+}
+
+fn failed(to: &str) -> impl FnOnce(io::Error) -> ExportError {
+    let to = to.to_owned();
+    move |error| ExportError::Write { to, source: error.into() }
+}
+
+fn write(mut reader: Reader, table: Table, format: Format, out: impl Write + Send) -> io::Result<Losses> {
+    let columns = match table {
+        Table::Runs => runs::COLUMNS,
+        Table::Samples => samples::COLUMNS,
+    };
+    let out = BufWriter::new(out);
+    match format {
+        Format::Csv => {
+            let mut rows = formats::Csv::new(out, columns)?;
+            fill(&mut reader, table, &mut rows)?;
+            rows.finish()?;
+        }
+        Format::Json => {
+            let mut rows = formats::Json::new(out, columns);
+            fill(&mut reader, table, &mut rows)?;
+            rows.finish()?;
+        }
+        Format::Parquet => {
+            let mut rows = formats::Parquet::new(out, columns, &format!("{table:?}"))?;
+            fill(&mut reader, table, &mut rows)?;
+            rows.finish()?;
+        }
+    }
+    Ok(reader.losses().clone())
+}
+
+fn fill(reader: &mut Reader, table: Table, rows: &mut dyn Rows) -> io::Result<()> {
+    match table {
+        Table::Runs => runs::fill(reader.flatten(), rows),
+        Table::Samples => samples::fill(reader.flatten(), rows),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! A row a run: what was measured, under what conditions, and what it came to; or why it came to nothing.
+
+use super::{Cell, Column, Kind, Rows};
+use crate::{
+    event::{Body, Config, Event, Nanos},
+    report,
+    session::{RunResult, State},
+};
+use Kind::{Flag, Integer, Number, Text};
+use std::io;
+
+/// The columns.
+pub const COLUMNS: &[Column] = &[
+    ("run", Integer),
+    ("network", Text),
+    ("batch_images", Integer),
+    ("precision", Text),
+    ("device", Text),
+    ("device_title", Text),
+    ("began", Text),
+    ("began_s", Number),
+    ("ended_s", Number),
+    ("outcome", Text),
+    ("error", Text),
+    ("latency_p50_ms", Number),
+    ("latency_p90_ms", Number),
+    ("latency_p99_ms", Number),
+    ("latency_p50_low_ms", Number),
+    ("latency_p50_high_ms", Number),
+    ("device_latency_p50_ms", Number),
+    ("device_latency_p99_ms", Number),
+    ("throughput_images_per_s", Number),
+    ("batches", Integer),
+    ("steady_s", Number),
+    ("warm_up_s", Number),
+    ("warm_up_batches", Integer),
+    ("warm_up_converged", Flag),
+    ("utilisation_percent", Number),
+    ("flop_utilisation_percent", Number),
+    ("power_gross_w", Number),
+    ("power_net_w", Number),
+    ("power_idle_w", Number),
+    ("power_deviation_w", Number),
+    ("power_readings", Integer),
+    ("power_sensor", Text),
+    ("power_absent", Text),
+    ("energy_per_image_j", Number),
+    ("energy_source", Text),
+    ("throttled_percent", Number),
+    ("memory_in_use_bytes", Integer),
+    ("memory_reserved_bytes", Integer),
+    ("memory_resident_bytes", Integer),
+    ("device_memory_used_bytes", Integer),
+    ("driver", Text),
+    ("clock_policy", Text),
+    ("power_cap_w", Number),
+    ("host", Text),
+];
+
+/// Gives a row to `rows` whenever a run is over, or a configuration has failed.
+pub fn fill(events: impl Iterator<Item = Event>, rows: &mut dyn Rows) -> io::Result<()> {
+    let mut state = State::default();
+    for event in events {
+        if ends_run(&event.body, &state) {
+            measured(&state, rows)?;
+        }
+        state.apply(&event);
+        match &event.body {
+            Body::OutOfMemory { run, config, message, .. } => {
+                failed(&state, (*run, config), ("out of memory", message.as_str()), rows)?;
+            }
+            Body::Failing { run, config, reason } => failed(&state, (*run, config), ("failed", reason.as_str()), rows)?,
+            _ => {}
+        }
+    }
+    measured(&state, rows)
+}
+
+/// Whether an event is the end of the run in progress.
+fn ends_run(body: &Body, state: &State) -> bool {
+    match body {
+        Body::Phase(change) => state.run.as_ref().is_some_and(|run| run.id != change.run),
+        Body::EngineDied { .. } | Body::OutOfMemory { .. } | Body::Failing { .. } | Body::Header(_) => true,
+        _ => false,
+    }
+}
+
+/// The row of the run in progress, if anything of it counted.
+fn measured(state: &State, rows: &mut dyn Rows) -> io::Result<()> {
+    let Some(result) = state.current_result() else { return Ok(()) };
+    let began = state.marks.back().map_or(state.now, |mark| mark.t);
+    let mut row = configuration(state, (result.run, &result.config), began, ("measured", Cell::Null));
+    row.extend(figures(&result));
+    row.extend(conditions(state, &result.config));
+    rows.row(row)
+}
+
+fn failed(state: &State, of: (u64, &Config), (outcome, reason): (&str, &str), rows: &mut dyn Rows) -> io::Result<()> {
+    let mut row = configuration(state, of, state.now, (outcome, reason.into()));
+    let conditions = conditions(state, of.1);
+    row.resize(COLUMNS.len() - conditions.len(), Cell::Null);
+    row.extend(conditions);
+    rows.row(row)
+}
+
+fn configuration(
+    state: &State,
+    (run, config): (u64, &Config),
+    began: Nanos,
+    (outcome, error): (&str, Cell),
+) -> Vec<Cell> {
+    let title = state.devices.iter().find(|d| d.name == config.device).map(|d| d.title.as_str());
+    let wall = state.header.as_ref().and_then(|header| report::wall_clock(&header.started, began));
+    vec![
+        run.into(),
+        config.network.as_str().into(),
+        u64::from(config.batch).into(),
+        config.precision.name().into(),
+        config.device.as_str().into(),
+        title.into(),
+        wall.into(),
+        (began as f64 / 1e9).into(),
+        (state.now as f64 / 1e9).into(),
+        outcome.into(),
+        error,
+    ]
+}
+
+fn figures(result: &RunResult) -> Vec<Cell> {
+    let latency = result.latency_ms;
+    let power = result.power.as_ref();
+    let watts = power.ok();
+    let memory = result.memory;
+    vec![
+        latency.p50.into(),
+        latency.p90.into(),
+        latency.p99.into(),
+        latency.p50_low.into(),
+        latency.p50_high.into(),
+        result.device_ms.map(|d| d.p50).into(),
+        result.device_ms.map(|d| d.p99).into(),
+        result.images_per_s.into(),
+        result.batches.into(),
+        result.seconds.into(),
+        result.warm_up.map(|w| w.seconds).into(),
+        result.warm_up.map(|w| w.batches).into(),
+        result.warm_up.map(|w| w.converged).into(),
+        result.utilisation.into(),
+        result.flop_utilisation.into(),
+        watts.map(|p| p.gross_w).into(),
+        watts.and_then(|p| p.net_w).into(),
+        watts.and_then(|p| p.idle_w).into(),
+        watts.map(|p| p.deviation_w).into(),
+        watts.map(|p| p.readings).into(),
+        watts.map(|p| p.sensor.as_str()).into(),
+        power.err().map(String::as_str).into(),
+        watts.map(|p| p.joules_per_image).into(),
+        watts.map(|p| p.energy_source.as_str()).into(),
+        result.throttled.map(|share| 100.0 * share).into(),
+        memory.in_use.into(),
+        memory.reserved.into(),
+        memory.resident.into(),
+        result.device_memory_used.into(),
+    ]
+}
+
+fn conditions(state: &State, config: &Config) -> Vec<Cell> {
+    let card = state.cards.get(&config.device);
+    vec![
+        card.and_then(|c| c.driver.as_deref()).into(),
+        card.and_then(|c| c.clock_policy.as_deref()).into(),
+        card.and_then(|c| c.power_cap_w).into(),
+        state.header.as_ref().map(|h| h.host.as_str()).into(),
+    ]
+}

@@ -1,0 +1,359 @@
+//! The recorder: the stream written to a file as it passes, one JSON object a line, by a thread of its own.
+//!
+//! What is written is on its way to the disk within [`FLUSH`], so a process that is killed loses no more than that, and a
+//! file that ends in the middle of a line, or of a compressed block, opens up to its last whole line
+//! ([`Reader`](super::Reader)). A disk that is full or too slow ends the recording and nothing else.
+
+use super::{
+    facts,
+    read::{Losses, ReadError, Reader},
+    state::State,
+};
+use crate::{
+    agent::AgentHandle,
+    event::{Body, Event, Header, Level},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use zstd::stream::write::Encoder;
+
+/// How long an event may wait before it is handed to the system.
+pub const FLUSH: Duration = Duration::from_millis(500);
+
+/// Events that may wait for a slow disk: minutes of them.
+const QUEUE: usize = 16_384;
+
+/// How long [`Recorder::finish`] waits for a disk that hangs.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Time between a recording that was interrupted and what continues it. ns.
+const PAUSE: i64 = 1_000_000_000;
+
+/// Level of compression: 3 is what zstd takes by itself; more would save a tenth.
+const LEVEL: i32 = 3;
+
+/// Why a recording did not begin, or ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file is there already.
+    #[error("{} exists: choose another name, or remove it first", .0.display())]
+    Exists(PathBuf),
+    /// The file can't be made.
+    #[error("{} can't be recorded to: {source}", .path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Another process records to it.
+    #[error("{} is being recorded to by another wattscope", .0.display())]
+    InUse(PathBuf),
+    /// The file can't be written any more: a full disk, mostly.
+    #[error("recording stopped: {}: {source}; what was recorded until then is in it", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The file that is to be continued is no session.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The disk does not keep up with the stream.
+    #[error("recording stopped: the disk is too slow for {}; what was recorded until then is in it", .0.display())]
+    TooSlow(PathBuf),
+}
+
+/// A recording in progress. Dropping it ends it, as [`Self::finish`] does.
+#[derive(Debug)]
+pub struct Recorder {
+    path: PathBuf,
+    /// What is added to the times of events to have those in the file. ns.
+    shift: i64,
+    events: Option<SyncSender<Event>>,
+    writer: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    failed: Option<RecordError>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    bytes: AtomicU64,
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl Recorder {
+    /// Begins a recording in a new file, compressed if its name ends in `.zst`. `state` is what the stream has come to so
+    /// far: where that is something, the recording begins with the facts in it and at a time of its own.
+    ///
+    /// # Errors
+    /// If the file is there already or can't be made.
+    pub fn create(path: &Path, state: &State) -> Result<Self, RecordError> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
+            _ => RecordError::Create { path: path.to_owned(), source: error.into() },
+        })?;
+        // Says to whoever tidies up that the file is in use; where nothing can be locked, nothing is tidied up either.
+        let _ = file.try_lock();
+        let began = if state.header.is_some() { state.now } else { 0 };
+        let mut recorder = Self::write_to(file, path, -i64::try_from(began).unwrap_or(i64::MAX))?;
+        facts::of(state).into_iter().try_for_each(|body| recorder.send(&Event { t: began, body }))?;
+        Ok(recorder)
+    }
+
+    /// Continues the recording of a session that was interrupted with the stream of a new agent, from its header on: the
+    /// times of this one follow those of the old one. Gives what the file comes to so far, too, and what of it was lost; a
+    /// file that ends in the middle of something is rewritten without that, and is never less than it was meanwhile.
+    ///
+    /// # Errors
+    /// If the file is no session, or can't be written.
+    pub fn resume(path: &Path) -> Result<(Self, State, Losses), RecordError> {
+        let (state, losses) = super::replay::fold(path)?;
+        if !losses.is_empty() {
+            repair(path)?;
+        }
+        let file = OpenOptions::new().append(true).open(path);
+        let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
+        let file = file.map_err(failed)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(RecordError::InUse(path.to_owned()));
+        }
+        let shift = i64::try_from(state.now).unwrap_or(i64::MAX).saturating_add(PAUSE);
+        Ok((Self::write_to(file, path, shift)?, state, losses))
+    }
+
+    /// Records to a file that is open already.
+    pub(super) fn write_to(file: File, path: &Path, shift: i64) -> Result<Self, RecordError> {
+        let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
+        let shared = Arc::<Shared>::default();
+        let (events, receiver) = sync_channel(QUEUE);
+        let out = Output::new(Counted { file, shared: shared.clone() }, path).map_err(failed)?;
+        let to = shared.clone();
+        let writer = thread::Builder::new().name("recorder".into()).spawn(move || {
+            if let Err(error) = write(&receiver, out) {
+                *to.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        });
+        let writer = Some(writer.map_err(failed)?);
+        Ok(Self { path: path.to_owned(), shift, events: Some(events), writer, shared, failed: None })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes that the file has grown to so far.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Hands an event to the writer; never waits for the disk.
+    ///
+    /// # Errors
+    /// If the recording has ended by itself; says why, every time it is asked.
+    pub fn send(&mut self, event: &Event) -> Result<(), RecordError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let Some(events) = &self.events else { return Ok(()) };
+        let error = match events.try_send(shifted(event, self.shift)) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(_)) => RecordError::TooSlow(self.path.clone()),
+            Err(TrySendError::Disconnected(_)) => self.failure(),
+        };
+        self.events = None;
+        self.failed = Some(error.clone());
+        Err(error)
+    }
+
+    /// Why the writer has ended.
+    fn failure(&mut self) -> RecordError {
+        // It has let go of its channel: nothing is left for it to do but to end.
+        let _ = self.writer.take().map(JoinHandle::join);
+        let said = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let source = said.unwrap_or_else(|| io::Error::other("the recorder's thread ended")).into();
+        RecordError::Write { path: self.path.clone(), source }
+    }
+
+    /// Writes what was sent, closes the file and gives its length in bytes.
+    ///
+    /// # Errors
+    /// If not everything could be written.
+    pub fn finish(mut self) -> Result<u64, RecordError> {
+        match self.close() {
+            Some(error) => Err(error),
+            None => Ok(self.bytes()),
+        }
+    }
+
+    fn close(&mut self) -> Option<RecordError> {
+        self.events = None;
+        if let Some(error) = self.failed.take() {
+            return Some(error);
+        }
+        let writer = self.writer.take()?;
+        let (ended, end) = sync_channel::<()>(1);
+        // A disk that hangs must not hang the program with it: the thread that waits is left behind.
+        let waiter = thread::spawn(move || {
+            let _ = writer.join();
+            drop(ended);
+        });
+        if end.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout) {
+            return Some(RecordError::TooSlow(self.path.clone()));
+        }
+        let _ = waiter.join();
+        let said = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        said.map(|error| RecordError::Write { path: self.path.clone(), source: error.into() })
+    }
+
+    /// An agent whose events are recorded on their way to whoever holds the handle that this gives back. A recording that
+    /// fails is told of by a notice in the stream. It ends with the stream.
+    pub fn tap(mut self, agent: AgentHandle) -> AgentHandle {
+        let AgentHandle { commands, mut events } = agent;
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                let before = self.failed.is_some();
+                let sent = self.send(&event);
+                let t = event.t;
+                if sender.send(event).is_err() {
+                    break;
+                }
+                if let (Err(error), false) = (sent, before) {
+                    let text = error.to_string();
+                    let _ = sender.send(Event { t, body: Body::Notice { level: Level::Error, text } });
+                }
+            }
+            // Closed before the stream's end is seen, so that whoever saw it finds the file whole.
+            let _ = tokio::task::spawn_blocking(move || self.finish()).await;
+            drop(sender);
+        });
+        AgentHandle { commands, events: receiver }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if let Some(error) = self.close() {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+/// An event on the file's clock. The wall clock of a header is that of the file's zero.
+fn shifted(event: &Event, shift: i64) -> Event {
+    let mut body = event.body.clone();
+    if let Body::Header(Header { started, .. }) = &mut body
+        && let Ok(wall) = started.parse::<Timestamp>()
+        && let Ok(zero) = wall.checked_sub(SignedDuration::from_nanos(shift))
+    {
+        *started = zero.to_string();
+    }
+    Event { t: event.t.saturating_add_signed(shift), body }
+}
+
+/// Rewrites a file with its whole lines only. Until the new one is complete, the old one stays.
+fn repair(path: &Path) -> Result<(), RecordError> {
+    let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let file = File::create(&part).map_err(failed)?;
+    let mut out = Output::new(Counted { file, shared: Arc::default() }, path).map_err(failed)?;
+    let copied = Reader::open(path)?.flatten().try_for_each(|event| out.write(&event));
+    copied.and_then(|()| out.finish()).and_then(|()| fs::rename(&part, path)).map_err(failed)
+}
+
+/// Writes lines until nobody sends any more.
+fn write(events: &Receiver<Event>, mut out: Output) -> io::Result<()> {
+    let mut due: Option<Instant> = None;
+    loop {
+        let received = match due {
+            Some(due) => events.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(event) => {
+                out.write(&event)?;
+                due.get_or_insert_with(|| Instant::now() + FLUSH);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return out.finish(),
+        }
+        if due.is_some_and(|due| due <= Instant::now()) {
+            out.flush()?;
+            due = None;
+        }
+    }
+}
+
+/// The file, compressed or not.
+enum Output {
+    Plain(BufWriter<Counted>),
+    Zstd(Box<Encoder<'static, Counted>>),
+}
+
+impl Output {
+    fn new(file: Counted, path: &Path) -> io::Result<Self> {
+        Ok(match path.extension().is_some_and(|e| e == "zst") {
+            true => Self::Zstd(Box::new(Encoder::new(file, LEVEL)?)),
+            false => Self::Plain(BufWriter::new(file)),
+        })
+    }
+
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        match self {
+            Self::Plain(file) => file.write_all(&line),
+            Self::Zstd(encoder) => encoder.write_all(&line),
+        }
+    }
+
+    /// Ends the compressed block too: what comes after it may be missing, and it can be read all the same.
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let file = match self {
+            Self::Plain(file) => file.into_inner().map_err(io::IntoInnerError::into_error)?,
+            Self::Zstd(encoder) => encoder.finish()?,
+        };
+        file.file.sync_data()
+    }
+}
+
+/// A file whose length others can see.
+struct Counted {
+    file: File,
+    shared: Arc<Shared>,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.shared.bytes.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
