@@ -2,7 +2,9 @@
 
 use crate::{
     engine::device::{self, DeviceError},
-    event::{Config, DeviceInfo, Precision},
+    event::{Config, DeviceInfo, Nanos, Precision},
+    session::export::{Format, Table},
+    ui::app,
     zoo,
 };
 use clap::{
@@ -20,6 +22,7 @@ Examples:
                                                the same measurements as a table
   wattscope run --network all --json > run.jsonl
                                                … as one JSON object a line
+  wattscope replay                             what the live screen showed last, again
   wattscope networks                           what can be measured
   wattscope devices                            on what, and why not on more";
 
@@ -87,6 +90,25 @@ Exit status:
   2    bad usage, or weights of another network
   130  Ctrl-C; what was measured is printed and kept";
 
+const EXPORT_HELP: &str = "\
+Times are in seconds from the recording's beginning and as wall clock (UTC); units are in the columns' names, but for \
+the readings of sensors, whose `value` is in their `unit`.
+
+Examples:
+  wattscope export demo.jsonl.zst --format csv                 a row a run
+  wattscope export demo.jsonl.zst --table samples -o demo.parquet
+                                                               a row a reading of a sensor";
+
+const REPLAY_HELP: &str = "\
+Every live screen is recorded, compressed, to wattscope/sessions in the user's state directory ($XDG_STATE_HOME, or \
+else ~/.local/state); the last ten files of 20 MB at the most are kept. R on the live screen, or --record, makes a \
+recording that stays. A recording of a program that was killed ends half a second earlier.
+
+Examples:
+  wattscope replay                             the newest recording that has no name
+  wattscope replay demo.jsonl.zst --speed 4
+  wattscope replay demo.jsonl.zst --from 1:30";
+
 /// An oscilloscope for neural networks: latency, utilisation and watts, live in the terminal.
 ///
 /// Runs reference networks on a GPU or the CPU and shows what one batch takes, how busy the device is and what it
@@ -111,6 +133,12 @@ pub enum Command {
     /// Measure without a screen and print a table, or JSON
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
+    /// Show a recording on the live screen: pause, rewind, any speed
+    #[command(after_help = REPLAY_HELP)]
+    Replay(Replay),
+    /// Turn a recording into tables for other programs
+    #[command(after_help = EXPORT_HELP)]
+    Export(Export),
     /// List the networks with their static costs and published accuracies
     Networks {
         /// Print an array of JSON objects instead of a table
@@ -144,7 +172,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  wattscope man | man -l -\n  wattscope man run | man -l -")]
     Man {
         /// The command whose page is wanted; the main page if none is given
-        #[arg(value_parser = ["run", "networks", "devices", "check", "infer", "accuracy", "completions"])]
+        #[arg(value_parser = [
+ "run", "replay", "export", "networks", "devices", "check", "infer", "accuracy", "completions",
+])]
         command: Option<String>,
     },
     /// The process that runs networks: started by the agent, not by people
@@ -186,6 +216,23 @@ pub struct Live {
     /// Weights of the network to begin with, .pth or .safetensors; every other network keeps made-up ones
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
+    /// What the screen looks like.
+    #[command(flatten)]
+    pub look: Look,
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory_limit: Option<u64>,
+    /// Run batch norms as they are, instead of folding them into the layer before them
+    #[arg(long)]
+    pub no_fold: bool,
+    /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it again
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// What the screen looks like.
+#[derive(Clone, Debug, Args)]
+pub struct Look {
     /// What curves are drawn with
     #[arg(long, value_enum, default_value_t)]
     pub marker: Marker,
@@ -195,12 +242,40 @@ pub struct Live {
     /// Colours
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
-    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    pub memory_limit: Option<u64>,
-    /// Run batch norms as they are, instead of folding them into the layer before them
-    #[arg(long)]
-    pub no_fold: bool,
+}
+
+/// `wattscope replay`.
+#[derive(Clone, Debug, Args)]
+pub struct Replay {
+    /// The recording; the newest one that has no name if not given
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How fast, times the speed of life: 1/16 to 256
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
+    pub speed: f64,
+    /// Where to begin: 90, 1:30 or 1:00:00 from its beginning
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = moment)]
+    pub from: Nanos,
+    /// What the screen looks like.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// `wattscope export`.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Format; by default what OUT ends in, or else CSV
+    #[arg(short, long, value_enum)]
+    pub format: Option<Format>,
+    /// Table
+    #[arg(short, long, value_enum, default_value_t)]
+    pub table: Table,
+    /// File to write the table to; standard output if not given
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
 }
 
 /// `wattscope run`.
@@ -235,6 +310,9 @@ pub struct Run {
     /// Run batch norms as they are, instead of folding them into the layer before them
     #[arg(long)]
     pub no_fold: bool,
+    /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 /// `wattscope check`.
@@ -449,6 +527,32 @@ fn seconds(s: &str) -> Result<f64, String> {
     }
 }
 
+fn speed(s: &str) -> Result<f64, String> {
+    let number = match s.trim_end_matches(['x', '×']).split_once('/') {
+        Some((over, under)) => {
+            over.parse::<f64>().ok().zip(under.parse::<f64>().ok()).map(|(over, under)| over / under)
+        }
+        None => s.trim_end_matches(['x', '×']).parse().ok(),
+    };
+    let valid = |x: &f64| (app::SLOWEST..=app::FASTEST).contains(x);
+    number.filter(valid).ok_or_else(|| "a number of times from 1/16 to 256, such as 4 or 0.5".to_owned())
+}
+
+/// A time from the beginning: seconds, minutes and seconds, or hours too.
+fn moment(s: &str) -> Result<Nanos, String> {
+    let wrong = || "a time such as 90, 1:30, 1:30.5 or 1:00:00".to_owned();
+    let parts: Vec<&str> = s.split(':').collect();
+    let (seconds, whole) = parts.split_last().ok_or_else(wrong)?;
+    let seconds = seconds.parse::<f64>().ok().filter(|s| (0.0..1e8).contains(s) && (whole.is_empty() || *s < 60.0));
+    let mut minutes = 0_u64;
+    for part in whole {
+        let part = part.parse::<u32>().map_err(|_| wrong())?;
+        minutes = minutes.saturating_mul(60).saturating_add(part.into());
+    }
+    let seconds = seconds.filter(|_| whole.len() <= 2).ok_or_else(wrong)?;
+    Ok(minutes.saturating_mul(60_000_000_000).saturating_add((seconds * 1e9) as Nanos))
+}
+
 /// Bytes with an optional unit: `4096`, `4GiB`, `500M`.
 fn bytes(s: &str) -> Result<u64, String> {
     let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
@@ -540,6 +644,8 @@ mod tests {
             ("wattscope --batch 0", "0 is not in 1.."),
             ("wattscope --device gpu", "a device is auto, cpu, cuda, or cuda:N"),
             ("wattscope run --network all --seconds 0", "above 0"),
+            ("wattscope replay x --from 1:90", "a time such as"),
+            ("wattscope replay x --speed 0", "from 1/16 to 256"),
             ("wattscope --memory-limit 3XB", "unknown unit 'XB'"),
             ("wattscope run", "--network"),
         ] {
@@ -548,6 +654,15 @@ mod tests {
             assert!(text.contains(named), "{line}: {text}");
             assert_eq!(error.exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn moments_and_speeds_are_read_as_people_write_them() {
+        let s = |seconds: f64| Ok((seconds * 1e9) as Nanos);
+        assert_eq!(["90", "1:30", "0:01:30.5", "2:00:00"].map(moment), [s(90.0), s(90.0), s(90.5), s(7200.0)]);
+        assert!(["", "x", "-1", "1:2:3:4", "1:60", "nan"].map(moment).iter().all(Result::is_err));
+        assert_eq!(["4", "0.5", "1/8", "2x"].map(speed), [Ok(4.0), Ok(0.5), Ok(0.125), Ok(2.0)]);
+        assert!(["1/0", "inf", "nan", "-1", ""].map(speed).iter().all(Result::is_err));
     }
 
     #[test]

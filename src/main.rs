@@ -19,16 +19,23 @@ use wattscope::{
     },
     agent,
     check::{self, Kept, Reference},
-    cli::{self, Cli, Color, Command, Live, Marker},
+    cli::{self, Cli, Color, Command, Live, Look, Marker},
     clock::Clock,
     engine::{self, WeightsFile, device},
     event::Precision,
+    host,
     infer::{self, Model},
     listing, logging,
     progress::Printer,
     report::Record,
+    session::{
+        Recorder, Recordings, State,
+        export::{self, ExportError, Format},
+        recordings,
+        replay::Tape,
+    },
     sweep::{self, End, Plan},
-    ui,
+    table, ui,
     zoo::{self, Checkpoint},
 };
 
@@ -50,6 +57,8 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
     match cli.command {
         None => live(cli.live, log),
         Some(Command::Run(args)) => run(&args, log),
+        Some(Command::Replay(args)) => replay(args, log),
+        Some(Command::Export(args)) => export(&args),
         Some(Command::Networks { json }) => networks(json),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Check(args)) => check(&args),
@@ -80,33 +89,101 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     }
     let weights = args.weights.map(|path| weights_file(&args.network, path));
+    let named = args.record.as_deref().map(record_to);
     start_log(log);
+    let directory = host::state_folder().map(|directory| directory.join(SESSIONS));
+    let (mut recordings, error) = Recordings::begin(named, directory.ok().as_deref());
+    if let Some(error) = error {
+        // It is the one that nobody asked for: no reason to keep the screen from whoever asked for that.
+        tracing::warn!("no unnamed recording is made: {error}");
+    }
     let options = ui::Options {
-        networks: zoo::registry().iter().map(|entry| entry.id.to_owned()).collect(),
         wishes: ui::Wishes {
             network: Some(args.network),
             batch: Some(args.batch),
             precision: args.precision,
             device: Some(args.device),
         },
-        marker: match args.marker {
+        ..looks(&args.look)
+    };
+    let agent = agent::Options { weights, fold: !args.no_fold, ..agent_options(true, args.memory_limit)? };
+    let start = || agent::start(agent, Clock::start());
+    let exit = runtime()?.block_on(ui::run(options, &mut recordings, start))?;
+    match recordings.stop() {
+        Ok(Some(file)) => eprintln!("recorded {} ({})", file.path.display(), table::bytes(file.bytes)),
+        Ok(None) => {}
+        Err(error) => eprintln!("{error}"),
+    }
+    Ok(ExitCode::from(exit.code()))
+}
+
+/// Where unnamed recordings are, in the user's state directory.
+const SESSIONS: &str = "sessions";
+
+/// What a screen looks like.
+fn looks(look: &Look) -> ui::Options {
+    ui::Options {
+        networks: zoo::registry().iter().map(|entry| entry.id.to_owned()).collect(),
+        marker: match look.marker {
             Marker::Braille => ui::Marker::Braille,
             Marker::Block => ui::Marker::Block,
             Marker::Ascii => ui::Marker::Ascii,
         },
-        depth: match args.color {
+        depth: match look.color {
             Color::Auto => None,
             Color::Never => Some(ui::Depth::None),
             Color::Sixteen => Some(ui::Depth::Ansi16),
             Color::Palette => Some(ui::Depth::Ansi256),
             Color::True => Some(ui::Depth::Rgb),
         },
-        no_mouse: args.no_mouse,
+        no_mouse: look.no_mouse,
         ..ui::Options::default()
+    }
+}
+
+/// A recording to a file that must not be there yet.
+fn record_to(path: &Path) -> Recorder {
+    Recorder::create(path, &State::default()).unwrap_or_else(|error| refuse(error))
+}
+
+/// `wattscope replay`.
+fn replay(args: cli::Replay, log: Option<&Path>) -> eyre::Result<ExitCode> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        eprintln!("error: a replay needs a terminal for input and output.");
+        return Ok(ExitCode::from(2));
+    }
+    start_log(log);
+    let newest = || recordings::newest(&host::state_folder().ok()?.join(SESSIONS));
+    let Some(path) = args.file.or_else(newest) else {
+        eprintln!("error: there is no unnamed recording yet: name a file, or start the live screen once");
+        return Ok(ExitCode::FAILURE);
     };
-    let agent = agent::Options { weights, fold: !args.no_fold, ..agent_options(true, args.memory_limit)? };
-    let exit = runtime()?.block_on(ui::run(options, || agent::start(agent, Clock::start())))?;
-    Ok(ExitCode::from(exit.code()))
+    let (tape, losses) = match Tape::load(&path) {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(sorry(&error)),
+    };
+    let said = (!losses.is_empty()).then(|| format!("{}: {losses}", path.display()));
+    let screen = ui::replay(looks(&args.look), tape, (args.from, args.speed), said);
+    Ok(ExitCode::from(runtime()?.block_on(screen)?.code()))
+}
+
+/// `wattscope export`.
+fn export(args: &cli::Export) -> eyre::Result<ExitCode> {
+    let by_name = args.output.as_deref().and_then(Format::of);
+    let format = args.format.or(by_name).unwrap_or(Format::Csv);
+    if format == Format::Parquet && args.output.is_none() && io::stdout().is_terminal() {
+        refuse("Parquet is no text for a terminal: name a file with -o");
+    }
+    let losses = match export::export(&args.file, args.table, format, args.output.as_deref()) {
+        Ok(losses) => losses,
+        // Whoever reads the table may have had enough of it.
+        Err(error @ ExportError::Write { .. }) => return Err(error.into()),
+        Err(error) => return Ok(sorry(&error)),
+    };
+    if !losses.is_empty() {
+        eprintln!("{}: not everything could be read: {losses}", args.file.display());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `wattscope run`.
@@ -114,6 +191,7 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let configs = args.configs(&device::enumerate()).unwrap_or_else(|error| refuse(error));
     let weights = args.weights.clone().zip(configs.first());
     let weights = weights.map(|(path, config)| weights_file(&config.network, path));
+    let recorder = args.record.as_deref().map(record_to);
     start_log(log);
     let plan = Plan { configs, seconds: args.seconds };
     let options = agent::Options { weights, fold: !args.no_fold, ..agent_options(false, args.memory_limit)? };
@@ -121,7 +199,12 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let end = runtime()?.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        sweep::measure(agent::start(options, Clock::start()), &plan, interrupt, &mut printer).await
+        let agent = agent::start(options, Clock::start());
+        let agent = match recorder {
+            Some(recorder) => recorder.tap(agent),
+            None => agent,
+        };
+        sweep::measure(agent, &plan, interrupt, &mut printer).await
     })?;
     let records = printer.finish()?;
     Ok(match end {
@@ -334,6 +417,12 @@ fn checkpoint(entry: &'static zoo::Entry, path: &Path) -> Checkpoint {
 fn unusable(error: impl Display) -> ! {
     eprintln!("error: {error}");
     std::process::exit(2)
+}
+
+/// Says what is wrong with a file that the user named: nothing that a backtrace explains.
+fn sorry(error: &impl Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
 }
 
 /// A log that can't be written is no reason to stop.

@@ -44,3 +44,8 @@ fn help_of_networks_and_devices() {
 fn help_of_completions_and_man() {
     insta::assert_snapshot!(help(Some("completions")) + &help(Some("man")));
 }
+
+#[test]
+fn help_of_replay_and_export() {
+    insta::assert_snapshot!(help(Some("replay")) + &help(Some("export")));
+}

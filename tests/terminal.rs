@@ -17,6 +17,7 @@ use std::{
 use wattscope::{
     agent::AgentHandle,
     event::{Body, Command, DeviceInfo, Event, Precision},
+    session::Recordings,
     ui,
 };
 
@@ -48,7 +49,7 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = ui::Options { networks: vec!["alexnet".into()], ..ui::Options::default() };
     let start = move || if mode == "panic" { panic!("a panic on the screen") } else { agent() };
-    let code = match runtime.block_on(ui::run(options, start)) {
+    let code = match runtime.block_on(ui::run(options, &mut Recordings::default(), start)) {
         Ok(exit) => exit.code(),
         Err(error) => {
             println!("{error}");

@@ -10,7 +10,6 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// Which table.
@@ -42,7 +41,7 @@ impl Format {
 }
 
 /// Why there is no table.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The recording can't be read.
     #[error(transparent)]
@@ -53,7 +52,7 @@ pub enum ExportError {
         /// The file, or standard output.
         to: String,
         /// What the system said.
-        source: Arc<io::Error>,
+        source: io::Error,
     },
     /// The table would replace what it is made of.
     #[error("{} is the recording itself: choose another name for the table", .0.display())]
@@ -152,7 +151,7 @@ pub fn export(recording: &Path, table: Table, format: Format, to: Option<&Path>)
 
 fn failed(to: &str) -> impl FnOnce(io::Error) -> ExportError {
     let to = to.to_owned();
-    move |error| ExportError::Write { to, source: error.into() }
+    move |source| ExportError::Write { to, source }
 }
 
 fn write(mut reader: Reader, table: Table, format: Format, out: impl Write + Send) -> io::Result<Losses> {

@@ -16,6 +16,7 @@ pub fn of(state: &State) -> Vec<Body> {
     }
     facts.extend(state.networks.values().cloned().map(Body::Network));
     facts.extend(state.accuracies.values().cloned().map(Body::Accuracy));
+    facts.extend(state.checks.clone().map(|checks| Body::Checks { checks }));
     facts.extend(sensors(state));
     facts.extend(state.cards.values().cloned().map(Body::Card));
     let throttle = state.throttle.iter();

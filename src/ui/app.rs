@@ -3,21 +3,25 @@
 //! It knows no terminal and no clock: keys, events and frames are handed to it, so that a test can be its user.
 
 use super::{
-    Exit, Options,
-    keymap::{self, Action},
+    Exit, Options, format,
+    keymap::{self, Action, Seek},
     knobs,
     memo::Memo,
     pin::Pin,
     screens::{self, Screen},
     theme::Theme,
-    view::{Hint, View},
+    view::{Hint, Playback, View},
 };
 use crate::{
     event::{Body, Command, Config, Event, Level, Nanos},
-    session::State,
+    session::{
+        State,
+        replay::{Cursor, Tape},
+    },
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::{Frame, layout::Rect};
+use std::time::Duration;
 
 /// Lengths of the scope's time axis, seconds.
 pub const WINDOWS: [u64; 6] = [10, 30, 60, 120, 300, 600];
@@ -38,6 +42,8 @@ pub enum Flow {
     Suspend,
     /// Draws every cell again.
     Redraw,
+    /// Begins or ends a recording.
+    Record,
     /// Leaves.
     Exit(Exit),
 }
@@ -98,7 +104,14 @@ pub struct App {
     options: Options,
     theme: Theme,
     live: State,
-    frozen: Option<Box<State>>,
+    /// What can be gone back to: the last minutes, or a whole recording.
+    tape: Tape,
+    /// The moment that is looked at, where that is not the newest.
+    held: Option<Box<Cursor>>,
+    /// How a recording is played; none where the stream is live.
+    playback: Option<Playback>,
+    /// When the recording began that the user asked for.
+    recording: Option<Nanos>,
     wanted: Option<Config>,
     /// The newest configuration that was asked for and that no event has answered yet.
     in_flight: Option<Config>,
@@ -126,7 +139,10 @@ impl App {
             options,
             theme,
             live: State::default(),
-            frozen: None,
+            tape: Tape::default(),
+            held: None,
+            playback: None,
+            recording: None,
             wanted: None,
             in_flight: None,
             outbox: Outbox::default(),
@@ -148,6 +164,16 @@ impl App {
         }
     }
 
+    /// An app that plays a recording, from `from` on the recording's clock.
+    pub fn replay(options: Options, theme: Theme, tape: Tape, from: Nanos, speed: f64) -> Self {
+        let mut cursor = Box::new(tape.first());
+        tape.seek(&mut cursor, from);
+        let at = cursor.state.now.max(from).min(tape.end());
+        let playback = Playback { playing: true, speed, at, end: tape.end() };
+        let options = Options { watch_only: true, ..options };
+        Self { tape, held: Some(cursor), playback: Some(playback), ..Self::new(options, theme) }
+    }
+
     /// What the stream has come to, whatever the view holds.
     pub fn state(&self) -> &State {
         &self.live
@@ -160,7 +186,33 @@ impl App {
 
     /// Whether the view is held.
     pub fn frozen(&self) -> bool {
-        self.frozen.is_some()
+        self.held.is_some() && !self.playing()
+    }
+
+    /// Whether a recording is being played: time passes without events.
+    pub fn playing(&self) -> bool {
+        self.playback.is_some_and(|playback| playback.playing)
+    }
+
+    /// What is looked at.
+    pub fn shown(&self) -> &State {
+        self.held.as_ref().map_or(&self.live, |cursor| &cursor.state)
+    }
+
+    /// When the recording began that the user asked for; none where there is none.
+    pub fn recorded_since(&mut self, began: Option<Nanos>) {
+        self.recording = began;
+    }
+
+    /// Plays what a recording holds of that much more time.
+    pub fn play(&mut self, elapsed: Duration) {
+        let (Some(playback), Some(cursor)) = (&mut self.playback, &mut self.held) else { return };
+        if playback.playing {
+            let nanos = elapsed.as_secs_f64() * playback.speed * 1e9;
+            playback.at = playback.at.saturating_add(nanos as Nanos).min(playback.end);
+            playback.playing = playback.at < playback.end;
+            self.tape.seek(cursor, playback.at);
+        }
     }
 
     /// What the user looks at.
@@ -184,6 +236,7 @@ impl App {
 
     /// Folds an event in; gives back whether the screen looks different for it.
     pub fn apply(&mut self, event: &Event) -> bool {
+        self.tape.push(event, &self.live);
         self.live.apply(event);
         match &event.body {
             Body::Devices { .. } => self.devices_known(),
@@ -197,12 +250,12 @@ impl App {
             }
             _ => {}
         }
-        self.frozen.is_none()
+        self.held.is_none()
     }
 
     /// The stream has ended: nothing will change any more.
     pub fn end(&mut self) {
-        self.ended = true;
+        self.ended = self.playback.is_none();
     }
 
     fn devices_known(&mut self) {
@@ -243,6 +296,10 @@ impl App {
         if key.kind == KeyEventKind::Release {
             return Flow::Continue;
         }
+        if self.playback.is_some() {
+            // A replay's clock may stand still: what was said stays until the next key.
+            self.hint = None;
+        }
         let action = keymap::action(key);
         if self.looks.prompt.is_some() && !matches!(action, Some(Action::Interrupt | Action::Suspend | Action::Redraw))
         {
@@ -275,6 +332,10 @@ impl App {
             Action::Redraw => return Flow::Redraw,
             Action::Freeze => self.freeze(),
             Action::Pin => self.pin(),
+            Action::Seek(seek) => self.seek(seek),
+            Action::Slower => self.change_speed(0.5),
+            Action::Faster => self.change_speed(2.0),
+            Action::Record if self.playback.is_none() => return Flow::Record,
             Action::Reset if self.knobs_turn() => self.outbox.reset = true,
             Action::ZoomIn => self.looks.window = self.looks.window.saturating_sub(1),
             Action::ZoomOut => self.looks.window = (self.looks.window + 1).min(WINDOWS.len() - 1),
@@ -319,10 +380,18 @@ impl App {
         self.looks.scroll = 0;
     }
 
+    /// Holds the view or lets it go; pauses a replay or plays on, from the beginning where it is at its end.
     fn freeze(&mut self) {
-        self.frozen = match self.frozen.take() {
+        if let Some(playback) = self.playback {
+            if playback.at == playback.end {
+                self.seek(Seek::Begin);
+            }
+            self.playback = Some(Playback { at: self.at(), playing: !playback.playing, ..playback });
+            return;
+        }
+        self.held = match self.held.take() {
             Some(_) => None,
-            None => Some(Box::new(self.live.clone())),
+            None => Some(Box::new(self.tape.last(self.live.clone()))),
         };
     }
 
@@ -336,7 +405,7 @@ impl App {
 
     /// Pins what is seen, or unpins it.
     fn pin(&mut self) {
-        let state = self.frozen.as_deref().unwrap_or(&self.live);
+        let state = self.shown();
         let config = state.run.as_ref().map(|r| &r.config);
         let pinned = self.pin.as_ref().map(|p| &p.result.config);
         if config.is_some() && pinned == config {
@@ -351,6 +420,43 @@ impl App {
         let text = format!("pinned as A: {}; now turn a knob, and c on A unpins it", pin.name(None));
         self.pin = Some(pin);
         self.say(Level::Info, text);
+    }
+
+    /// The moment that is looked at.
+    fn at(&self) -> Nanos {
+        self.playback.map_or(self.shown().now, |playback| playback.at)
+    }
+
+    /// Holds the view at another moment of what is on the tape.
+    fn seek(&mut self, seek: Seek) {
+        let (begin, end) = (self.tape.begin(), self.tape.end());
+        let by = |seconds: i64| self.at().saturating_add_signed(seconds.saturating_mul(1_000_000_000));
+        let to = match seek {
+            Seek::By(seconds) => by(seconds).clamp(begin, end),
+            Seek::Begin => begin,
+            Seek::End => end,
+        };
+        let mut cursor = self.held.take().unwrap_or_else(|| Box::new(self.tape.last(self.live.clone())));
+        self.tape.seek(&mut cursor, to);
+        self.held = Some(cursor);
+        match &mut self.playback {
+            Some(playback) => playback.at = to,
+            None if to == begin && to < end => {
+                let earlier = format::clock(end - begin);
+                self.say(
+                    Level::Info,
+                    format!("no more than the last {earlier} is held; `wattscope replay` has the rest"),
+                );
+            }
+            None => {}
+        }
+    }
+
+    fn change_speed(&mut self, by: f64) {
+        match &mut self.playback {
+            Some(playback) => playback.speed = (playback.speed * by).clamp(SLOWEST, FASTEST),
+            None => self.say(Level::Info, "this is live: it has one speed".to_owned()),
+        }
     }
 
     /// Whether knobs do anything; says so where they don't.
@@ -448,16 +554,19 @@ impl App {
         }
     }
 
-    fn say(&mut self, level: Level, text: String) {
+    /// Says something that the user should read.
+    pub fn say(&mut self, level: Level, text: String) {
         self.hint = Some(Hint { t: self.live.now, level, text });
     }
 
     fn with_view<T>(&self, f: impl FnOnce(&View<'_>) -> T) -> T {
-        let state = self.frozen.as_deref().unwrap_or(&self.live);
-        let view = View::new(state, self.theme, &self.looks, &self.options);
+        let view = View::new(self.shown(), self.theme, &self.looks, &self.options);
         f(&View {
             wanted: self.wanted.as_ref(),
-            frozen: self.frozen.is_some(),
+            frozen: self.frozen(),
+            live: self.live.now,
+            recording: self.recording,
+            playback: self.playback.as_ref(),
             ended: self.ended,
             hint: self.hint.as_ref().filter(|h| self.live.now.saturating_sub(h.t) < HINT_FOR),
             in_flight: self.in_flight.is_some() || self.outbox.run.is_some(),
@@ -478,6 +587,12 @@ impl App {
         self.looks.scroll = self.looks.scroll.min(drawn.last_page);
     }
 }
+
+/// Slowest replay, times the speed of life.
+pub const SLOWEST: f64 = 1.0 / 16.0;
+
+/// Fastest replay: more would skip what happens between two frames.
+pub const FASTEST: f64 = 256.0;
 
 /// How long a hint is shown.
 pub const HINT_FOR: Nanos = 10_000_000_000;

@@ -32,6 +32,14 @@ pub enum Action {
     Freeze,
     /// Forget the statistics of this run.
     Reset,
+    /// Begin or end a recording.
+    Record,
+    /// Go to another moment of the stream.
+    Seek(Seek),
+    /// Replay at half the speed.
+    Slower,
+    /// Replay at twice the speed.
+    Faster,
     /// Show less time.
     ZoomIn,
     /// Show more time.
@@ -70,6 +78,17 @@ pub enum Action {
     Suspend,
     /// Draw everything again.
     Redraw,
+}
+
+/// A moment of the stream, as seen from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seek {
+    /// Seconds later, or earlier.
+    By(i64),
+    /// Its beginning, or the earliest that is held.
+    Begin,
+    /// Its end, or now.
+    End,
 }
 
 /// Keys that do a thing, and what is said about it.
@@ -132,9 +151,33 @@ pub const KEYMAP: &[Binding] = &[
     Binding {
         keys: &[char(' ', Action::Freeze)],
         label: "space",
-        help: "freeze the view; measuring goes on",
+        help: "freeze the view; measuring goes on. In a replay: pause",
         hint: Some("freeze"),
     },
+    Binding {
+        keys: &[
+            char(',', Action::Seek(Seek::By(-1))),
+            char('.', Action::Seek(Seek::By(1))),
+            char('<', Action::Seek(Seek::By(-10))),
+            char('>', Action::Seek(Seek::By(10))),
+        ],
+        label: ", . < >",
+        help: "rewind: a second back, on; ten seconds back, on",
+        hint: None,
+    },
+    Binding {
+        keys: &[key(KeyCode::Home, Action::Seek(Seek::Begin)), key(KeyCode::End, Action::Seek(Seek::End))],
+        label: "home end",
+        help: "rewind: to the earliest moment that is held, to the latest",
+        hint: None,
+    },
+    Binding {
+        keys: &[char('{', Action::Slower), char('}', Action::Faster)],
+        label: "{ }",
+        help: "speed of a replay: half, double",
+        hint: None,
+    },
+    Binding { keys: &[char('R', Action::Record)], label: "R", help: "record to a file: begin, end", hint: None },
     Binding { keys: &[char('r', Action::Reset)], label: "r", help: "reset the statistics of this run", hint: None },
     Binding {
         keys: &[char('+', Action::ZoomIn), char('=', Action::ZoomIn), char('-', Action::ZoomOut)],

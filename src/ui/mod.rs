@@ -27,11 +27,12 @@ pub use theme::{Depth, Marker, Theme};
 
 use crate::{
     agent::AgentHandle,
-    event::{Body, Command, Event},
+    event::{Body, Command, Event, Level, Nanos},
+    session::{Recordings, replay::Tape},
 };
 use app::Flow;
 use signals::{Signal, Signals};
-use std::{io, pin::Pin, time::Duration};
+use std::{io, path::PathBuf, pin::Pin, time::Duration};
 use terminal::{Input, Terminal};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -64,8 +65,8 @@ pub struct Options {
     pub frames_per_s: Option<f64>,
     /// The stream is a recording or somebody else's: no command is sent.
     pub watch_only: bool,
-    /// The stream is being recorded: the header says so.
-    pub recording: bool,
+    /// Where a recording that a key begins is put; by default the current directory.
+    pub record_to: PathBuf,
 }
 
 impl Options {
@@ -124,23 +125,96 @@ pub enum UiError {
 }
 
 /// Shows the stream of the agent that `start` starts until the user, a signal or the terminal ends it. The first frame is
-/// drawn before `start` is called, so that the screen is there before any device is opened.
+/// drawn before `start` is called, so that the screen is there before any device is opened. What arrives is recorded.
 ///
 /// # Errors
 /// Where there is no terminal, or it can't be set up. A terminal that is lost later is an [`Exit::HungUp`].
-pub async fn run(options: Options, start: impl FnOnce() -> AgentHandle) -> Result<Exit, UiError> {
+pub async fn run(
+    options: Options,
+    recordings: &mut Recordings,
+    start: impl FnOnce() -> AgentHandle,
+) -> Result<Exit, UiError> {
+    let app = App::new(options.clone(), options.theme());
+    show(app, &options, recordings, start).await
+}
+
+/// Shows a recording, from a moment on and at a speed, until the user, a signal or the terminal ends it. What should be
+/// said about the recording is said first.
+///
+/// # Errors
+/// As [`run`].
+pub async fn replay(
+    options: Options,
+    tape: Tape,
+    (from, speed): (Nanos, f64),
+    said: Option<String>,
+) -> Result<Exit, UiError> {
+    let mut app = App::replay(options.clone(), options.theme(), tape, from, speed);
+    if let Some(said) = said {
+        app.say(Level::Warning, said);
+    }
+    show(app, &options, &mut Recordings::default(), AgentHandle::silent).await
+}
+
+async fn show(
+    mut app: App,
+    options: &Options,
+    recordings: &mut Recordings,
+    start: impl FnOnce() -> AgentHandle,
+) -> Result<Exit, UiError> {
     let mut signals = Signals::catch().map_err(UiError::Signals)?;
     let mut terminal = Terminal::enter(!options.no_mouse)?;
-    let mut app = App::new(options.clone(), options.theme());
+    app.recorded_since(recordings.began());
     let drawn = terminal.draw(|frame| app.draw(frame));
-    let mut agent = start();
+    let mut stream = Stream { agent: start(), recordings, record_to: options.record_to.clone() };
     let exit = match drawn {
-        Ok(()) => watch(&mut app, &mut terminal, &mut signals, &mut agent, options.frame_time()).await,
+        Ok(()) => watch(&mut app, &mut terminal, &mut signals, &mut stream, options.frame_time()).await,
         Err(_) => Exit::HungUp,
     };
     terminal.leave();
-    farewell(agent).await;
+    farewell(stream.agent).await;
     Ok(exit)
+}
+
+/// The stream on its way to the screen, recorded as it passes.
+struct Stream<'a> {
+    agent: AgentHandle,
+    recordings: &'a mut Recordings,
+    record_to: PathBuf,
+}
+
+impl Stream<'_> {
+    /// Records an event and folds it in; gives back whether the screen looks different for it.
+    fn pass(&mut self, app: &mut App, event: &Event) -> bool {
+        let written = self.recordings.write(event, app.state());
+        let changed = app.apply(event);
+        if let Err(error) = written {
+            tracing::error!("{error}");
+            app.recorded_since(self.recordings.began());
+            app.say(Level::Error, error.to_string());
+            return true;
+        }
+        changed
+    }
+
+    /// Begins a recording, or ends the one that was begun.
+    fn record(&mut self, app: &mut App) {
+        let said = match self.recordings.began() {
+            None => self
+                .recordings
+                .start(&self.record_to, app.state())
+                .map(|path| format!("recording to {}", path.display())),
+            Some(_) => self.recordings.stop().map(|finished| match finished {
+                Some(file) => format!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)),
+                None => "nothing was recorded".to_owned(),
+            }),
+        };
+        app.recorded_since(self.recordings.began());
+        match said {
+            Ok(said) => app.say(Level::Info, said),
+            Err(error) => app.say(Level::Error, error.to_string()),
+        }
+    }
 }
 
 /// Stops the agent and waits until it and its engine are gone.
@@ -168,11 +242,20 @@ struct Pace {
     frame_time: Duration,
     next: Pin<Box<Sleep>>,
     dirty: bool,
+    /// When a replay's clock was last brought up to date.
+    played: Instant,
 }
 
 impl Pace {
-    fn drawn(&mut self) {
-        self.dirty = false;
+    /// Lets a replay's time pass.
+    fn play(&mut self, app: &mut App) {
+        let now = Instant::now();
+        app.play(now - self.played);
+        self.played = now;
+    }
+
+    fn drawn(&mut self, app: &App) {
+        self.dirty = app.playing();
         self.next.as_mut().reset(Instant::now() + self.frame_time);
     }
 }
@@ -181,11 +264,12 @@ async fn watch(
     app: &mut App,
     terminal: &mut Terminal,
     signals: &mut Signals,
-    agent: &mut AgentHandle,
+    stream: &mut Stream<'_>,
     frame_time: Duration,
 ) -> Exit {
     let mut input = terminal::input();
-    let mut pace = Pace { frame_time, next: Box::pin(sleep_until(Instant::now())), dirty: true };
+    let now = Instant::now();
+    let mut pace = Pace { frame_time, next: Box::pin(sleep_until(now)), dirty: true, played: now };
     let mut alive = tokio::time::interval(WATCH);
     alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut open = true;
@@ -196,8 +280,10 @@ async fn watch(
             input = input.recv() => Wake::Input(input),
             _ = alive.tick() => Wake::Watch,
             () = pace.next.as_mut(), if pace.dirty => Wake::Frame,
-            event = agent.events.recv(), if open => Wake::Event(event),
+            event = stream.agent.events.recv(), if open => Wake::Event(event),
         };
+        // Up to the key, so that it acts on what it was pressed at.
+        pace.play(app);
         let flow = match wake {
             Wake::Signal(signal) => signalled(signal),
             Wake::Input(Some(Ok(first))) => {
@@ -212,8 +298,8 @@ async fn watch(
                 Flow::Continue
             }
             Wake::Event(Some(event)) => {
-                pace.dirty |= app.apply(&event);
-                send(app, agent);
+                pace.dirty |= stream.pass(app, &event);
+                send(app, &stream.agent);
                 continue;
             }
             Wake::Watch => continue,
@@ -221,27 +307,28 @@ async fn watch(
         };
         match flow {
             Flow::Exit(exit) => return exit,
-            Flow::Suspend => suspend(app, terminal, agent).await,
+            Flow::Suspend => suspend(app, terminal, stream).await,
+            Flow::Record => stream.record(app),
             Flow::Redraw | Flow::Continue => {}
         }
-        if flow != Flow::Continue && terminal.forget().is_err() {
+        if matches!(flow, Flow::Suspend | Flow::Redraw) && terminal.forget().is_err() {
             return Exit::HungUp;
         }
-        drain(app, agent, &mut pace.dirty);
-        send(app, agent);
+        drain(app, stream, &mut pace.dirty);
+        send(app, &stream.agent);
         if terminal.draw(|frame| app.draw(frame)).is_err() {
             return Exit::HungUp;
         }
-        pace.drawn();
+        pace.drawn(app);
     }
 }
 
 /// Stops the engine, then this process, until the shell continues it.
-async fn suspend(app: &mut App, terminal: &mut Terminal, agent: &mut AgentHandle) {
-    let _ = agent.commands.send(Command::Pause { paused: true });
+async fn suspend(app: &mut App, terminal: &mut Terminal, stream: &mut Stream<'_>) {
+    let _ = stream.agent.commands.send(Command::Pause { paused: true });
     let stopped = async {
-        while let Some(event) = agent.events.recv().await {
-            app.apply(&event);
+        while let Some(event) = stream.agent.events.recv().await {
+            stream.pass(app, &event);
             if event.body == (Body::Paused { paused: true }) {
                 return;
             }
@@ -251,7 +338,7 @@ async fn suspend(app: &mut App, terminal: &mut Terminal, agent: &mut AgentHandle
         tracing::warn!("the engine was not stopped within {STOPPING:?}");
     }
     terminal.suspend();
-    let _ = agent.commands.send(Command::Pause { paused: false });
+    let _ = stream.agent.commands.send(Command::Pause { paused: false });
 }
 
 fn signalled(signal: Signal) -> Flow {
@@ -291,9 +378,9 @@ fn keys(app: &mut App, first: Input, input: &mut tokio::sync::mpsc::UnboundedRec
 }
 
 /// Folds in what is there already, so that a frame shows the newest.
-fn drain(app: &mut App, agent: &mut AgentHandle, dirty: &mut bool) {
-    while let Ok(event) = agent.events.try_recv() {
-        *dirty |= app.apply(&event);
+fn drain(app: &mut App, stream: &mut Stream<'_>, dirty: &mut bool) {
+    while let Ok(event) = stream.agent.events.try_recv() {
+        *dirty |= stream.pass(app, &event);
     }
 }
 

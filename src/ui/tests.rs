@@ -7,7 +7,10 @@ use super::{
     terminal::Canvas,
     *,
 };
-use crate::event::{Body, Checked, Command, Config, Event, Level, Phase, Precision};
+use crate::{
+    event::{Body, Checked, Command, Config, Event, Level, Phase, Precision},
+    session::State,
+};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 use ratatui::{Terminal as Screenful, backend::TestBackend, layout::Rect};
@@ -370,7 +373,9 @@ fn freezing_holds_the_view_and_not_the_measuring() {
     for event in &script.events[told..] {
         assert!(!app.apply(event), "nothing to draw");
     }
-    assert_eq!(show(&mut app, 120, 36), held);
+    let shown = show(&mut app, 120, 36);
+    assert!(shown.starts_with(" wattscope") && shown.contains("FROZEN 00:51 (−00:05)"), "{shown}");
+    assert!(shown.lines().skip(1).eq(held.lines().skip(1)));
     assert!(app.state().run.as_ref().unwrap().steady.batches > before);
     press(&mut app, " ");
     assert_ne!(show(&mut app, 120, 36), held);
@@ -383,6 +388,92 @@ fn a_recording_takes_no_commands_and_its_knobs_follow_it() {
     assert_eq!(app.take_commands(), []);
     assert_eq!(app.wanted().unwrap().batch, 32);
     assert!(show(&mut app, 80, 24).contains("knobs do nothing"));
+}
+
+/// A recording of a script, played from its beginning.
+fn replayed(script: &Script, speed: f64) -> App {
+    let mut tape = crate::session::replay::Tape::default();
+    let mut state = State::default();
+    for event in &script.events {
+        tape.push(event, &state);
+        state.apply(event);
+    }
+    App::replay(options(), options().theme(), tape, 0, speed)
+}
+
+#[test]
+fn a_replay_plays_pauses_seeks_and_ends_where_the_live_screen_ended() {
+    let script = demo::live();
+    let live = app(&script);
+    let mut app = replayed(&script, 4.0);
+    assert!(app.playing());
+    app.play(Duration::from_secs(5));
+    let screen = show(&mut app, 120, 36);
+    assert!(screen.contains("▶ 00:20 / 00:51 ×4") && screen.contains("batch 8 "), "{screen}");
+    press(&mut app, " ");
+    app.play(Duration::from_secs(60));
+    press(&mut app, ">>>,");
+    assert!(!app.playing() && app.frozen());
+    let screen = show(&mut app, 120, 36);
+    assert!(screen.contains("‖ 00:49 / 00:51") && screen.contains("batch 32 "), "{screen}");
+    press(&mut app, "<<{{{ ");
+    app.play(Duration::from_secs(2));
+    let screen = show(&mut app, 120, 36);
+    assert!(screen.contains("▶ 00:30 / 00:51 ×0.5"), "{screen}");
+    press(&mut app, "}}}}}}}}}");
+    app.play(Duration::from_secs(10));
+    assert!(!app.playing());
+    assert!(show(&mut app, 120, 36).contains("■ 00:51 / 00:51"), "the end");
+    assert_eq!(app.shown(), live.state());
+    press(&mut app, " ");
+    app.play(Duration::from_millis(10));
+    assert!(app.playing() && app.shown().results.is_empty(), "from the beginning again");
+    press(&mut app, "R→r");
+    assert_eq!(app.take_commands(), []);
+}
+
+#[test]
+fn replay_screen() {
+    let mut app = replayed(&demo::live(), 1.0);
+    app.play(Duration::from_secs(30));
+    press(&mut app, " ");
+    for (width, height) in [(80, 24), (120, 36)] {
+        insta::assert_snapshot!(format!("replay_{width}x{height}"), show(&mut app, width, height));
+    }
+}
+
+#[test]
+fn the_live_screen_rewinds_while_measuring_goes_on() {
+    let script = demo::live();
+    let (before, after) = script.events.split_at(script.events.len() - 100);
+    let mut cut = demo::live();
+    cut.events.truncate(before.len());
+    let mut app = app_with(options(), &cut);
+    press(&mut app, "<<<");
+    let then = app.shown().now;
+    assert!(app.frozen() && app.state().now - then > 29_000_000_000);
+    assert_eq!(app.shown().run.as_ref().unwrap().config.batch, 8);
+    let mut folded = State::default();
+    script.events.iter().take_while(|e| e.t <= then).for_each(|e| folded.apply(e));
+    assert_eq!(app.shown(), &folded);
+    after.iter().for_each(|event| _ = app.apply(event));
+    assert_eq!(app.shown().now, then);
+    assert!(show(&mut app, 120, 36).contains("FROZEN 00:1"), "{}", show(&mut app, 120, 36));
+    press(&mut app, ">>>>>>>>");
+    assert_eq!(app.shown(), app.state(), "now, and still held");
+    assert!(app.frozen());
+    press(&mut app, " ");
+    assert!(!app.frozen());
+}
+
+#[test]
+fn the_header_says_for_how_long_is_recorded() {
+    let mut app = app(&demo::live());
+    app.recorded_since(Some(10_000_000_000));
+    assert!(show(&mut app, 120, 36).lines().next().unwrap().ends_with("● REC 00:41"));
+    press(&mut app, ",");
+    let header = show(&mut app, 120, 36).lines().next().unwrap().to_owned();
+    assert!(header.contains("FROZEN 00:50 (−00:01)") && header.ends_with("● REC 00:41"), "{header}");
 }
 
 #[test]
@@ -419,7 +510,8 @@ fn every_key_of_the_table_is_handled() {
 fn ascii_means_ascii() {
     for keys in ["1", "2", "3", "4", "5", "?", "b"] {
         for script in [demo::live(), demo::zoo(), demo::sweep(), demo::no_power(), demo::out_of_memory()] {
-            let mut app = app_with(Options { marker: Marker::Ascii, recording: true, ..options() }, &script);
+            let mut app = app_with(Options { marker: Marker::Ascii, ..options() }, &script);
+            app.recorded_since(Some(0));
             press(&mut app, keys);
             let shown = show(&mut app, 130, 40);
             assert!(shown.is_ascii(), "{shown}");
@@ -446,9 +538,10 @@ fn a_frame_is_one_synchronised_update_and_shows_what_it_should() {
 
 /// Bytes a second that ten frames a second of the rest of a script take, after its first `begun` events.
 fn bytes_a_second(script: &Script, begun: usize) -> usize {
-    let options = Options { depth: Some(Depth::Rgb), recording: true, ..options() };
+    let options = Options { depth: Some(Depth::Rgb), ..options() };
     let theme = options.theme();
     let mut app = App::new(options, theme);
+    app.recorded_since(Some(0));
     let out = Tape::default();
     let mut canvas = Canvas::fixed(out.clone(), Rect::new(0, 0, 150, 34)).unwrap();
     script.events[..begun].iter().for_each(|e| _ = app.apply(e));
@@ -577,7 +670,8 @@ fn look_at_a_screen() {
     ];
     let marker = var("MARKER", "braille").parse().unwrap();
     let script = &scripts[var("SCRIPT", "0").parse::<usize>().unwrap()];
-    let mut app = app_with(Options { marker, recording: true, ..options() }, script);
+    let mut app = app_with(Options { marker, ..options() }, script);
+    app.recorded_since(Some(0));
     press(&mut app, &var("KEYS", "1"));
     println!("{}", show(&mut app, width.parse().unwrap(), height.parse().unwrap()));
 }

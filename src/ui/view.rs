@@ -24,6 +24,19 @@ pub struct Hint {
     pub text: String,
 }
 
+/// How a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Playback {
+    /// Whether time passes.
+    pub playing: bool,
+    /// How fast, times the speed of life.
+    pub speed: f64,
+    /// Where it is. ns.
+    pub at: Nanos,
+    /// Where it ends. ns.
+    pub end: Nanos,
+}
+
 /// Everything that a frame is drawn from.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -39,6 +52,12 @@ pub struct View<'a> {
     pub wanted: Option<&'a Config>,
     /// Whether the view is held.
     pub frozen: bool,
+    /// Newest moment of the stream, whatever the view holds.
+    pub live: Nanos,
+    /// When the recording began that the user asked for.
+    pub recording: Option<Nanos>,
+    /// How a recording is played; none where the stream is live.
+    pub playback: Option<&'a Playback>,
     /// Whether the stream is over.
     pub ended: bool,
     /// Whether a configuration was asked for and not answered yet.
@@ -61,6 +80,9 @@ impl<'a> View<'a> {
             options,
             wanted: None,
             frozen: false,
+            live: state.now,
+            recording: None,
+            playback: None,
             ended: false,
             in_flight: false,
             hint: None,
@@ -141,6 +163,7 @@ impl<'a> View<'a> {
 
     /// Right end and length of time axes.
     pub fn time(&self) -> (Nanos, Nanos) {
-        (self.state.now, WINDOWS[self.looks.window.min(WINDOWS.len() - 1)] * 1_000_000_000)
+        let now = self.playback.map_or(self.state.now, |playback| playback.at.max(self.state.now));
+        (now, WINDOWS[self.looks.window.min(WINDOWS.len() - 1)] * 1_000_000_000)
     }
 }

@@ -3,6 +3,7 @@
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::{
     io::Write,
+    path::Path,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +19,7 @@ pub struct Terminal {
     writer: Option<Box<dyn Write + Send>>,
     reader: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
     output: Arc<(Mutex<Output>, Condvar)>,
-    _home: tempfile::TempDir,
+    _home: Option<tempfile::TempDir>,
 }
 
 struct Output {
@@ -31,14 +32,22 @@ struct Output {
 impl Terminal {
     /// Starts `wattscope` with arguments in a terminal of that size, with a home of its own.
     pub fn start(args: &[&str], rows: u16, cols: u16) -> Self {
-        let pty = native_pty_system().openpty(size(rows, cols)).unwrap();
         let home = tempfile::tempdir().unwrap();
+        let mut terminal = Self::start_in(home.path(), args, rows, cols);
+        terminal._home = Some(home);
+        terminal
+    }
+
+    /// The same in a home that is there already, which is the current directory, too.
+    pub fn start_in(home: &Path, args: &[&str], rows: u16, cols: u16) -> Self {
+        let pty = native_pty_system().openpty(size(rows, cols)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_wattscope"));
         command.args(args);
         command.env("TERM", "xterm-256color");
-        command.env("XDG_STATE_HOME", home.path());
+        command.cwd(home);
+        command.env("XDG_STATE_HOME", home);
         if std::env::var_os("XDG_CACHE_HOME").is_none() {
-            command.env("XDG_CACHE_HOME", home.path());
+            command.env("XDG_CACHE_HOME", home);
         }
         let writer = pty.master.take_writer().unwrap();
         let parser = vt100::Parser::new(rows, cols, 0);
@@ -52,7 +61,7 @@ impl Terminal {
         let fd = pty.master.as_raw_fd().unwrap();
         let reader = std::thread::spawn(move || while !stopped.load(Ordering::Relaxed) && read(fd, &shared) {});
         let reader = Some((stop, reader));
-        Self { child, master: Some(pty.master), writer: Some(writer), reader, output, _home: home }
+        Self { child, master: Some(pty.master), writer: Some(writer), reader, output, _home: None }
     }
 
     /// The process id.

@@ -158,15 +158,41 @@ fn header_right(view: &View<'_>) -> Vec<Part> {
         parts.push(Part::new(3, Role::Plain, title.unwrap_or_default()));
         parts.push(Part::new(2, Role::Plain, device));
     }
+    parts.extend(clock(view));
+    parts
+}
+
+/// Where the stream is, and whether it is live, held, replayed or recorded.
+fn clock(view: &View<'_>) -> Vec<Part> {
     let clock = format::clock(view.state.now);
-    match (view.frozen, view.ended) {
-        (true, _) => parts.push(Part::new(0, Role::Current, format!(" FROZEN {clock} "))),
-        (_, true) => parts.push(Part::new(0, Role::Warn, format!("ENDED {clock} "))),
-        _ if view.options.recording => {
-            parts.push(Part::new(1, Role::Bad, format!("   {} REC ", view.theme.pick("●", "*"))).joined());
-            parts.push(Part::new(1, Role::Plain, format!("{clock} ")).joined());
+    if let Some(playback) = view.playback {
+        let (symbol, role) = match (playback.playing, playback.at == playback.end) {
+            (true, _) => (view.theme.pick("▶", ">"), Role::Steady),
+            (_, true) => (view.theme.pick("■", "#"), Role::Warn),
+            _ => (view.theme.pick("‖", "="), Role::Current),
+        };
+        let times = view.theme.pick("×", "x");
+        return vec![
+            Part::new(0, role, format!("   {symbol} {}", format::clock(playback.at))).joined(),
+            Part::new(1, Role::Plain, format!(" / {} ", format::clock(playback.end))).joined(),
+            Part::new(2, Role::Strong, format!("{times}{} ", playback.speed)).joined(),
+        ];
+    }
+    let mut parts = match (view.frozen, view.ended) {
+        (true, _) if view.live > view.state.now => {
+            let behind = format::clock(view.live - view.state.now);
+            let minus = view.theme.pick("−", "-");
+            vec![Part::new(0, Role::Current, format!(" FROZEN {clock} ({minus}{behind}) "))]
         }
-        _ => parts.push(Part::new(1, Role::Plain, format!("   {clock} ")).joined()),
+        (true, _) => vec![Part::new(0, Role::Current, format!(" FROZEN {clock} "))],
+        (_, true) => vec![Part::new(0, Role::Warn, format!("ENDED {clock} "))],
+        _ if view.recording.is_some() => Vec::new(),
+        _ => vec![Part::new(1, Role::Plain, format!("   {clock} ")).joined()],
+    };
+    if let Some(began) = view.recording {
+        let recorded = format::clock(view.live.saturating_sub(began));
+        parts.push(Part::new(1, Role::Bad, format!("   {} REC ", view.theme.pick("●", "*"))).joined());
+        parts.push(Part::new(1, Role::Plain, format!("{recorded} ")).joined());
     }
     parts
 }
@@ -185,11 +211,25 @@ fn tabs(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
         drawn.hits.push((Rect { x, width, height: 1, ..area }, Action::Show(screen)));
         x += width + 1;
     }
-    let (_, window) = view.time();
-    if view.looks.screen == Screen::Live && area.right().saturating_sub(x) > 24 {
-        let text = format!("{} axis, + - ", format::duration(window as f64 / 1e9));
-        row_right(&[Part::new(0, Role::Dim, text)], view.theme, Rect { x, width: area.right() - x, ..area }, buffer);
+    let room = area.right().saturating_sub(x);
+    if room > 24 {
+        row_right(&tabs_right(view), view.theme, Rect { x, width: room - 1, ..area }, buffer);
     }
+}
+
+/// What a replay is of, and how long the scope's axis is.
+fn tabs_right(view: &View<'_>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if let Some(header) = view.state.header.as_ref().filter(|_| view.playback.is_some()) {
+        let when = header.started.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ");
+        let when = if when.is_empty() { when } else { format!("{when} UTC") };
+        parts.extend([header.host.clone(), when].into_iter().map(|text| Part::new(1, Role::Plain, text)));
+    }
+    if view.looks.screen == Screen::Live {
+        let (_, window) = view.time();
+        parts.push(Part::new(0, Role::Dim, format!("{} axis, + -", format::duration(window as f64 / 1e9))));
+    }
+    parts
 }
 
 /// The rail; in its place an open question, and what should be read now where there is no row for it.
@@ -236,10 +276,31 @@ fn rail(view: &View<'_>, area: Rect, short: bool, buffer: &mut Buffer, drawn: &m
     }
 }
 
+/// What the footer says of a replay's keys, and how soon it is left out where there is little room.
+const REPLAY_HINTS: [(u8, &str); 8] = [
+    (1, "space pause"),
+    (2, ", . 1 s"),
+    (1, "< > 10 s"),
+    (3, "home end"),
+    (1, "{ } speed"),
+    (4, "1…5 screen"),
+    (0, "? help"),
+    (0, "q quit"),
+];
+
 /// What should be read now; otherwise which keys there are.
 fn footer(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     if let Some(part) = status::fresh(view) {
         return row(&[part], view.theme, area, buffer);
+    }
+    if view.playback.is_some() {
+        let parts: Vec<_> = REPLAY_HINTS.iter().map(|(rank, hint)| Part::new(*rank, Role::Dim, *hint)).collect();
+        let line = pack_with(&parts, area.width.saturating_sub(1), "   ", view.theme);
+        return place(
+            &line,
+            Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(1), ..area },
+            buffer,
+        );
     }
     let hints = KEYMAP.iter().rev().enumerate().filter_map(|(i, b)| {
         let important = ["q", "?"].contains(&b.label);
