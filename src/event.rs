@@ -101,6 +101,15 @@ pub enum Command {
     Reset,
     /// Stop the engine's process where it is, or let it go on: a screen that was stopped leaves no card burning.
     Pause { paused: bool },
+    /// Measure nothing until the next [`Command::Run`]. With `stop_engine` the device is let go of, too, so that what the
+    /// sensors read is idle power; without, the engine waits with all that it has compiled.
+    Rest { stop_engine: bool },
+    /// A sweep begins: say so in the stream, so that a record tells what was intended.
+    Plan { plan: Plan },
+    /// A step of the sweep is done: say so in the stream.
+    StepDone { step: u32, outcome: Outcome },
+    /// The sweep ends before its last step: say so in the stream.
+    EndSweep,
     /// Stop the engine and end the stream.
     Stop,
 }
@@ -111,6 +120,47 @@ pub enum Command {
 pub enum EngineCommand {
     /// Measure this configuration from the next batch boundary on.
     Run { run: RunId, config: Config },
+    /// Measure nothing from the next batch boundary on.
+    Rest,
+}
+
+/// What a sweep measures, and in which order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Every configuration once, in the order in which they were asked for.
+    pub configs: Vec<Config>,
+    /// Rounds: each one measures every configuration.
+    pub repeat: u32,
+    /// Seed of the random order; absent where the rounds follow the order of `configs`.
+    pub seed: Option<u64>,
+    /// Indices into `configs`, round after round: step by step what is measured.
+    pub order: Vec<u32>,
+    /// Steady batches of each configuration, s.
+    pub seconds: f64,
+    /// Time in which the engine rests between two steps, s.
+    pub cooldown_s: f64,
+}
+
+/// What became of a step of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was measured: the run in progress is its result.
+    Measured,
+    /// It can't run.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether memory was what it lacked.
+        out_of_memory: bool,
+        /// Bytes asked for, where the device said.
+        requested_bytes: Option<u64>,
+    },
+    /// It was not tried.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// One thing that happened, and when.
@@ -216,6 +266,15 @@ pub enum Body {
     Reset,
     /// The engine's process was stopped, or goes on. A batch in between was as long as the pause and does not count.
     Paused { paused: bool },
+    /// Nothing is measured until a configuration is asked for; `engine_stopped`: and nothing of ours holds the device.
+    Resting { engine_stopped: bool },
+
+    /// A sweep began.
+    Plan(Plan),
+    /// A step of the sweep is done; its run, if there is one, ends here.
+    StepDone { step: u32, outcome: Outcome },
+    /// The sweep was ended before its last step.
+    SweepEnded,
     /// Something that the user should read.
     Notice { level: Level, text: String },
 }

@@ -26,7 +26,7 @@ use wattscope::{
     host,
     infer::{self, Model},
     listing, logging,
-    progress::Printer,
+    progress::{Detail, Printer},
     report::Record,
     session::{
         Recorder, Recordings, State,
@@ -34,7 +34,7 @@ use wattscope::{
         recordings,
         replay::Tape,
     },
-    sweep::{self, End, Plan},
+    sweep::{self, End, Stepper, plan::plan},
     table, ui,
     zoo::{self, Checkpoint},
 };
@@ -193,9 +193,9 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let weights = weights.map(|(path, config)| weights_file(&config.network, path));
     let recorder = args.record.as_deref().map(record_to);
     start_log(log);
-    let plan = Plan { configs, seconds: args.seconds };
+    let stepper = Stepper::new(plan(configs, 1, None, args.seconds, 0.0), false);
     let options = agent::Options { weights, fold: !args.no_fold, ..agent_options(false, args.memory_limit)? };
-    let mut printer = Printer::new(io::stdout().lock(), args.json, plan.configs.len());
+    let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Failures);
     let mut code = ExitCode::SUCCESS;
     let end = runtime()?.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
@@ -204,14 +204,19 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
             Some(recorder) => recorder.tap(agent),
             None => agent,
         };
-        sweep::measure(agent, &plan, interrupt, &mut printer).await
+        sweep::measure(agent, stepper, &mut State::default(), interrupt, &mut printer).await
     })?;
     let records = printer.finish()?;
-    Ok(match end {
-        End::Interrupted => code,
+    Ok(exit_code(end, code, &records))
+}
+
+/// What a script is told: `interrupted` is the code of the signal that came, if one did.
+fn exit_code(end: End, interrupted: ExitCode, records: &[Record]) -> ExitCode {
+    match end {
+        End::Interrupted => interrupted,
         End::Complete if records.iter().all(Record::is_measured) => ExitCode::SUCCESS,
         End::Complete | End::StreamEnded => ExitCode::FAILURE,
-    })
+    }
 }
 
 /// Waits for somebody to end this: the exit code that shells give to the signal.

@@ -2,38 +2,60 @@
 
 use crate::{
     event::Phase,
-    report::{Outcome, Record, table},
-    session::State,
+    report::{Figures, Outcome, Record, table},
+    session::{State, Sweep},
     sweep::{Measured, Observer},
     table::significant,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, Write};
 
-/// Prints what a sweep finds: a line of progress while stderr is a terminal, and on `out` JSON lines at once or a table at
-/// the end.
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What failed.
+    Failures,
+    /// A line for every step.
+    Steps,
+}
+
+/// Prints what a sweep finds: on stderr a line of progress while that is a terminal, and on `out` JSON lines at once or a
+/// table at the end.
 pub struct Printer<W> {
     out: W,
     json: bool,
+    detail: Detail,
     bar: ProgressBar,
     records: Vec<Record>,
+    /// Whether what comes is read from a file: it was printed when it was measured.
+    recalling: bool,
 }
 
 impl<W: Write> Printer<W> {
-    /// A printer for that many configurations.
-    pub fn new(out: W, json: bool, configurations: usize) -> Self {
+    /// A printer that has printed nothing.
+    pub fn new(out: W, json: bool, detail: Detail) -> Self {
         // Draws nothing unless stderr is a terminal.
-        let bar = ProgressBar::with_draw_target(Some(configurations as u64), ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
         // The template is a constant that the tests draw; were it wrong, the bar would look otherwise and work.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len}  {wide_msg}") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len}  {wide_msg}") {
+            bar.set_style(style.progress_chars("━╸ "));
         }
-        Self { out, json, bar, records: Vec::new() }
+        Self { out, json, detail, bar, records: Vec::new(), recalling: false }
     }
 
     /// What was printed so far.
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// Whether what follows was measured, and printed, by an earlier process: it goes into the table only.
+    pub fn recall(&mut self, recalling: bool) {
+        self.recalling = recalling;
+    }
+
+    /// Says something on stderr, above the progress.
+    pub fn say(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
     }
 
     /// Clears the progress and prints the table, unless it printed JSON all along.
@@ -51,32 +73,86 @@ impl<W: Write> Printer<W> {
 }
 
 impl<W: Write> Observer for Printer<W> {
-    fn progress(&mut self, state: &State, index: usize) {
-        if !self.bar.is_hidden() {
-            self.bar.set_position(index as u64);
-            self.bar.set_message(line(state));
-            self.bar.tick();
-        }
+    fn progress(&mut self, state: &State) {
+        let Some(sweep) = state.sweep.as_ref().filter(|_| !self.bar.is_hidden()) else { return };
+        self.bar.set_length(sweep.plan.steps() as u64);
+        self.bar.set_position(sweep.count() as u64);
+        let left = if sweep.is_on() { format!(" · {}", left(sweep, state.now)) } else { String::new() };
+        self.bar.set_message(line(state) + &left);
+        self.bar.tick();
     }
 
     fn measured(&mut self, state: &State, measured: Measured) -> io::Result<()> {
         let record = Record::of(state, &measured);
-        if let Outcome::Failed { error, .. } = &record.outcome {
-            self.bar.suspend(|| eprintln!("{}: {error}", measured.config));
-        }
-        if self.json {
-            let line = serde_json::to_string(&record)?;
-            let out = &mut self.out;
-            self.bar.suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()))?;
+        if !self.recalling {
+            match (&record.outcome, self.detail) {
+                (_, Detail::Steps) => self.say(&step(state, &measured, &record)),
+                (Outcome::Failed { error, .. }, _) => self.say(&format!("{}: {error}", measured.config)),
+                _ => {}
+            }
+            if self.json {
+                let line = serde_json::to_string(&record)?;
+                let out = &mut self.out;
+                self.bar.suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()))?;
+            }
         }
         self.records.push(record);
         Ok(())
     }
 }
 
+/// One line on a step that is about to be done.
+fn step(state: &State, measured: &Measured, record: &Record) -> String {
+    let Some(sweep) = &state.sweep else { return String::new() };
+    let (number, all) = (sweep.count() + 1, sweep.plan.steps());
+    let width = all.to_string().len();
+    let said = match &record.outcome {
+        Outcome::Measured(figures) => said(figures),
+        Outcome::Failed { error, .. } => error.clone(),
+    };
+    let mut after = sweep.clone();
+    if let Some((step, _)) = sweep.next() {
+        after.done(step, crate::event::Outcome::Measured, state.now);
+    }
+    let left = if after.is_on() { format!(" · {}", left(&after, state.now)) } else { String::new() };
+    format!("[{number:width$}/{all}] {}: {said}{left}", measured.config)
+}
+
+fn said(figures: &Figures) -> String {
+    let mut parts = vec![
+        format!("{} ms", significant(figures.latency_ms.p50, 4)),
+        format!("{} images/s", significant(figures.images_per_s, 4)),
+    ];
+    parts.extend(figures.power_w.map(|watts| format!("{} W", significant(watts, 3))));
+    if let Some(share) = figures.throttled_share.filter(|share| *share > 0.0) {
+        parts.push(format!("throttled {} % of the time", significant(100.0 * share, 2)));
+    }
+    if figures.warm_up.is_some_and(|warm_up| !warm_up.converged) {
+        parts.push("not steady".to_owned());
+    }
+    parts.join(" · ")
+}
+
+/// How long the rest may take, in words.
+pub fn left(sweep: &Sweep, now: crate::event::Nanos) -> String {
+    format!("about {} left", roughly(sweep.seconds_left(now)))
+}
+
+/// A stretch of time that nobody knows better than this: `40 s`, `12 min`, `3.5 h`.
+pub fn roughly(seconds: f64) -> String {
+    match seconds / 60.0 {
+        minutes if minutes < 1.0 => format!("{:.0} s", (seconds / 5.0).ceil() * 5.0),
+        minutes if minutes < 90.0 => format!("{minutes:.0} min"),
+        minutes => format!("{} h", significant(minutes / 60.0, 2)),
+    }
+}
+
 /// One line on the run in progress: where it stands, how many batches, what one takes, what it draws.
 pub fn line(state: &State) -> String {
-    let Some(run) = &state.run else { return "starting the engine".to_owned() };
+    let Some(run) = &state.run else {
+        let resting = if state.sweeping() { "resting" } else { "reading idle power" };
+        return if state.resting { resting } else { "starting the engine" }.to_owned();
+    };
     let (phase, batches) = match run.phase {
         Phase::Building => ("building", 0),
         Phase::Tuning => ("tuning", 0),

@@ -72,6 +72,8 @@ pub struct Record {
     pub folded: bool,
     /// What `wattscope check` found for this network on this device in this precision; null if that was not checked.
     pub checked: Option<Checked>,
+    /// Which of the rounds of a sweep it belongs to, from 1.
+    pub round: u32,
     /// Figures, or an error.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -254,6 +256,7 @@ impl Record {
             power_cap_w: card.and_then(|c| c.power_cap_w),
             folded: header.is_some_and(|h| h.folded),
             checked: state.checked(config).map(Checked::of),
+            round: measured.round,
             outcome,
         }
     }

@@ -91,9 +91,13 @@ impl Script {
                     Command::Run { config } => answer(&mut out, heard.len() as RunId, &config),
                     Command::Reset => out.push(Body::Reset),
                     Command::Pause { paused } => out.push(Body::Paused { paused }),
+                    Command::Rest { stop_engine } => out.push(Body::Resting { engine_stopped: stop_engine }),
+                    Command::Plan { plan } => out.push(Body::Plan(plan)),
+                    Command::StepDone { step, outcome } => out.push(Body::StepDone { step, outcome }),
+                    Command::EndSweep => out.push(Body::SweepEnded),
                     Command::Stop => break,
                 }
-                for event in out.events.drain(..) {
+                for event in out.take() {
                     // Whoever listens may have gone.
                     let _ = sender.send(event);
                 }

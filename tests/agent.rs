@@ -12,7 +12,7 @@ use wattscope::{
     agent::{self, AgentHandle, Options},
     clock::Clock,
     event::{Body, Command, Config, Event, Phase, Precision},
-    session::State,
+    session::{State, state::Engine},
 };
 
 fn options() -> Options {
@@ -57,6 +57,13 @@ impl Session {
             let events: Vec<_> = self.events.iter().filter(telling).map(|e| format!("{e:?}")).collect();
             panic!("not seen: {what}; events:\n{}", events.join("\n"))
         })
+    }
+
+    /// Waits for that many ticks of the sensors.
+    async fn ticks(&mut self, n: usize) {
+        for _ in 0..n {
+            self.until("a tick", |body| matches!(body, Body::Samples { .. })).await;
+        }
     }
 
     async fn steady(&mut self, wanted: &Config) {
@@ -120,6 +127,32 @@ fn the_newest_command_wins() {
         session.steady(&config("squeezenet1.1", 30)).await;
         let begun = session.state.marks.len();
         assert!(begun <= 4, "{begun} runs were begun for a key that was held");
+    });
+}
+
+#[test]
+fn a_rest_measures_nothing_and_keeps_the_engine_unless_it_is_to_go() {
+    block_on(async {
+        let mut session = Session::start(options());
+        let wanted = config("squeezenet1.1", 1);
+        session.run(wanted.clone());
+        let first = session.engine().await;
+        session.steady(&wanted).await;
+        session.agent.commands.send(Command::Rest { stop_engine: false }).unwrap();
+        session.until("a rest", |body| *body == Body::Resting { engine_stopped: false }).await;
+        // A batch in the middle may still end.
+        session.ticks(5).await;
+        let rested = session.events.len();
+        session.ticks(10).await;
+        let batches = session.events[rested..].iter().filter(|e| matches!(e.body, Body::Batches(_))).count();
+        assert_eq!(batches, 0, "it rests");
+        session.run(wanted.clone());
+        session.steady(&wanted).await;
+        assert!(matches!(session.state.engine, Engine::Running { pid, .. } if pid as i32 == first), "the same engine");
+        session.agent.commands.send(Command::Rest { stop_engine: true }).unwrap();
+        session.until("a rest", |body| *body == Body::Resting { engine_stopped: true }).await;
+        session.run(wanted);
+        assert_ne!(session.engine().await, first);
     });
 }
 

@@ -32,6 +32,20 @@ fn body() -> impl Strategy<Value = Body> {
             let Config { network, precision, device, .. } = config;
             Body::Checks { checks: vec![Checked { network, device, precision, error, bound: 1e-4, pass: false }] }
         }),
+        any::<bool>().prop_map(|engine_stopped| Body::Resting { engine_stopped }),
+        (config(), any::<Option<u64>>(), prop::collection::vec(any::<u32>(), 0..4)).prop_map(
+            |(config, seed, order)| {
+                Body::Plan(Plan { configs: vec![config], repeat: 2, seed, order, seconds: 5.0, cooldown_s: 0.5 })
+            }
+        ),
+        (any::<u32>(), ".*", any::<Option<u64>>()).prop_map(|(step, reason, requested_bytes)| {
+            let outcome = match step % 3 {
+                0 => Outcome::Measured,
+                1 => Outcome::Failed { reason, out_of_memory: true, requested_bytes },
+                _ => Outcome::Skipped { reason },
+            };
+            Body::StepDone { step, outcome }
+        }),
         prop::collection::vec((any::<u16>(), number), 0..8).prop_map(|values| Body::Samples { values }),
         (any::<u64>(), config(), any::<bool>()).prop_map(|(run, config, warm)| {
             let warm_up = warm.then_some(WarmUp { seconds: 1.5, batches: 9, error_percent: 0.5, converged: true });

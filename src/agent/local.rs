@@ -111,7 +111,7 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             command = commands.recv() => match newest(command, &mut commands) {
-                Some(commands) => for command in commands { agent.command(command) },
+                Some(commands) => for command in commands { agent.command(command).await },
                 None => break,
             },
             Some(said) = engine_said.recv() => agent.heard(said),
@@ -177,13 +177,29 @@ impl Local {
         let _ = self.events.send(Event { t: self.clock.now(), body });
     }
 
-    fn command(&mut self, command: Command) {
+    async fn command(&mut self, command: Command) {
         match command {
             Command::Run { config } => self.want(config, 0),
             Command::Reset => self.tell(Body::Reset),
             Command::Pause { paused } => self.pause(paused),
+            Command::Rest { stop_engine } => self.rest(stop_engine).await,
+            Command::Plan { plan } => self.tell(Body::Plan(plan)),
+            Command::StepDone { step, outcome } => self.tell(Body::StepDone { step, outcome }),
+            Command::EndSweep => self.tell(Body::SweepEnded),
             Command::Stop => {}
         }
+    }
+
+    /// Nothing is wanted any more; a batch in the middle is finished, unless the engine is stopped.
+    async fn rest(&mut self, stop_engine: bool) {
+        self.wanted = None;
+        if stop_engine {
+            self.stop_engine();
+        } else if let Some(engine) = &mut self.engine {
+            // Where the pipe is broken the process is gone, and the next command starts another.
+            let _ = engine.send(&EngineCommand::Rest).await;
+        }
+        self.tell(Body::Resting { engine_stopped: self.engine.is_none() });
     }
 
     fn pause(&mut self, paused: bool) {
@@ -376,6 +392,8 @@ fn log(body: &Body) {
             tracing::error!(%config, requested_bytes, message, "out of memory");
         }
         Body::Notice { text, .. } => tracing::warn!("{text}"),
+        Body::Plan(plan) => tracing::info!(steps = plan.order.len(), seed = plan.seed, "sweep"),
+        Body::StepDone { step, outcome } => tracing::info!(step, ?outcome, "step done"),
         _ => {}
     }
 }

@@ -79,7 +79,7 @@ struct Engine {
 impl Engine {
     fn serve(mut self) -> ! {
         loop {
-            let EngineCommand::Run { run, config } = self.inbox.wait();
+            let EngineCommand::Run { run, config } = self.inbox.wait() else { continue };
             if let Err(error) = self.measure(run, &config) {
                 self.fail(run, &config, error);
             }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     event::{Body, Card, Config, DeviceInfo, Header, Neighbour, NetworkFacts, Quantity},
-    progress::Printer,
-    sweep::{End, Plan, measure},
+    progress::{Detail, Printer},
+    sweep::{End, Stepper, measure, plan::plan},
     testing::{Events, Script, config, sensor},
 };
 
@@ -93,9 +93,10 @@ async fn print(before: Vec<Body>, device: &str, json: bool) -> String {
         [1, 64, 8].map(|batch| Config { device: device.to_owned(), ..config("resnet18", batch) }).to_vec();
     let (agent, _script) = Script::start(before, answer);
     let mut out = Vec::new();
-    let mut printer = Printer::new(&mut out, json, configs.len());
-    let plan = Plan { configs, seconds: 5.0 };
-    assert_eq!(measure(agent, &plan, std::future::pending(), &mut printer).await.unwrap(), End::Complete);
+    let mut printer = Printer::new(&mut out, json, Detail::Failures);
+    let (stepper, mut state) = (Stepper::new(plan(configs, 1, None, 5.0, 0.0), false), State::default());
+    let end = measure(agent, stepper, &mut state, std::future::pending(), &mut printer).await.unwrap();
+    assert_eq!(end, End::Complete);
     let records = printer.finish().unwrap();
     assert_eq!(records.iter().map(Record::is_measured).collect::<Vec<_>>(), [true, false, true]);
     String::from_utf8(out).unwrap()

@@ -9,6 +9,7 @@ pub mod replay;
 pub mod run;
 pub mod series;
 pub mod state;
+pub mod sweep;
 
 pub use read::Reader;
 pub use record::Recorder;
@@ -16,6 +17,7 @@ pub use recordings::Recordings;
 pub use run::{Run, RunResult};
 pub use series::Series;
 pub use state::State;
+pub use sweep::Sweep;
 
 #[cfg(test)]
 mod tests;

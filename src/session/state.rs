@@ -3,6 +3,7 @@
 use super::{
     run::{Power, Run, RunResult},
     series::Series,
+    sweep::Sweep,
 };
 use crate::{
     analysis::stats::{Moments, Percentiles},
@@ -16,6 +17,12 @@ const KEPT: usize = 1_000;
 
 /// Sensors that are kept: eight cards and every rail of a board have a hundred.
 const SENSORS: usize = 512;
+
+/// Runs that are kept: three rounds of every network, batch size and precision.
+const KEPT_RUNS: usize = 10_000;
+
+/// Time after the engine was stopped in which power still falls. Readings in it are not idle ones.
+pub const COOLING: Nanos = 3_000_000_000;
 
 /// What the events so far add up to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +61,14 @@ pub struct State {
     pub marks: VecDeque<Mark>,
     /// The newest result of every configuration that was steady, in the order in which they were first measured.
     pub results: Vec<RunResult>,
+    /// Every run that is over and was steady, oldest first: repeated configurations several times.
+    pub runs: VecDeque<FinishedRun>,
+    /// The newest sweep, over or not.
+    pub sweep: Option<Sweep>,
+    /// Whether nothing is measured because that was asked for.
+    pub resting: bool,
+    /// The highest number that a run had.
+    pub last_run: RunId,
     /// Configurations that did not run, and why.
     pub failures: BTreeMap<Config, Failure>,
     /// What the user should read, oldest first.
@@ -67,8 +82,21 @@ pub struct SensorState {
     pub info: Sensor,
     /// Its readings.
     pub series: Series,
-    /// Readings taken while no engine was running.
+    /// Readings taken before the first engine was started.
     pub idle: Moments,
+    /// Readings taken since the engine was stopped last and power had fallen.
+    pub idle_after: Moments,
+}
+
+/// A run that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FinishedRun {
+    /// When it ended.
+    pub t: Nanos,
+    /// How many runs of the same configuration came before it.
+    pub repeat: u32,
+    /// What it came to.
+    pub result: RunResult,
 }
 
 /// The engine's process, as far as events tell.
@@ -81,6 +109,8 @@ pub enum Engine {
     Running { pid: u32, device: String },
     /// It died and is about to be started again.
     Died { reason: String, in_a_row: u32 },
+    /// It was stopped, as was asked.
+    Stopped { since: Nanos },
 }
 
 /// A configuration began.
@@ -136,13 +166,75 @@ impl State {
                 self.reset(t);
                 self.mark_steady((!paused).then_some(t));
             }
+            Body::Plan(_) | Body::StepDone { .. } | Body::SweepEnded | Body::Resting { .. } => {
+                self.sweep_event(t, &event.body);
+            }
             _ => self.engine_event(t, &event.body),
+        }
+    }
+
+    /// A process begins the session, or goes on with that of another one, whose engine and sensors are gone.
+    fn begin(&mut self, t: Nanos, header: &Header) {
+        if self.header.replace(header.clone()).is_some() {
+            self.end_run(t);
+            self.engine = Engine::Absent;
+            self.resting = false;
+            self.sensors.clear();
+            self.throttle.clear();
+            self.neighbours.clear();
+        }
+        if let Some(sweep) = &mut self.sweep {
+            sweep.since = t;
+        }
+    }
+
+    fn sweep_event(&mut self, t: Nanos, body: &Body) {
+        match body {
+            Body::Plan(plan) => {
+                self.end_run(t);
+                self.sweep = Some(Sweep::new(plan.clone(), t));
+            }
+            Body::StepDone { step, outcome } => self.step_done(t, *step as usize, outcome),
+            Body::SweepEnded => {
+                if let Some(sweep) = &mut self.sweep {
+                    sweep.ended = true;
+                }
+            }
+            Body::Resting { engine_stopped } => self.rest(t, *engine_stopped),
+            _ => {}
+        }
+    }
+
+    /// The result of a step that was measured counts from here on, and its run is over.
+    fn step_done(&mut self, t: Nanos, step: usize, outcome: &Outcome) {
+        let Some(sweep) = &mut self.sweep else { return };
+        let again = sweep.steps.get(step).is_none_or(Option::is_some);
+        let config = sweep.plan.config(step).cloned();
+        if again {
+            return;
+        }
+        sweep.done(step, outcome.clone(), t);
+        if *outcome == Outcome::Measured
+            && let Some(result) = self.current_result().filter(|result| Some(&result.config) == config.as_ref())
+        {
+            self.keep(t, result);
+        }
+        self.drop_run(t);
+    }
+
+    fn rest(&mut self, t: Nanos, engine_stopped: bool) {
+        self.end_run(t);
+        self.resting = true;
+        if engine_stopped && !matches!(self.engine, Engine::Absent) {
+            self.engine = Engine::Stopped { since: t };
+            self.sensors.values_mut().for_each(|sensor| sensor.idle_after = Moments::default());
         }
     }
 
     fn engine_event(&mut self, t: Nanos, body: &Body) {
         match body {
             Body::EngineStarted { pid, device } => {
+                self.resting = false;
                 self.engine = Engine::Running { pid: *pid, device: device.clone() };
             }
             Body::EngineDied { reason, in_a_row, config, .. } => {
@@ -171,15 +263,6 @@ impl State {
     }
 
     /// The session began, or another agent took over: nothing of the one before it runs or reads any more.
-    fn begin(&mut self, t: Nanos, header: &Header) {
-        if self.header.is_some() {
-            self.end_run(t);
-            self.engine = Engine::Absent;
-            self.sensors.clear();
-        }
-        self.header = Some(header.clone());
-    }
-
     fn idle(&mut self, idle: &IdleReading) {
         if let Some(sensor) = self.sensors.get_mut(&idle.sensor) {
             sensor.idle = Moments::of(idle.readings, idle.mean, idle.deviation);
@@ -194,6 +277,7 @@ impl State {
             info: sensor.clone(),
             series: Series::default(),
             idle: Moments::default(),
+            idle_after: Moments::default(),
         });
         known.info = sensor.clone();
     }
@@ -203,6 +287,7 @@ impl State {
         sensor.series.push(t, value);
         match (&self.engine, &mut self.run) {
             (Engine::Absent, _) => sensor.idle.add(value),
+            (Engine::Stopped { since }, _) if t >= since + COOLING => sensor.idle_after.add(value),
             (Engine::Running { .. }, Some(run)) => {
                 let throttled = self.throttle.get(&run.config.device).is_some_and(|reasons| !reasons.is_empty());
                 run.read(t, id, sensor.info.quantity, value, throttled);
@@ -225,6 +310,8 @@ impl State {
             Some(run) if run.id == change.run => run.enter(t, change),
             _ => {
                 self.end_run(t);
+                self.resting = false;
+                self.last_run = self.last_run.max(change.run);
                 self.failures.remove(&change.config);
                 self.marks.push_back(Mark { t, config: change.config.clone(), steady: None, until: None });
                 self.marks.drain(..self.marks.len().saturating_sub(KEPT));
@@ -260,11 +347,23 @@ impl State {
         }
     }
 
-    /// The run in progress is over: its result is kept, and its curves end here.
+    /// The run in progress is over: its result is kept, and its curves end here. In a sweep only what was measured to the
+    /// end counts, and the sweep says what that is.
     fn end_run(&mut self, t: Nanos) {
-        if let Some(result) = self.current_result() {
-            self.keep(result);
+        if !self.sweeping()
+            && let Some(result) = self.current_result()
+        {
+            self.keep(t, result);
         }
+        self.drop_run(t);
+    }
+
+    /// Whether a sweep has steps to come.
+    pub fn sweeping(&self) -> bool {
+        self.sweep.as_ref().is_some_and(Sweep::is_on)
+    }
+
+    fn drop_run(&mut self, t: Nanos) {
         if self.run.take().is_some() {
             if let Some(mark) = self.marks.back_mut() {
                 mark.until = Some(t);
@@ -274,7 +373,11 @@ impl State {
         }
     }
 
-    fn keep(&mut self, result: RunResult) {
+    fn keep(&mut self, t: Nanos, result: RunResult) {
+        let same = self.runs.iter().filter(|run| run.result.config == result.config);
+        let repeat = same.map(|run| run.repeat + 1).max().unwrap_or(0);
+        self.runs.push_back(FinishedRun { t, repeat, result: result.clone() });
+        self.runs.drain(..self.runs.len().saturating_sub(KEPT_RUNS));
         match self.results.iter_mut().find(|kept| kept.config == result.config) {
             Some(kept) => *kept = result,
             None => self.results.push(result),
@@ -372,11 +475,19 @@ impl State {
 
     /// Results of every configuration measured so far, the run in progress included.
     pub fn all_results(&self) -> Vec<RunResult> {
-        let current = self.current_result();
+        // In a sweep a run that is not done does not stand for one that is.
+        let known = |c: &RunResult| self.results.iter().any(|r| r.config == c.config);
+        let current = self.current_result().filter(|c| !(self.sweeping() && known(c)));
         let kept = self.results.iter().filter(|r| current.as_ref().is_none_or(|c| c.config != r.config)).cloned();
         let mut all: Vec<_> = kept.collect();
         all.extend(current);
         all
+    }
+
+    /// Idle power of a device before the first engine and after the last one, W; none where either was not read.
+    pub fn idle_drift(&self, device: &str) -> Option<(f64, f64)> {
+        let (_, sensor) = self.power_sensor(device).ok()?;
+        Some((sensor.idle.mean()?, sensor.idle_after.mean()?))
     }
 
     /// Operations a second of a throughput over the measured peak, %; 2 operations a multiply-accumulate.
@@ -558,6 +669,63 @@ mod tests {
         assert!(s.state.failures[&config("alexnet", 9)].out_of_memory);
         s.phase(4, 9, Phase::Steady);
         assert!(s.state.failures.is_empty(), "what runs after all does not fail");
+    }
+
+    fn plan(batches: &[u32], repeat: u32) -> Body {
+        let configs: Vec<Config> = batches.iter().map(|batch| config("alexnet", *batch)).collect();
+        let order = (0..repeat).flat_map(|_| 0..configs.len() as u32).collect();
+        Body::Plan(Plan { configs, repeat, seed: None, order, seconds: 1.0, cooldown_s: 0.0 })
+    }
+
+    #[test]
+    fn in_a_sweep_only_what_is_done_counts_and_every_repetition_is_kept() {
+        let mut s = Stream::new();
+        s.say(Body::Header(Header::default()));
+        s.say(plan(&[1, 2], 2));
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        let step = |s: &mut Stream, step: u32, batches: u64| {
+            s.phase(RunId::from(step) + 1, step % 2 + 1, Phase::Steady);
+            s.t += 20 * S;
+            s.batches(RunId::from(step) + 1, true, batches, S / 10);
+            s.say(Body::StepDone { step, outcome: Outcome::Measured });
+        };
+        step(&mut s, 0, 10);
+        step(&mut s, 1, 20);
+        step(&mut s, 2, 30);
+        // The last step is interrupted, and another process takes over.
+        s.phase(4, 2, Phase::Steady);
+        s.t += 20 * S;
+        s.batches(4, true, 5, S / 10);
+        assert_eq!(s.state.all_results()[1].batches, 20, "half a run does not stand for a whole one");
+        s.say(Body::Header(Header::default()));
+        assert!(s.state.sensors.is_empty() && s.state.run.is_none() && s.state.sweeping());
+        s.say(Body::StepDone { step: 2, outcome: Outcome::Measured });
+        assert_eq!(s.state.runs.len(), 3, "a step is done once");
+        step(&mut s, 3, 40);
+        let runs: Vec<_> = s.state.runs.iter().map(|r| (r.result.config.batch, r.repeat, r.result.batches)).collect();
+        assert_eq!(runs, [(1, 0, 10), (2, 0, 20), (1, 1, 30), (2, 1, 40)]);
+        assert_eq!(s.state.results.iter().map(|r| r.batches).collect::<Vec<_>>(), [30, 40], "the newest of each");
+        assert!(!s.state.sweeping());
+        s.phase(5, 1, Phase::Steady);
+        s.t += 20 * S;
+        s.batches(5, true, 50, S / 10);
+        s.say(Body::Resting { engine_stopped: false });
+        assert_eq!((s.state.runs.len(), s.state.run.is_none()), (5, true), "after it every run counts again");
+    }
+
+    #[test]
+    fn idle_power_is_known_before_and_after() {
+        let mut s = Stream::new();
+        s.read(2, 70.0, 70.0);
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        s.phase(1, 1, Phase::Steady);
+        s.read(3, 300.0, 300.0);
+        assert_eq!(s.state.idle_drift("cpu"), None);
+        s.say(Body::Resting { engine_stopped: true });
+        s.read(2, 150.0, 150.0); // still falling
+        s.t += S;
+        s.read(2, 72.0, 72.0);
+        assert_eq!(s.state.idle_drift("cpu"), Some((70.0, 72.0)));
     }
 
     #[test]

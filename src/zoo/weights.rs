@@ -306,7 +306,7 @@ impl Stream {
 }
 
 /// SplitMix64's finaliser (Steele, Lea and Flood, 2014).
-pub(super) const fn mix(mut z: u64) -> u64 {
+pub const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
