@@ -124,6 +124,7 @@ const SESSIONS: &str = "sessions";
 fn looks(look: &Look) -> ui::Options {
     ui::Options {
         networks: zoo::registry().iter().map(|entry| entry.id.to_owned()).collect(),
+        paper: zoo::registry().iter().filter(|entry| entry.in_paper).map(|entry| entry.id.to_owned()).collect(),
         marker: match look.marker {
             Marker::Braille => ui::Marker::Braille,
             Marker::Block => ui::Marker::Block,

@@ -9,6 +9,7 @@ use super::{
     memo::Memo,
     pin::Pin,
     screens::{self, Screen},
+    sweep::{self, Answer, Choice, Conduct},
     theme::Theme,
     view::{Hint, Playback, View},
 };
@@ -91,6 +92,8 @@ pub struct Looks {
     pub help: bool,
     /// The question that is open.
     pub prompt: Option<Prompt>,
+    /// The question for a sweep that is open.
+    pub sweep: Option<Choice>,
     /// What the zoo is sorted by.
     pub sort: Sort,
     /// Rows that lists are scrolled by.
@@ -116,6 +119,7 @@ pub struct App {
     /// The newest configuration that was asked for and that no event has answered yet.
     in_flight: Option<Config>,
     outbox: Outbox,
+    conduct: Option<Conduct>,
     looks: Looks,
     hint: Option<Hint>,
     pin: Option<Pin>,
@@ -128,6 +132,7 @@ pub struct App {
 /// Commands that wait for the loop: the newest of each kind.
 #[derive(Debug, Default)]
 struct Outbox {
+    sweep: Vec<Command>,
     run: Option<Config>,
     reset: bool,
 }
@@ -146,11 +151,13 @@ impl App {
             wanted: None,
             in_flight: None,
             outbox: Outbox::default(),
+            conduct: None,
             looks: Looks {
                 screen: Screen::Live,
                 window: 2,
                 help: false,
                 prompt: None,
+                sweep: None,
                 sort: Sort::default(),
                 scroll: 0,
                 budget: None,
@@ -231,13 +238,14 @@ impl App {
             self.in_flight = Some(config.clone());
             Command::Run { config }
         });
-        run.into_iter().chain(reset).collect()
+        outbox.sweep.into_iter().chain(run).chain(reset).collect()
     }
 
     /// Folds an event in; gives back whether the screen looks different for it.
     pub fn apply(&mut self, event: &Event) -> bool {
         self.tape.push(event, &self.live);
         self.live.apply(event);
+        self.step(event);
         match &event.body {
             Body::Devices { .. } => self.devices_known(),
             Body::Phase(change) => self.phase(&change.config),
@@ -256,6 +264,44 @@ impl App {
     /// The stream has ended: nothing will change any more.
     pub fn end(&mut self) {
         self.ended = self.playback.is_none();
+    }
+
+    /// Takes the steps of a sweep that follow from an event.
+    fn step(&mut self, event: &Event) {
+        let Some(conduct) = &mut self.conduct else { return };
+        let (commands, over) = (conduct.after(&self.live, event), conduct.is_over());
+        self.conduct_by(commands);
+        if over {
+            self.end_sweep(false);
+        }
+    }
+
+    fn conduct_by(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            match command {
+                Command::Run { config } => self.want(config),
+                other => self.outbox.sweep.push(other),
+            }
+        }
+    }
+
+    /// The sweep is over, or stopped: back to what was looked at before.
+    fn end_sweep(&mut self, stopped: bool) {
+        let Some(conduct) = self.conduct.take() else { return };
+        if stopped {
+            self.outbox.sweep.push(Command::EndSweep);
+        }
+        self.say(Level::Info, sweep::summary(&self.live, stopped));
+        self.want(conduct.before);
+    }
+
+    fn begin_sweep(&mut self, choice: &Choice) {
+        let Some(before) = self.wanted.clone() else { return };
+        let networks = self.with_view(|view| view.networks());
+        let plan = choice.plan(&before, &networks, &self.options.paper, self.live.now);
+        let (conduct, commands) = Conduct::begin(plan, before, &self.live);
+        self.conduct = Some(conduct);
+        self.conduct_by(commands);
     }
 
     fn devices_known(&mut self) {
@@ -306,7 +352,25 @@ impl App {
             self.type_batch(key);
             return Flow::Continue;
         }
+        if self.looks.sweep.is_some() && !matches!(action, Some(Action::Interrupt | Action::Suspend | Action::Redraw)) {
+            self.choose(key);
+            return Flow::Continue;
+        }
         action.map_or(Flow::Continue, |action| self.act(action))
+    }
+
+    /// Handles a key while the question for a sweep is open.
+    fn choose(&mut self, key: KeyEvent) {
+        let Some(choice) = &mut self.looks.sweep else { return };
+        match choice.press(key.code) {
+            Answer::Open => {}
+            Answer::Never => self.looks.sweep = None,
+            Answer::Begin => {
+                if let Some(choice) = self.looks.sweep.take() {
+                    self.begin_sweep(&choice);
+                }
+            }
+        }
     }
 
     /// Handles a click or a turn of the wheel.
@@ -319,7 +383,7 @@ impl App {
             _ => None,
         };
         match action {
-            Some(action) if self.looks.prompt.is_none() => self.act(action),
+            Some(action) if self.looks.prompt.is_none() && self.looks.sweep.is_none() => self.act(action),
             _ => Flow::Continue,
         }
     }
@@ -351,7 +415,9 @@ impl App {
             Action::PageUp => self.looks.scroll = self.looks.scroll.saturating_sub(self.page),
             Action::PageDown => self.looks.scroll = self.looks.scroll.saturating_add(self.page),
             Action::Help => self.help(!self.looks.help),
+            Action::Close if !self.looks.help && self.conduct.is_some() => self.end_sweep(true),
             Action::Close => self.help(false),
+            Action::Sweep if self.knobs_turn() => self.looks.sweep = Some(Choice::default()),
             Action::BatchPrompt if self.knobs_turn() => self.looks.prompt = Some(Prompt::default()),
             turn => self.turn(turn),
         }
@@ -465,8 +531,10 @@ impl App {
             self.say(Level::Info, "this is a recording: knobs do nothing".to_owned());
         } else if self.wanted.is_none() {
             self.say(Level::Info, "waiting for the devices".to_owned());
+        } else if self.conduct.is_some() {
+            self.say(Level::Info, "a sweep is running: esc stops it".to_owned());
         }
-        !self.options.watch_only && self.wanted.is_some()
+        !self.options.watch_only && self.wanted.is_some() && self.conduct.is_none()
     }
 
     fn turn(&mut self, action: Action) {
@@ -569,6 +637,7 @@ impl App {
             playback: self.playback.as_ref(),
             ended: self.ended,
             hint: self.hint.as_ref().filter(|h| self.live.now.saturating_sub(h.t) < HINT_FOR),
+            conducting: self.conduct.is_some(),
             in_flight: self.in_flight.is_some() || self.outbox.run.is_some(),
             pin: self.pin.as_ref(),
             memo: Some(&self.memo),

@@ -40,6 +40,8 @@ pub enum Action {
     Slower,
     /// Replay at twice the speed.
     Faster,
+    /// Ask for a sweep.
+    Sweep,
     /// Show less time.
     ZoomIn,
     /// Show more time.
@@ -178,6 +180,12 @@ pub const KEYMAP: &[Binding] = &[
         hint: None,
     },
     Binding { keys: &[char('R', Action::Record)], label: "R", help: "record to a file: begin, end", hint: None },
+    Binding {
+        keys: &[char('w', Action::Sweep)],
+        label: "w",
+        help: "sweep: measure batch sizes, or networks, one after the other",
+        hint: Some("sweep"),
+    },
     Binding { keys: &[char('r', Action::Reset)], label: "r", help: "reset the statistics of this run", hint: None },
     Binding {
         keys: &[char('+', Action::ZoomIn), char('=', Action::ZoomIn), char('-', Action::ZoomOut)],
@@ -232,7 +240,12 @@ pub const KEYMAP: &[Binding] = &[
         help: "this help",
         hint: Some("help"),
     },
-    Binding { keys: &[key(KeyCode::Esc, Action::Close)], label: "esc", help: "close help or prompt", hint: None },
+    Binding {
+        keys: &[key(KeyCode::Esc, Action::Close)],
+        label: "esc",
+        help: "close help or prompt; stop a sweep",
+        hint: None,
+    },
     Binding {
         keys: &[(KeyCode::Char('l'), CTRL, Action::Redraw)],
         label: "ctrl-l",

@@ -10,6 +10,7 @@ pub mod memo;
 pub mod pin;
 pub mod screens;
 mod signals;
+pub mod sweep;
 pub mod terminal;
 pub mod theme;
 pub mod view;
@@ -53,6 +54,8 @@ const WATCH: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Registry ids of the networks, in the order in which ↑ and ↓ go through them.
     pub networks: Vec<String>,
+    /// Those of them that the paper had: what a sweep can be of.
+    pub paper: Vec<String>,
     /// What to begin with.
     pub wishes: Wishes,
     /// What curves are drawn with.

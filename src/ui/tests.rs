@@ -17,7 +17,8 @@ use ratatui::{Terminal as Screenful, backend::TestBackend, layout::Rect};
 use std::{cell::RefCell, rc::Rc};
 
 fn options() -> Options {
-    Options { networks: demo::networks(), depth: Some(Depth::None), ..Options::default() }
+    let paper = vec!["alexnet".into(), "googlenet".into(), "resnet50".into()];
+    Options { networks: demo::networks(), paper, depth: Some(Depth::None), ..Options::default() }
 }
 
 /// An app that wished for what the script runs first, and then saw all of it.
@@ -361,6 +362,87 @@ fn the_prompt_takes_any_number_and_explains_what_is_none() {
     assert_eq!((app.take_commands(), app.looks().prompt.clone()), (vec![], None));
 }
 
+/// Answers what an app asks for, as an agent would, until it asks for nothing or `most` runs were begun.
+fn obey(app: &mut App, script: &mut Script, most: usize) -> Vec<Command> {
+    let mut obeyed = Vec::new();
+    loop {
+        let runs = obeyed.iter().filter(|c| matches!(c, Command::Run { .. })).count();
+        let commands = if runs < most { app.take_commands() } else { Vec::new() };
+        if commands.is_empty() {
+            return obeyed;
+        }
+        let told = script.events.len();
+        for command in &commands {
+            match command {
+                Command::Run { config } => {
+                    script.measure(config, demo::Profile { ms: 2.0, watts: 400.0, percent: 90.0 }, 6.5);
+                }
+                Command::Rest { stop_engine } => {
+                    script.say(Body::Resting { engine_stopped: *stop_engine });
+                    script.pass(9.0, None);
+                }
+                Command::Plan { plan } => script.say(Body::Plan(plan.clone())),
+                Command::StepDone { step, outcome } => {
+                    script.say(Body::StepDone { step: *step, outcome: outcome.clone() });
+                }
+                Command::EndSweep => script.say(Body::SweepEnded),
+                _ => {}
+            }
+        }
+        script.events[told..].iter().for_each(|event| _ = app.apply(event));
+        obeyed.extend(commands);
+    }
+}
+
+#[test]
+fn sweep_panel() {
+    snapshots("sweep_panel", &demo::live(), "w");
+}
+
+#[test]
+fn a_sweep_measures_its_batch_sizes_and_comes_back() {
+    let mut script = demo::live();
+    let mut app = app(&script);
+    press(&mut app, "w↓←←←←⏎");
+    obey(&mut app, &mut script, 2);
+    for (width, height) in [(80, 24), (120, 36)] {
+        insta::assert_snapshot!(format!("sweep_{width}x{height}"), show(&mut app, width, height));
+    }
+    assert!(show(&mut app, 60, 12).contains("SWEEP"));
+    let commands = obey(&mut app, &mut script, 9);
+    let before = demo::f16("resnet50", 32);
+    assert_eq!(commands.last(), Some(&Command::Run { config: before.clone() }), "{commands:?}");
+    assert!(commands.contains(&Command::Rest { stop_engine: true }), "idle power is read once more");
+    let mut batches: Vec<u32> = app.state().runs.iter().map(|run| run.result.config.batch).collect();
+    batches.sort_unstable();
+    assert_eq!(batches, [1, 2, 4, 8, 32], "the sweep's three, and what was looked at before");
+    assert_eq!(app.wanted(), Some(&before));
+    let said = super::sweep::summary(app.state(), false);
+    assert!(said.starts_with("sweep done: 3 measured; idle power"), "{said}");
+}
+
+#[test]
+fn knobs_are_locked_in_a_sweep_and_esc_stops_it() {
+    let mut script = demo::live();
+    let mut app = app(&script);
+    press(&mut app, "w→→⏎");
+    obey(&mut app, &mut script, 1);
+    app.take_commands();
+    press(&mut app, "→pbrw");
+    assert_eq!((app.take_commands(), &app.looks().prompt, &app.looks().sweep), (vec![], &None, &None));
+    assert!(show(&mut app, 120, 36).contains("a sweep is running: esc stops it"));
+    press(&mut app, "?⎋");
+    assert!(!app.looks().help, "esc closes the help first");
+    press(&mut app, "⎋");
+    let stop = [Command::EndSweep, Command::Run { config: demo::f16("resnet50", 32) }];
+    assert_eq!(app.take_commands(), stop);
+    assert!(show(&mut app, 120, 36).contains("sweep stopped: "));
+    press(&mut app, "→");
+    assert_eq!(app.take_commands().len(), 1, "the knobs turn again");
+    press(&mut app, "w⎋");
+    assert_eq!((app.take_commands(), &app.looks().sweep), (vec![], &None));
+}
+
 #[test]
 fn freezing_holds_the_view_and_not_the_measuring() {
     let mut script = demo::live();
@@ -508,7 +590,7 @@ fn every_key_of_the_table_is_handled() {
 
 #[test]
 fn ascii_means_ascii() {
-    for keys in ["1", "2", "3", "4", "5", "?", "b"] {
+    for keys in ["1", "2", "3", "4", "5", "?", "b", "w"] {
         for script in [demo::live(), demo::zoo(), demo::sweep(), demo::no_power(), demo::out_of_memory()] {
             let mut app = app_with(Options { marker: Marker::Ascii, ..options() }, &script);
             app.recorded_since(Some(0));
@@ -629,7 +711,7 @@ proptest! {
         width in 1u16..200,
         height in 1u16..80,
         bodies in prop::collection::vec((0u64..5_000_000_000, anything()), 0..40),
-        keys in "[1-5?b0-9+sSoceE \\[\\]dp]{0,6}",
+        keys in "[1-5?b0-9+sSoceE \\[\\]dpw]{0,6}",
         base in 0usize..5,
         marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
     ) {

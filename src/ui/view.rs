@@ -62,6 +62,8 @@ pub struct View<'a> {
     pub ended: bool,
     /// Whether a configuration was asked for and not answered yet.
     pub in_flight: bool,
+    /// Whether this screen runs a sweep.
+    pub conducting: bool,
     /// A word from the screen.
     pub hint: Option<&'a Hint>,
     /// The configuration that others are compared with.
@@ -85,6 +87,7 @@ impl<'a> View<'a> {
             playback: None,
             ended: false,
             in_flight: false,
+            conducting: false,
             hint: None,
             pin: None,
             memo: None,

@@ -40,7 +40,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
     if beside >= 44 {
         let meanings = meanings(usize::from(beside.min(84)) - WORD);
         let rows = keys.len().max(meanings.len()) as u16;
-        let inner = open(view, area, left + beside.min(84), rows, "? or esc closes", buffer);
+        let inner = open(view, &title("? or esc closes"), area, left + beside.min(84), rows, buffer);
         entries(&keys, view, Rect { width: left.min(inner.width), ..inner }, buffer);
         let x = inner.x + left.min(inner.width);
         entries(&meanings, view, Rect { x, width: inner.right() - x, ..inner }, buffer);
@@ -49,11 +49,15 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
     let width = area.width.saturating_sub(4).min(left.max(76));
     let meanings = meanings(usize::from(width).saturating_sub(WORD));
     let list: Vec<Entry> = keys.into_iter().chain([Entry::new("", String::new(), 0)]).chain(meanings).collect();
-    let inner = open(view, area, width, list.len() as u16, "[ ] scrolls, ? or esc closes", buffer);
+    let inner = open(view, &title("[ ] scrolls, ? or esc closes"), area, width, list.len() as u16, buffer);
     drawn.page = usize::from(inner.height).saturating_sub(1).max(1);
     drawn.last_page = list.len().saturating_sub(usize::from(inner.height));
     let first = view.looks.scroll.min(drawn.last_page);
     entries(&list[first..], view, inner, buffer);
+}
+
+fn title(closes: &str) -> [Part; 2] {
+    [Part::new(0, Role::Title, "HELP"), Part::new(1, Role::Dim, closes)]
 }
 
 /// Columns of the word that is explained.
@@ -81,13 +85,12 @@ fn meanings(width: usize) -> Vec<Entry> {
 }
 
 /// Clears a frame in the middle of the screen; gives back what it encloses.
-fn open(view: &View<'_>, area: Rect, width: u16, rows: u16, closes: &str, buffer: &mut Buffer) -> Rect {
+pub fn open(view: &View<'_>, title: &[Part], area: Rect, width: u16, rows: u16, buffer: &mut Buffer) -> Rect {
     let (width, height) = ((width + 4).min(area.width), (rows + 2).min(area.height));
     let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
     let over = Rect { x, y, width, height };
     clear(over, buffer);
-    let title = [Part::new(0, Role::Title, "HELP"), Part::new(1, Role::Dim, closes)];
-    let inner = frame(&title, view.theme, over, buffer);
+    let inner = frame(title, view.theme, over, buffer);
     let pad = u16::from(inner.width > 2);
     Rect { x: inner.x + pad, width: inner.width - pad, ..inner }
 }

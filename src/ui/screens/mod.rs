@@ -6,6 +6,7 @@ pub mod layers;
 pub mod live;
 pub mod plateau;
 pub mod status;
+pub mod sweep;
 pub mod zoo;
 
 use super::{
@@ -88,6 +89,10 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
     if rows >= 20 {
         footer(view, bottom(&mut body), buffer);
     }
+    let sweeping = view.conducting || view.state.sweeping();
+    if sweeping && rows >= 20 {
+        sweep::progress(view, bottom(&mut body), buffer);
+    }
     if rows >= 2 {
         status::draw(view, bottom(&mut body), buffer);
     }
@@ -102,6 +107,10 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
         Screen::Zoo => zoo::draw(view, body, buffer, &mut drawn),
         Screen::Findings => findings::draw(view, body, buffer, &mut drawn),
         Screen::Layers => layers::draw(view, body, buffer, &mut drawn),
+    }
+    if let Some(choice) = &view.looks.sweep {
+        let area = if rows < 9 { Rect { y: area.bottom() - 1, height: 1, ..area } } else { area };
+        sweep::ask(view, choice, area, buffer);
     }
     if view.looks.help {
         help::draw(view, area, buffer, &mut drawn);
@@ -249,6 +258,9 @@ fn rail(view: &View<'_>, area: Rect, short: bool, buffer: &mut Buffer, drawn: &m
     }
     if let Some(part) = status::fresh(view).filter(|_| short) {
         return row(&[part], theme, area, buffer);
+    }
+    if short && (view.conducting || view.state.sweeping()) {
+        return sweep::progress(view, area, buffer);
     }
     let Some(config) = view.wanted.or(view.config()) else { return };
     let mut rail = Rail { current: config.batch, ..Rail::default() };

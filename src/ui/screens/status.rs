@@ -45,6 +45,12 @@ fn waiting(view: &View<'_>, engine: &Engine) -> (Part, Part) {
             (Role::Bad, "OUT OF MEMORY", format!("{}{asked}", f.reason))
         }
         (Some(f), _) => (Role::Bad, "GIVEN UP", f.reason.clone()),
+        (None, Engine::Stopped { .. }) if view.state.resting => {
+            (Role::Warn, "IDLE", "reading idle power after the engine was stopped".to_owned())
+        }
+        (None, Engine::Running { .. }) if view.state.resting => {
+            (Role::Warn, "RESTING", "the device cools down".to_owned())
+        }
         (None, Engine::Running { .. }) => (Role::Warn, "STARTING", "the engine is up".to_owned()),
         (None, _) if view.state.devices.is_empty() => (Role::Warn, "STARTING", "looking for devices".to_owned()),
         (None, _) if view.wanted.is_none() && !view.options.watch_only => {
