@@ -2,8 +2,9 @@
 
 use crate::{
     engine::device::{self, DeviceError},
-    event::{Config, DeviceInfo, Nanos, Precision},
+    event::{Config, DeviceInfo, Nanos, Plan, Precision},
     session::export::{Format, Table},
+    sweep::plan,
     ui::app,
     zoo,
 };
@@ -12,7 +13,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use clap_complete::Shell;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +23,8 @@ Examples:
                                                the same measurements as a table
   wattscope run --network all --json > run.jsonl
                                                … as one JSON object a line
+  wattscope sweep --networks paper -o paper.jsonl.zst
+                                               … of every network of the paper at every batch size, kept
   wattscope replay                             what the live screen showed last, again
   wattscope networks                           what can be measured
   wattscope devices                            on what, and why not on more";
@@ -39,6 +42,26 @@ Exit status:
   130  Ctrl-C; what was measured until then is printed
 
 assets/run.schema.json describes the objects of --json; `schema` in them says which version.";
+
+const SWEEP_HELP: &str = "\
+Every configuration is measured to steady state: warm-up until the latency has converged, then S seconds of batches, and of
+power from one second later on, with at least 32 readings where S is below 5. Idle power is read before the first
+engine starts and after the last one was stopped.
+
+FILE is the session itself, compressed if its name ends in .zst. After an interruption the same command goes on with it:
+what is done is not measured again. What did not fit into memory is recorded as such, and so are the larger batches that
+are not tried then.
+
+Examples:
+  wattscope sweep -o session.jsonl.zst
+  wattscope sweep --networks resnet18,vgg16 --batches 1..32,48 --repeat 1 -o x.jsonl
+  wattscope sweep --networks all --precisions f32,f16 --device cuda:0 --cooldown 5s -o card.jsonl.zst
+
+Exit status:
+  0    everything was measured
+  1    something failed; the rest is measured all the same
+  2    bad usage, or FILE holds something else
+  130  Ctrl-C; what was measured until then is in FILE";
 
 const CHECK_HELP: &str = "\
 The error is the largest difference of a logit over two images, in standard deviations of the logits, from two references:
@@ -133,6 +156,9 @@ pub enum Command {
     /// Measure without a screen and print a table, or JSON
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
+    /// Measure many configurations, in rounds and in random order, into a session file
+    #[command(after_help = SWEEP_HELP)]
+    Sweep(Sweep),
     /// Show a recording on the live screen: pause, rewind, any speed
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
@@ -173,7 +199,7 @@ pub enum Command {
     Man {
         /// The command whose page is wanted; the main page if none is given
         #[arg(value_parser = [
- "run", "replay", "export", "networks", "devices", "check", "infer", "accuracy", "completions",
+ "run", "sweep", "replay", "export", "networks", "devices", "check", "infer", "accuracy", "completions",
 ])]
         command: Option<String>,
     },
@@ -315,6 +341,62 @@ pub struct Run {
     pub record: Option<PathBuf>,
 }
 
+/// `wattscope sweep`.
+#[derive(Clone, Debug, Args)]
+pub struct Sweep {
+    /// Networks to measure, separated by commas; `paper` for the 14 of Canziani et al. (2016), `all` for every one
+    #[arg(short, long, value_name = "ID,…", value_delimiter = ',', default_value = "paper",
+          value_parser = network_or_set(), hide_possible_values = true)]
+    pub networks: Vec<String>,
+    /// Batch sizes, separated by commas; 1..256 stands for the powers of two from 1 to 256
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1..64", value_parser = batches)]
+    pub batches: Vec<Batches>,
+    /// Precisions, separated by commas; the device's first if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = precision())]
+    pub precisions: Vec<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
+    pub device: String,
+    /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
+    #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Rounds; each measures every configuration once
+    #[arg(short, long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::MOST_ROUNDS)))]
+    pub repeat: u32,
+    /// Order of each round: random against drift, or as given
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    pub order: Order,
+    /// Seed of the random order; a new one each time, and that of FILE where a sweep goes on
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Time in which the engine rests between two configurations, such as 2s or 500ms
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = cooldown)]
+    pub cooldown: Duration,
+    /// The session file; one that holds this very sweep, interrupted, is gone on with
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Begin anew, whatever FILE holds
+    #[arg(long)]
+    pub force: bool,
+    /// Print each result as a JSON object on a line of its own, as soon as it is measured
+    #[arg(long)]
+    pub json: bool,
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory_limit: Option<u64>,
+}
+
+/// In which order a sweep measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Each round in another
+    #[default]
+    Random,
+    /// Networks, then precisions, then batch sizes
+    Given,
+}
+
 /// `wattscope check`.
 #[derive(Clone, Debug, Args)]
 pub struct Check {
@@ -453,30 +535,61 @@ impl Run {
     /// # Errors
     /// If the host lacks the device, or the device a precision, or weights are given for several networks.
     pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, ConfigError> {
-        let device = device::resolve(&self.device, devices)?;
-        self.precision.iter().try_for_each(|precision| device::check_precision(device, *precision))?;
-        let all = self.network.iter().any(|id| id == "all");
-        let networks: Vec<&str> = match all {
-            true => zoo::registry().iter().map(|entry| entry.id).collect(),
-            false => self.network.iter().map(String::as_str).collect(),
-        };
-        // A device that computes in nothing has no configurations: nothing of the kind is enumerated.
-        let by_default: Vec<_> = device.precisions.iter().take(1).copied().collect();
-        let precisions = if self.precision.is_empty() { &by_default } else { &self.precision };
-        let mut configs: Vec<Config> = Vec::new();
-        if self.weights.is_some() && networks.iter().any(|network| network != &networks[0]) {
+        let configs = configs(&self.network, &self.precision, &self.batch, &self.device, devices)?;
+        if self.weights.is_some() && configs.iter().any(|config| config.network != configs[0].network) {
             return Err(ConfigError::WeightsOfSeveral);
         }
-        for (network, precision) in networks.iter().flat_map(|n| precisions.iter().map(move |p| (n, *p))) {
-            for batch in &self.batch {
-                let (network, device) = ((*network).to_owned(), device.name.clone());
-                let config = Config { network, batch: *batch, precision, device };
-                if !configs.contains(&config) {
-                    configs.push(config);
-                }
+        Ok(configs)
+    }
+}
+
+impl Sweep {
+    /// What is to be measured, in the order of a seed.
+    ///
+    /// # Errors
+    /// If the host lacks the device, or the device a precision.
+    pub fn plan(&self, devices: &[DeviceInfo], seed: u64) -> Result<Plan, DeviceError> {
+        let batches = self.batches.iter().flat_map(|batches| batches.0.iter().copied()).collect::<Vec<_>>();
+        let configs = configs(&self.networks, &self.precisions, &batches, &self.device, devices)?;
+        let seed = (self.order == Order::Random).then_some(self.seed.unwrap_or(seed));
+        Ok(plan::plan(configs, self.repeat, seed, self.seconds, self.cooldown.as_secs_f64()))
+    }
+}
+
+/// Every combination once: networks, then precisions, then batch sizes.
+fn configs(
+    networks: &[String],
+    precisions: &[Precision],
+    batches: &[u32],
+    device: &str,
+    devices: &[DeviceInfo],
+) -> Result<Vec<Config>, DeviceError> {
+    let device = device::resolve(device, devices)?;
+    precisions.iter().try_for_each(|precision| device::check_precision(device, *precision))?;
+    let networks = networks.iter().flat_map(|name| named(name));
+    // A device that computes in nothing has no configurations: nothing of the kind is enumerated.
+    let by_default: Vec<_> = device.precisions.iter().take(1).copied().collect();
+    let precisions = if precisions.is_empty() { &by_default } else { precisions };
+    let mut configs: Vec<Config> = Vec::new();
+    for (network, precision) in networks.flat_map(|n| precisions.iter().map(move |p| (n, *p))) {
+        for batch in batches {
+            let (network, device) = (network.to_owned(), device.name.clone());
+            let config = Config { network, batch: *batch, precision, device };
+            if !configs.contains(&config) {
+                configs.push(config);
             }
         }
-        Ok(configs)
+    }
+    Ok(configs)
+}
+
+/// The networks that a name on the command line stands for.
+fn named(name: &str) -> Vec<&str> {
+    let these = |of: fn(&zoo::Entry) -> bool| zoo::registry().iter().filter(move |e| of(e)).map(|e| e.id).collect();
+    match name {
+        "all" => these(|_| true),
+        "paper" => these(|entry| entry.in_paper),
+        _ => vec![name],
     }
 }
 
@@ -516,6 +629,21 @@ fn network_or_all() -> PossibleValuesParser {
     PossibleValuesParser::new(entries.chain([all]))
 }
 
+fn network_or_set() -> PossibleValuesParser {
+    let sets = [("paper", "The 14 of Canziani et al. (2016)"), ("all", "Every network")];
+    let sets = sets.map(|(name, help)| PossibleValue::new(name).help(help));
+    let entries = zoo::registry().iter().map(|entry| PossibleValue::new(entry.id).help(entry.title));
+    PossibleValuesParser::new(entries.chain(sets))
+}
+
+/// Batch sizes that one item of a list stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batches(pub Vec<u32>);
+
+fn batches(s: &str) -> Result<Batches, String> {
+    plan::batches(s).map(Batches)
+}
+
 fn precision() -> impl TypedValueParser<Value = Precision> {
     PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|name| name.parse())
 }
@@ -551,6 +679,22 @@ fn moment(s: &str) -> Result<Nanos, String> {
     }
     let seconds = seconds.filter(|_| whole.len() <= 2).ok_or_else(wrong)?;
     Ok(minutes.saturating_mul(60_000_000_000).saturating_add((seconds * 1e9) as Nanos))
+}
+
+/// A time with an optional unit: `2s`, `500ms`, `1min`; seconds by default.
+fn cooldown(s: &str) -> Result<Duration, String> {
+    let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
+    let (number, unit) = s.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "min" => 60.0,
+        _ => return Err(format!("unknown unit '{unit}': ms, s or min")),
+    };
+    match number.parse::<f64>().map(|number| number * factor) {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a time of at most an hour, such as 2s, 500ms or 1min".to_owned()),
+    }
 }
 
 /// Bytes with an optional unit: `4096`, `4GiB`, `500M`.
@@ -626,6 +770,28 @@ mod tests {
         assert!(configs.iter().all(|c| c.precision == Precision::F32 && c.batch == 1));
     }
 
+    fn sweep(line: &str) -> Sweep {
+        match parse(line).unwrap().command {
+            Some(Command::Sweep(sweep)) => sweep,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_sweep_is_every_combination_in_every_round() {
+        let paper = sweep("wattscope sweep -o x.jsonl").plan(&host(), 7).unwrap();
+        assert_eq!((paper.configs.len(), paper.steps(), paper.seed), (14 * 7, 3 * 14 * 7, Some(7)));
+        assert!(paper.configs.iter().all(|c| !["alexnet-owt", "squeezenet1.1"].contains(&c.network.as_str())));
+        let line = "wattscope sweep --networks vgg16,all --batches 1..4,3 --precisions f16 --repeat 1 --seed 5 -o x";
+        let all = sweep(line).plan(&host(), 7).unwrap();
+        assert_eq!((all.configs.len(), all.seed), (4 * zoo::registry().len(), Some(5)));
+        let batches: Vec<u32> = all.configs[..4].iter().map(|c| c.batch).collect();
+        assert_eq!((batches, all.configs[0].network.as_str()), (vec![1, 2, 4, 3], "vgg16"));
+        let given = sweep("wattscope sweep -n vgg16 -b 1,2 -r 2 --order given --cooldown 500ms -o x");
+        let given = given.plan(&host(), 7).unwrap();
+        assert_eq!((given.order, given.seed, given.cooldown_s), (vec![0, 1, 0, 1], None, 0.5));
+    }
+
     #[test]
     fn what_the_host_lacks_is_named_with_the_reason() {
         let error = |line| run(line).configs(&host()).unwrap_err().to_string();
@@ -648,6 +814,11 @@ mod tests {
             ("wattscope replay x --speed 0", "from 1/16 to 256"),
             ("wattscope --memory-limit 3XB", "unknown unit 'XB'"),
             ("wattscope run", "--network"),
+            ("wattscope sweep", "--output"),
+            ("wattscope sweep --networks papr -o x", "'paper'"),
+            ("wattscope sweep --batches 1..x -o x", "1..256"),
+            ("wattscope sweep --repeat 0 -o x", "1..=100"),
+            ("wattscope sweep --cooldown 2h -o x", "ms, s or min"),
         ] {
             let error = parse(line).unwrap_err();
             let text = error.to_string();

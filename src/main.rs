@@ -26,7 +26,7 @@ use wattscope::{
     host,
     infer::{self, Model},
     listing, logging,
-    progress::{Detail, Printer},
+    progress::{self, Detail, Printer},
     report::Record,
     session::{
         Recorder, Recordings, State,
@@ -34,7 +34,11 @@ use wattscope::{
         recordings,
         replay::Tape,
     },
-    sweep::{self, End, Stepper, plan::plan},
+    sweep::{
+        self, End, Job, Stepper,
+        file::{self, SweepFile},
+        plan::plan,
+    },
     table, ui,
     zoo::{self, Checkpoint},
 };
@@ -59,6 +63,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Run(args)) => run(&args, log),
         Some(Command::Replay(args)) => replay(args, log),
         Some(Command::Export(args)) => export(&args),
+        Some(Command::Sweep(args)) => sweep(&args, log),
         Some(Command::Networks { json }) => networks(json),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Check(args)) => check(&args),
@@ -197,16 +202,46 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let stepper = Stepper::new(plan(configs, 1, None, args.seconds, 0.0), false);
     let options = agent::Options { weights, fold: !args.no_fold, ..agent_options(false, args.memory_limit)? };
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Failures);
+    let mut job = Job::new(stepper, recorder);
     let mut code = ExitCode::SUCCESS;
     let end = runtime()?.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        let agent = agent::start(options, Clock::start());
-        let agent = match recorder {
-            Some(recorder) => recorder.tap(agent),
-            None => agent,
-        };
-        sweep::measure(agent, stepper, &mut State::default(), interrupt, &mut printer).await
+        sweep::measure(agent::start(options, Clock::start()), &mut job, interrupt, &mut printer).await
     })?;
+    let records = printer.finish()?;
+    Ok(exit_code(end, code, &records))
+}
+
+/// `wattscope sweep`.
+fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
+    let devices = device::enumerate();
+    // Six digits are typed without a mistake, and make orders enough.
+    let seed = jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
+    let plan = args.plan(&devices, seed).unwrap_or_else(|error| refuse(error));
+    if args.force && args.output.exists() {
+        std::fs::remove_file(&args.output).wrap_err_with(|| args.output.display().to_string())?;
+    }
+    let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Steps);
+    printer.recall(true);
+    let asked = file::Asked { plan: &plan, seed: args.seed.is_some(), devices: &devices };
+    let SweepFile { recorder, state, losses, resumed } =
+        file::open(&args.output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
+    printer.recall(false);
+    start_log(log);
+    printer.say(&progress::introduction(&plan, &state, &args.output, &losses));
+    let (mut code, mut end) = (ExitCode::SUCCESS, End::Complete);
+    let todo = recorder.is_some();
+    let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan, true) };
+    let mut job = Job { stepper, state, recorder };
+    if todo {
+        let options = agent_options(false, args.memory_limit)?;
+        let options = agent::Options { idle: sweep::IDLE_BEFORE, last_run: job.state.last_run, ..options };
+        end = runtime()?.block_on(async {
+            let interrupt = async { code = ExitCode::from(interrupted().await) };
+            sweep::measure(agent::start(options, Clock::start()), &mut job, interrupt, &mut printer).await
+        })?;
+    }
+    printer.say(&progress::conclusion(&job.state, &args.output));
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
 }

@@ -1,14 +1,18 @@
 //! How a sweep gets on, on stderr, and its results on stdout as they come.
 
 use crate::{
-    event::Phase,
+    event::{Phase, Plan},
     report::{Figures, Outcome, Record, table},
-    session::{State, Sweep},
+    session::{State, Sweep, read::Losses},
     sweep::{Measured, Observer},
     table::significant,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::Path,
+};
 
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct Printer<W> {
     detail: Detail,
     bar: ProgressBar,
     records: Vec<Record>,
+    /// Of each record its place in the plan and its round, to print the table in that order.
+    places: Vec<(usize, u32)>,
     /// Whether what comes is read from a file: it was printed when it was measured.
     recalling: bool,
 }
@@ -40,7 +46,7 @@ impl<W: Write> Printer<W> {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len}  {wide_msg}") {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        Self { out, json, detail, bar, records: Vec::new(), recalling: false }
+        Self { out, json, detail, bar, records: Vec::new(), places: Vec::new(), recalling: false }
     }
 
     /// What was printed so far.
@@ -64,11 +70,14 @@ impl<W: Write> Printer<W> {
     /// If `out` can't be written.
     pub fn finish(mut self) -> io::Result<Vec<Record>> {
         self.bar.finish_and_clear();
-        if !self.json && !self.records.is_empty() {
-            self.out.write_all(table(&self.records).as_bytes())?;
+        let mut placed: Vec<_> = self.places.into_iter().zip(self.records).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        let records: Vec<Record> = placed.into_iter().map(|(_, record)| record).collect();
+        if !self.json && !records.is_empty() {
+            self.out.write_all(table(&records).as_bytes())?;
         }
         self.out.flush()?;
-        Ok(self.records)
+        Ok(records)
     }
 }
 
@@ -96,6 +105,9 @@ impl<W: Write> Observer for Printer<W> {
                 self.bar.suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()))?;
             }
         }
+        let configs = state.sweep.as_ref().map(|sweep| sweep.plan.configs.as_slice()).unwrap_or_default();
+        let place = configs.iter().position(|config| *config == measured.config).unwrap_or(configs.len());
+        self.places.push((place, measured.round));
         self.records.push(record);
         Ok(())
     }
@@ -131,6 +143,63 @@ fn said(figures: &Figures) -> String {
         parts.push("not steady".to_owned());
     }
     parts.join(" · ")
+}
+
+/// What a sweep is about to do, and what of it is done.
+pub fn introduction(plan: &Plan, state: &State, file: &Path, losses: &Losses) -> String {
+    let file = file.display();
+    let Some(sweep) = &state.sweep else {
+        let sweep = Sweep::new(plan.clone(), 0);
+        return format!("{}, into {file}; at least {}", intent(plan), roughly(sweep.seconds_left(0)));
+    };
+    let (done, all) = (sweep.count(), sweep.plan.steps());
+    let lost = if losses.is_empty() { String::new() } else { format!("; {losses}") };
+    match all - done {
+        0 => format!("{file}: all {all} steps are done already{lost}"),
+        to_go => format!("{file}: {done} of {all} steps are done, {to_go} to go{lost}; {}", left(sweep, sweep.since)),
+    }
+}
+
+/// `48 steps: 4 networks × 4 batch sizes × 3 rounds on cpu, in random order (seed 7)`.
+fn intent(plan: &Plan) -> String {
+    let networks: BTreeSet<_> = plan.configs.iter().map(|c| &c.network).collect();
+    let batches: BTreeSet<_> = plan.configs.iter().map(|c| c.batch).collect();
+    let precisions: BTreeSet<_> = plan.configs.iter().map(|c| c.precision).collect();
+    let devices: BTreeSet<_> = plan.configs.iter().map(|c| c.device.as_str()).collect();
+    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let factors = [
+        counted(networks.len(), "network"),
+        counted(batches.len(), "batch size"),
+        counted(precisions.len(), "precision"),
+        counted(plan.repeat as usize, "round"),
+    ];
+    let order = plan.seed.map_or_else(|| "as given".to_owned(), |seed| format!("in random order (seed {seed})"));
+    let devices = devices.into_iter().collect::<Vec<_>>().join(", ");
+    format!("{}: {} on {devices}, {order}", counted(plan.steps(), "step"), factors.join(" × "))
+}
+
+/// What a sweep came to.
+pub fn conclusion(state: &State, file: &Path) -> String {
+    let Some(sweep) = &state.sweep else { return "nothing was measured".to_owned() };
+    let (done, failed, all) = (sweep.count(), sweep.failures(), sweep.plan.steps());
+    let file = file.display();
+    let mut said = format!("{} of {all} steps measured", done - failed);
+    if failed > 0 {
+        said += &format!(", {failed} failed or skipped");
+    }
+    if done < all {
+        return format!("{said}; the same command goes on with {file}");
+    }
+    let device = sweep.plan.configs.first().map(|config| config.device.as_str()).unwrap_or_default();
+    if let Some((before, after)) = state.idle_drift(device) {
+        let drift = 100.0 * (after - before) / before;
+        said += &format!(
+            "; idle power {} W before, {} W after ({drift:+.1} %)",
+            significant(before, 3),
+            significant(after, 3)
+        );
+    }
+    format!("{said}; in {file}")
 }
 
 /// How long the rest may take, in words.

@@ -384,34 +384,41 @@ fn neighbours(state: &State, device: &str) -> Vec<String> {
     all.iter().map(|n| format!("{} ({})", n.name, n.pid)).collect()
 }
 
+/// Columns of the table; the round where there are several.
+const COLUMNS: [&str; 17] = [
+    "<network",
+    "batch",
+    "<prec",
+    "<device",
+    "round",
+    "p50 ms",
+    "±",
+    "p90 ms",
+    "p99 ms",
+    "images/s",
+    "device ms",
+    "util %",
+    "FLOP %",
+    "W",
+    "net W",
+    "J/image",
+    "memory",
+];
+
 /// The results as a table, with the reasons for what is absent or failed below it.
 pub fn table(records: &[Record]) -> String {
-    let mut table = Table::new(&[
-        "<network",
-        "batch",
-        "<prec",
-        "<device",
-        "p50 ms",
-        "±",
-        "p90 ms",
-        "p99 ms",
-        "images/s",
-        "device ms",
-        "util %",
-        "FLOP %",
-        "W",
-        "net W",
-        "J/image",
-        "memory",
-    ]);
+    let repeated = records.iter().any(|record| record.round > 1);
+    let titles: Vec<_> = COLUMNS.into_iter().filter(|title| repeated || *title != "round").collect();
+    let mut table = Table::new(&titles);
     for record in records {
         let head =
             [record.network.clone(), record.batch.to_string(), record.precision.to_string(), record.device.clone()];
+        let round = repeated.then(|| record.round.to_string());
         let rest = match &record.outcome {
             Outcome::Measured(figures) => cells(&mut table, figures),
             Outcome::Failed { error, .. } => vec![table.absent(error)],
         };
-        table.row(head.into_iter().chain(rest));
+        table.row(head.into_iter().chain(round).chain(rest));
     }
     table.render() + &footer(records)
 }

@@ -2,6 +2,7 @@
 //! as soon as the state holds enough. No clock and no terminal: an agent made of a script measures just as well.
 
 pub mod enough;
+pub mod file;
 pub mod plan;
 pub mod stepper;
 
@@ -11,9 +12,12 @@ pub use stepper::Stepper;
 use crate::{
     agent::AgentHandle,
     event::{Body, Command, Config, Event, Nanos, Outcome},
-    session::{RunResult, State},
+    session::{Recorder, RunResult, State},
 };
 use std::{future::Future, io, pin::pin, time::Duration};
+
+/// How long a sweep reads idle power before the first engine starts: a whole window (MEASURING.md, rules 4 and 11).
+pub const IDLE_BEFORE: Duration = Duration::from_secs(5);
 
 /// How long an agent may take to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -61,6 +65,31 @@ pub enum End {
     StreamEnded,
 }
 
+/// A sweep to be measured.
+#[derive(Debug)]
+pub struct Job {
+    /// Goes through its steps.
+    pub stepper: Stepper,
+    /// What the stream has come to so far, and at the end.
+    pub state: State,
+    /// Where the stream is kept, if it is.
+    pub recorder: Option<Recorder>,
+}
+
+impl Job {
+    /// A sweep that nothing was measured of.
+    pub fn new(stepper: Stepper, recorder: Option<Recorder>) -> Self {
+        Self { stepper, state: State::default(), recorder }
+    }
+
+    /// Keeps an event; gives it on the clock of the file, where it goes on with one.
+    fn record(&mut self, event: Event) -> io::Result<Event> {
+        let Some(recorder) = &mut self.recorder else { return Ok(event) };
+        recorder.send(&event).map_err(io::Error::other)?;
+        Ok(recorder.on_its_clock(&event))
+    }
+}
+
 /// Is told how a sweep gets on.
 pub trait Observer {
     /// An event was folded in.
@@ -74,50 +103,46 @@ pub trait Observer {
 }
 
 /// Measures the steps of a sweep that are to come and stops the agent. Ends early when `interrupt` is ready or the agent is
-/// gone. `state` is what the stream has come to so far, and then what it has come to at the end.
+/// gone.
 ///
 /// # Errors
-/// Those of the observer.
+/// Those of the observer and of the recorder.
 pub async fn measure(
     mut agent: AgentHandle,
-    mut stepper: Stepper,
-    state: &mut State,
+    job: &mut Job,
     interrupt: impl Future<Output = ()>,
     observer: &mut impl Observer,
 ) -> io::Result<End> {
     let end = tokio::select! {
         biased;
         () = interrupt => Ok(End::Interrupted),
-        end = steps(&mut agent, &mut stepper, state, observer) => end,
+        end = steps(&mut agent, job, observer) => end,
     };
-    stop(agent).await;
-    end
+    stop(agent, job).await;
+    let closed = job.recorder.take().map_or(Ok(0), Recorder::finish);
+    end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
 }
 
-async fn steps(
-    agent: &mut AgentHandle,
-    stepper: &mut Stepper,
-    state: &mut State,
-    observer: &mut impl Observer,
-) -> io::Result<End> {
-    let mut commands = stepper.begin(state);
+async fn steps(agent: &mut AgentHandle, job: &mut Job, observer: &mut impl Observer) -> io::Result<End> {
+    let mut commands = job.stepper.begin(&job.state);
     loop {
         for command in commands {
             // An agent that is gone closes both channels: the end of its events says so.
             let _ = agent.commands.send(command);
         }
-        if stepper.is_over() {
+        if job.stepper.is_over() {
             return Ok(End::Complete);
         }
         let Some(event) = agent.events.recv().await else {
-            if let Some(measured) = unfinished(state) {
-                observer.measured(state, measured)?;
+            if let Some(measured) = unfinished(&job.state) {
+                observer.measured(&job.state, measured)?;
             }
             return Ok(End::StreamEnded);
         };
-        fold(state, &event, observer)?;
-        observer.progress(state);
-        commands = stepper.after(state, &event);
+        let event = job.record(event)?;
+        fold(&mut job.state, &event, observer)?;
+        observer.progress(&job.state);
+        commands = job.stepper.after(&job.state, &event);
     }
 }
 
@@ -161,9 +186,14 @@ fn unfinished(state: &State) -> Option<Measured> {
 }
 
 /// Lets the agent stop its engine, and waits for both, though not for ever.
-async fn stop(mut agent: AgentHandle) {
+async fn stop(mut agent: AgentHandle, job: &mut Job) {
     let _ = agent.commands.send(Command::Stop);
-    let drained = pin!(async { while agent.events.recv().await.is_some() {} });
+    let drained = pin!(async {
+        while let Some(event) = agent.events.recv().await {
+            // A recorder that has failed has said so.
+            let _ = job.record(event);
+        }
+    });
     if tokio::time::timeout(FAREWELL, drained).await.is_err() {
         tracing::warn!("the agent did not stop within {FAREWELL:?}");
     }

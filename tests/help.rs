@@ -36,6 +36,11 @@ fn help_of_accuracy() {
 }
 
 #[test]
+fn help_of_sweep() {
+    insta::assert_snapshot!(help(Some("sweep")));
+}
+
+#[test]
 fn help_of_networks_and_devices() {
     insta::assert_snapshot!(help(Some("networks")) + &help(Some("devices")));
 }

@@ -20,6 +20,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 const RIGHT: &str = "\x1b[C";
 const DOWN: &str = "\x1b[B";
+const LEFT: &str = "\x1b[D";
 
 /// Counted batches on the status line.
 fn batches(screen: &str) -> Option<u64> {
@@ -131,4 +132,25 @@ fn without_a_terminal_it_points_to_run() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("wattscope run"));
+}
+
+#[test]
+fn a_sweep_measures_and_comes_back_to_where_it_began() {
+    let _alone = alone();
+    let args = ["--device", "cpu", "--network", "squeezenet1.1", "--batch", "2"];
+    let mut terminal = Terminal::start(&args, 36, 120);
+    terminal.wait_for("steady", 20.0, |s| steady(s, &["SqueezeNet", "batch 2 "]));
+    terminal.press("w");
+    terminal.wait_for("the question", 3.0, |s| s.contains("SWEEP") && s.contains("measurements"));
+    terminal.press(DOWN);
+    (0..6).for_each(|_| terminal.press(LEFT));
+    terminal.wait_for("one batch size", 3.0, |s| s.contains("1 measurement,"));
+    terminal.press("\r");
+    terminal.wait_for("its progress", 10.0, |s| s.contains("0/1") && s.contains("esc stops it"));
+    terminal.press(RIGHT);
+    terminal.wait_for("a word on the knobs", 3.0, |s| s.contains("a sweep is running"));
+    terminal.wait_for("its end", 60.0, |s| s.contains("sweep done: 1 measured"));
+    terminal.wait_for("what was before", 30.0, |s| steady(s, &["SqueezeNet", "batch 2 "]));
+    terminal.press("q");
+    assert_eq!(terminal.wait_exit(3.0).exit_code(), 0);
 }

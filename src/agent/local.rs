@@ -91,6 +91,7 @@ pub(super) async fn run(
         fold: options.fold,
     };
     let mut agent = Local {
+        runs: options.last_run,
         options,
         clock,
         events,
@@ -101,7 +102,6 @@ pub(super) async fn run(
         gate: IdleGate::new(began),
         engine: None,
         engines: 0,
-        runs: 0,
         wanted: None,
         phase: None,
         last_good: None,

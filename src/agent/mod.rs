@@ -7,7 +7,7 @@ mod local;
 use crate::{
     clock::Clock,
     engine::WeightsFile,
-    event::{Body, Command, Event, Header, SCHEMA},
+    event::{Body, Command, Event, Header, RunId, SCHEMA},
     host,
 };
 use std::{path::PathBuf, time::Duration};
@@ -51,6 +51,8 @@ pub struct Options {
     pub fold: bool,
     /// Where `wattscope check` keeps its results; nothing is said of them where this is none.
     pub checks: Option<PathBuf>,
+    /// The number of the run before the first one: a session that goes on numbers on.
+    pub last_run: RunId,
     /// The program whose `engine` command is the engine.
     pub program: PathBuf,
 }
@@ -67,6 +69,7 @@ impl Options {
             accuracies: None,
             fold: true,
             checks: None,
+            last_run: 0,
             program,
         }
     }

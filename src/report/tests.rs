@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     event::{Body, Card, Config, DeviceInfo, Header, Neighbour, NetworkFacts, Quantity},
     progress::{Detail, Printer},
-    sweep::{End, Stepper, measure, plan::plan},
+    sweep::{End, Job, Stepper, measure, plan::plan},
     testing::{Events, Script, config, sensor},
 };
 
@@ -94,8 +94,8 @@ async fn print(before: Vec<Body>, device: &str, json: bool) -> String {
     let (agent, _script) = Script::start(before, answer);
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, json, Detail::Failures);
-    let (stepper, mut state) = (Stepper::new(plan(configs, 1, None, 5.0, 0.0), false), State::default());
-    let end = measure(agent, stepper, &mut state, std::future::pending(), &mut printer).await.unwrap();
+    let mut job = Job::new(Stepper::new(plan(configs, 1, None, 5.0, 0.0), false), None);
+    let end = measure(agent, &mut job, std::future::pending(), &mut printer).await.unwrap();
     assert_eq!(end, End::Complete);
     let records = printer.finish().unwrap();
     assert_eq!(records.iter().map(Record::is_measured).collect::<Vec<_>>(), [true, false, true]);

@@ -160,6 +160,11 @@ impl Recorder {
         self.shared.bytes.load(Ordering::Relaxed)
     }
 
+    /// An event as it is in the file, whose clock goes on where an earlier recording ended.
+    pub fn on_its_clock(&self, event: &Event) -> Event {
+        shifted(event, self.shift)
+    }
+
     /// Hands an event to the writer; never waits for the disk.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ async fn measure_all(
     interrupt: impl Future<Output = ()>,
     observer: &mut impl Observer,
 ) -> io::Result<End> {
-    measure(agent, Stepper::new(plan, false), &mut State::default(), interrupt, observer).await
+    measure(agent, &mut Job::new(Stepper::new(plan, false), None), interrupt, observer).await
 }
 
 #[tokio::test]
@@ -110,7 +110,6 @@ async fn a_sweep_goes_on_where_another_process_left_it() {
     };
     let (agent, _script) = Script::start(vec![], answer);
     let configs = [1, 2, 4].map(|batch| config("vgg16", batch));
-    let mut state = State::default();
     struct Leaver(u32);
     impl Observer for Leaver {
         fn progress(&mut self, _: &State) {}
@@ -119,14 +118,15 @@ async fn a_sweep_goes_on_where_another_process_left_it() {
             if self.0 == 2 { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
         }
     }
-    let begin = Stepper::new(plan(&configs, 1.0), false);
-    assert!(measure(agent, begin, &mut state, std::future::pending(), &mut Leaver(0)).await.is_err());
+    let mut job = Job::new(Stepper::new(plan(&configs, 1.0), false), None);
+    assert!(measure(agent, &mut job, std::future::pending(), &mut Leaver(0)).await.is_err());
     let (agent, script) = Script::start(vec![Body::Header(crate::event::Header::default())], answer);
     let mut notes = Notes::default();
-    measure(agent, Stepper::resuming(), &mut state, std::future::pending(), &mut notes).await.unwrap();
+    job.stepper = Stepper::resuming();
+    measure(agent, &mut job, std::future::pending(), &mut notes).await.unwrap();
     let batches = |n: &Notes| n.measured.iter().map(|m| m.config.batch).collect::<Vec<_>>();
     assert_eq!(batches(&notes), [2, 4]);
-    assert_eq!(state.runs.iter().map(|r| r.result.config.batch).collect::<Vec<_>>(), [1, 2, 4]);
+    assert_eq!(job.state.runs.iter().map(|r| r.result.config.batch).collect::<Vec<_>>(), [1, 2, 4]);
     let asked = script.await.unwrap();
     assert!(matches!(asked[0], Command::Run { .. }), "no second plan: {asked:?}");
 }
