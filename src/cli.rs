@@ -63,6 +63,16 @@ Exit status:
   2    bad usage, or FILE holds something else
   130  Ctrl-C; what was measured until then is in FILE";
 
+const REPORT_HELP: &str = "\
+DIR then holds report.html (one file, nothing loaded from elsewhere), report.md and figures/*.svg: Figures 1 to 10 of
+Canziani et al. (arXiv 1605.07678) from these measurements, the verdicts on the paper's four findings, tables, method and
+environment. Several files stand side by side, as do several devices or precisions of one. A figure whose data is missing
+says why.
+
+Examples:
+  wattscope report card.jsonl.zst -o report
+  wattscope report h100.jsonl.zst a100.jsonl.zst -o both";
+
 const CHECK_HELP: &str = "\
 The error is the largest difference of a logit over two images, in standard deviations of the logits, from two references:
 PyTorch's result in double precision (38 logits, which are built in) and f32 on this CPU without folding (all 2000).
@@ -165,6 +175,9 @@ pub enum Command {
     /// Turn a recording into tables for other programs
     #[command(after_help = EXPORT_HELP)]
     Export(Export),
+    /// Turn recordings into the paper's figures, verdicts and tables: HTML, Markdown, SVG
+    #[command(after_help = REPORT_HELP)]
+    Report(Report),
     /// List the networks with their static costs and published accuracies
     Networks {
         /// Print an array of JSON objects instead of a table
@@ -199,7 +212,7 @@ pub enum Command {
     Man {
         /// The command whose page is wanted; the main page if none is given
         #[arg(value_parser = [
- "run", "sweep", "replay", "export", "networks", "devices", "check", "infer", "accuracy", "completions",
+ "run", "sweep", "replay", "export", "report", "networks", "devices", "check", "infer", "accuracy", "completions",
 ])]
         command: Option<String>,
     },
@@ -395,6 +408,20 @@ pub enum Order {
     Random,
     /// Networks, then precisions, then batch sizes
     Given,
+}
+
+/// `wattscope report`.
+#[derive(Clone, Debug, Args)]
+pub struct Report {
+    /// Recordings: of `sweep`, or of `--record`
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Directory to write into; it is made where it is missing
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Write into DIR even where it holds other files
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `wattscope check`.

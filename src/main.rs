@@ -27,7 +27,7 @@ use wattscope::{
     infer::{self, Model},
     listing, logging,
     progress::{self, Detail, Printer},
-    report::Record,
+    report::{self, Record, Source},
     session::{
         Recorder, Recordings, State,
         export::{self, ExportError, Format},
@@ -64,6 +64,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Replay(args)) => replay(args, log),
         Some(Command::Export(args)) => export(&args),
         Some(Command::Sweep(args)) => sweep(&args, log),
+        Some(Command::Report(args)) => report(&args),
         Some(Command::Networks { json }) => networks(json),
         Some(Command::Devices { json }) => devices(json),
         Some(Command::Check(args)) => check(&args),
@@ -190,6 +191,16 @@ fn export(args: &cli::Export) -> eyre::Result<ExitCode> {
         eprintln!("{}: not everything could be read: {losses}", args.file.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `wattscope report`.
+fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
+    let sources = args.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?;
+    let written = report::report(&sources, &args.output, args.force)?;
+    for losses in &written.losses {
+        eprintln!("{losses}: the report is of what could be read");
+    }
+    print(format!("{}\n{}\n", written.html.display(), written.markdown.display()).as_bytes())
 }
 
 /// `wattscope run`.

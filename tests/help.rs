@@ -41,6 +41,11 @@ fn help_of_sweep() {
 }
 
 #[test]
+fn help_of_report() {
+    insta::assert_snapshot!(help(Some("report")));
+}
+
+#[test]
 fn help_of_networks_and_devices() {
     insta::assert_snapshot!(help(Some("networks")) + &help(Some("devices")));
 }

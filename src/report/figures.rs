@@ -144,11 +144,12 @@ fn accuracy(facts: &BTreeMap<&str, &NetworkFacts>) -> Figure {
         "Published top-1 accuracy on ImageNet's validation set, single centre crop, of the {n} networks measured; \
          {SOURCE} Figure 2. Nothing in it was measured here. The axis does not begin at 0."
     );
-    let lowest = bars.iter().flat_map(|b| [Some(b.value), b.ghost]).flatten().fold(100.0, f64::min);
+    let values = || bars.iter().flat_map(|b| [Some(b.value), b.ghost]).flatten();
+    let (lowest, highest) = (values().fold(100.0, f64::min), values().fold(0.0, f64::max));
     let x = Axis {
         title: "top-1 accuracy [%]".to_owned(),
         scale: Scale::Linear,
-        range: ((lowest / 5.0 - 0.5).floor() * 5.0, 85.0),
+        range: ((lowest / 5.0 - 0.5).floor() * 5.0, (highest / 5.0 + 1.0).floor() * 5.0),
     };
     let key = key_of(&bars);
     let drawing =

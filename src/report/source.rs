@@ -3,9 +3,12 @@
 use crate::{
     analysis::data::{Observation, observations},
     event::{Config, NetworkFacts, Precision, Quantity},
-    session::{RunResult, State},
+    session::{RunResult, State, read::ReadError, replay},
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// A session file and what it adds up to.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,16 @@ pub struct Row {
 }
 
 impl Source {
+    /// Reads a session file; one that is damaged as far as it goes.
+    ///
+    /// # Errors
+    /// If it is no session that this version reads.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let (state, losses) = replay::fold(path)?;
+        let losses = (!losses.is_empty()).then(|| losses.to_string());
+        Ok(Self { path: path.to_owned(), state, losses })
+    }
+
     /// The file's name without its extensions.
     pub fn stem(&self) -> String {
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
