@@ -90,7 +90,8 @@ impl Source {
     /// Every configuration that was measured, each as a row.
     pub fn rows(&self) -> Vec<Row> {
         let mut by_config: BTreeMap<Config, Vec<RunResult>> = BTreeMap::new();
-        for result in self.state.all_results() {
+        let finished = self.state.runs.iter().map(|run| run.result.clone());
+        for result in finished.chain(self.state.all_results()) {
             let runs = by_config.entry(result.config.clone()).or_default();
             if runs.iter().all(|known| known.run != result.run) {
                 runs.push(result);

@@ -19,6 +19,7 @@ pub fn blocks(sources: &[Source], judged: &Judged<'_>) -> Vec<Block> {
     let mut rules = vec![latency(), inputs(), warm_up(&results)];
     rules.extend(power(&results));
     rules.push(counted());
+    rules.extend(plans(sources));
     rules.extend(throttling(sources, &results));
     vec![Block::List(rules), Block::Table(sensors(sources))]
 }
@@ -79,6 +80,33 @@ fn counted() -> String {
      ReLU output, k² a pooling output, 0 for batch norm. FLOP utilisation is 2 operations a multiply-accumulate over \
      the peak measured on the device in that precision. Accuracies are published ones."
         .to_owned()
+}
+
+/// How a sweep went about it.
+fn plans(sources: &[Source]) -> impl Iterator<Item = String> {
+    let of = |source: &Source| {
+        let sweep = source.state.sweep.as_ref()?;
+        let plan = &sweep.plan;
+        let order =
+            plan.seed.map_or_else(|| "in the order given".to_owned(), |seed| format!("in random order (seed {seed})"));
+        let done = match plan.steps() - sweep.count() {
+            0 => String::new(),
+            left => format!(" {left} of {} steps were not done.", plan.steps()),
+        };
+        Some(format!(
+            "{}: a sweep of {} configurations, {} each, {order}, {} of steady batches a run, {} of rest between \
+             runs.{done}",
+            source.stem(),
+            plan.configs.len(),
+            match plan.repeat {
+                1 => "once".to_owned(),
+                n => format!("{n} times"),
+            },
+            format::duration(plan.seconds),
+            format::duration(plan.cooldown_s),
+        ))
+    };
+    sources.iter().filter_map(of).collect::<Vec<_>>().into_iter()
 }
 
 /// Rules 9, 10 and 14.
