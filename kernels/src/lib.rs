@@ -9,6 +9,7 @@
 pub mod conv;
 pub mod depthwise;
 pub mod layout;
+pub mod peak;
 pub mod pointwise;
 pub mod pool;
 pub mod rearrange;

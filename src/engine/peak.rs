@@ -6,18 +6,22 @@ use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
 use cubecl_ir::{ElemType, FloatKind};
 use cubecl_runtime::throughput::{CmmaDims, ComputeCmmaConfig};
 use std::time::{Duration, Instant};
+use wattscope_kernels::{peak, simd::Isa};
 
-/// Time that a measured matrix product may take on a device without a probe of its own.
-const PRODUCT_TIME: Duration = Duration::from_millis(60);
+/// Time that a measurement may take on a device without a probe of its own.
+const PROBE_TIME: Duration = Duration::from_millis(60);
 
 /// Measures the peak of a device in the precision of a configuration; none where nothing could be measured.
 ///
 /// CubeCL devices have probes that issue nothing but multiply-adds or tensor-core instructions; the higher of the two is
-/// the peak. Elsewhere it is the best of several large matrix products.
+/// the peak. So has the CPU in f32; in other precisions its peak is the best of several large matrix products.
 pub fn measure(device: &Device, config: &Config) -> Option<Body> {
     let probed = probe(device, config.precision);
     let (flops, how) = match probed {
         Some(found) => found,
+        None if config.device == "cpu" && config.precision == Precision::F32 => {
+            (peak::flops(Isa::detect(), PROBE_TIME), "multiply-adds in registers, on every core".to_owned())
+        }
         None => (product(device, config.precision)?, "largest of repeated matrix products".to_owned()),
     };
     let (device, precision) = (config.device.clone(), config.precision);
@@ -54,7 +58,7 @@ fn product(device: &Device, precision: Precision) -> Option<f64> {
     let (a, b) = (random(), random());
     let began = Instant::now();
     let mut best = f64::INFINITY;
-    while began.elapsed() < PRODUCT_TIME || best.is_infinite() {
+    while began.elapsed() < PROBE_TIME || best.is_infinite() {
         let start = Instant::now();
         a.clone().matmul(b.clone()).slice([0..1, 0..1]).try_into_data().ok()?;
         best = best.min(start.elapsed().as_secs_f64());

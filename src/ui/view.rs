@@ -94,9 +94,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The configuration that the numbers are of: what runs, or what is wanted where nothing does.
+    /// The configuration that the numbers are of: what runs, or what is wanted where nothing does; after the last run of a
+    /// recording, that one.
     pub fn config(&self) -> Option<&'a Config> {
-        self.state.run.as_ref().map(|r| &r.config).or(self.wanted)
+        self.state.run.as_ref().map(|r| &r.config).or(self.wanted).or(self.state.marks.back().map(|mark| &mark.config))
     }
 
     /// The device that the numbers are of.

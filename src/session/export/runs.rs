@@ -2,7 +2,7 @@
 
 use super::{Cell, Column, Kind, Rows};
 use crate::{
-    event::{Body, Config, Event, Nanos},
+    event::{Body, Config, Event, Nanos, Outcome},
     report,
     session::{RunResult, State},
 };
@@ -73,14 +73,19 @@ pub fn fill(events: impl Iterator<Item = Event>, rows: &mut dyn Rows) -> io::Res
             _ => {}
         }
     }
-    measured(&state, rows)
+    if state.sweeping() { Ok(()) } else { measured(&state, rows) }
 }
 
-/// Whether an event is the end of the run in progress.
+/// Whether an event is the end of the run in progress. Within a sweep only a finished step counts: one that was interrupted
+/// is measured again.
 fn ends_run(body: &Body, state: &State) -> bool {
     match body {
+        Body::StepDone { outcome, .. } => *outcome == Outcome::Measured,
+        Body::OutOfMemory { .. } | Body::Failing { .. } => true,
+        _ if state.sweeping() => false,
+        Body::Plan(_) | Body::Resting { .. } => true,
         Body::Phase(change) => state.run.as_ref().is_some_and(|run| run.id != change.run),
-        Body::EngineDied { .. } | Body::OutOfMemory { .. } | Body::Failing { .. } | Body::Header(_) => true,
+        Body::EngineDied { .. } | Body::Header(_) => true,
         _ => false,
     }
 }

@@ -97,3 +97,37 @@ fn a_recording_is_not_replaced_by_its_own_table() {
     assert!(error.to_string().contains("no/such can't be written"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
+
+#[test]
+fn of_a_sweep_every_finished_step_is_a_row_and_an_interrupted_one_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sweep.jsonl");
+    let configs = vec![config("alexnet", 1), config("alexnet", 2)];
+    let plan =
+        Plan { configs: configs.clone(), repeat: 1, seed: None, order: vec![0, 1], seconds: 1.0, cooldown_s: 0.0 };
+    let mut events = Events::default();
+    let header = || Body::Header(Header { schema: SCHEMA, ..Header::default() });
+    events.push(header());
+    events.push(Body::Plan(plan));
+    let measure = |events: &mut Events, run: RunId, step: Option<u32>| {
+        events.push(Body::EngineStarted { pid: 7, device: "cpu".into() });
+        events.warm_up(run, &configs[step.unwrap_or(1) as usize]);
+        events.batches(run, 100, 10_000_000);
+        if let Some(step) = step {
+            events.push(Body::StepDone { step, outcome: Outcome::Measured });
+            events.push(Body::Resting { engine_stopped: false });
+        }
+    };
+    measure(&mut events, 1, Some(0));
+    measure(&mut events, 2, None);
+    events.push(header());
+    measure(&mut events, 3, Some(1));
+    let mut recorder = Recorder::create(&path, &State::default()).unwrap();
+    events.take().iter().for_each(|event| recorder.send(event).unwrap());
+    recorder.finish().unwrap();
+    let to = directory.path().join("runs.json");
+    assert!(export(&path, Table::Runs, Format::Json, Some(&to)).unwrap().is_empty());
+    let rows: Vec<Value> = serde_json::from_slice(&fs::read(to).unwrap()).unwrap();
+    let runs: Vec<_> = rows.iter().map(|row| (row["run"].as_u64(), row["batch_images"].as_u64())).collect();
+    assert_eq!(runs, [(Some(1), Some(1)), (Some(3), Some(2))]);
+}
