@@ -13,7 +13,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use clap_complete::Shell;
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -264,6 +264,9 @@ pub struct Live {
     /// Run batch norms as they are, instead of folding them into the layer before them
     #[arg(long)]
     pub no_fold: bool,
+    /// Serve OpenMetrics at this address while the screen is open, such as 127.0.0.1:9464, or 9464 for that
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
+    pub metrics: Option<SocketAddr>,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it again
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -644,6 +647,15 @@ fn device_name(s: &str) -> Result<String, String> {
         (_, Some(Ok(index))) => Ok(format!("cuda:{index}")),
         _ => Err("a device is auto, cpu, cuda, or cuda:N with N the number of a card".to_owned()),
     }
+}
+
+/// Where metrics are served: an address and a port, or a port of the loopback. Other hosts are let in only by naming an
+/// address that they reach.
+fn metrics_address(s: &str) -> Result<SocketAddr, String> {
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    s.parse().or_else(|_| s.parse().map(loopback)).map_err(|_| {
+        "an address with a port, such as 127.0.0.1:9464 or [::1]:9464, or a port of the loopback alone".to_owned()
+    })
 }
 
 fn network() -> PossibleValuesParser {

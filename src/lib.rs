@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cpu;
 pub mod engine;
 pub mod event;
+pub mod exporter;
 pub mod format;
 pub mod host;
 pub mod images;

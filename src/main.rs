@@ -23,6 +23,7 @@ use wattscope::{
     clock::Clock,
     engine::{self, WeightsFile, device},
     event::Precision,
+    exporter::Exporter,
     host,
     infer::{self, Model},
     listing, logging,
@@ -96,6 +97,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
     }
     let weights = args.weights.map(|path| weights_file(&args.network, path));
     let named = args.record.as_deref().map(record_to);
+    let exporter = args.metrics.map(Exporter::start).transpose().unwrap_or_else(|error| refuse(error));
     start_log(log);
     let directory = host::state_folder().map(|directory| directory.join(SESSIONS));
     let (mut recordings, error) = Recordings::begin(named, directory.ok().as_deref());
@@ -113,7 +115,13 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         ..looks(&args.look)
     };
     let agent = agent::Options { weights, fold: !args.no_fold, ..agent_options(true, args.memory_limit)? };
-    let start = || agent::start(agent, Clock::start());
+    let start = || {
+        let agent = agent::start(agent, Clock::start());
+        match exporter {
+            Some(exporter) => exporter.tap(agent),
+            None => agent,
+        }
+    };
     let exit = runtime()?.block_on(ui::run(options, &mut recordings, start))?;
     match recordings.stop() {
         Ok(Some(file)) => eprintln!("recorded {} ({})", file.path.display(), table::bytes(file.bytes)),

@@ -1,0 +1,124 @@
+use super::*;
+use crate::{
+    event::{Body, Header, NetworkFacts, Precision, RunId, SensorId},
+    testing::{Events, config, sensor},
+};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+/// A session with everything in it that a scrape can tell.
+fn session() -> Vec<Event> {
+    let mut events = Events::default();
+    let header = Header { host: "bench \"1\"\n".to_owned(), version: "1.2.3".to_owned(), ..Header::default() };
+    events.push(Body::Header(header));
+    let quantities = [Quantity::PowerInstant, Quantity::Energy, Quantity::Utilisation, Quantity::ComputeClock];
+    let mut sensors: Vec<_> = (0..).zip(quantities).map(|(id, q)| sensor(id, "cpu", q, None)).collect();
+    sensors.push(sensor(9, "cpu", Quantity::Fan, Some("no fan")));
+    events.push(Body::Sensors { sensors });
+    let read = |w: f64, j: f64| Body::Samples { values: [(0, w), (1, j), (2, 50.0), (3, 1500.0)].to_vec() };
+    events.push(read(10.0, 0.0));
+    let config = config("resnet18", 4);
+    events.push(Body::EngineStarted { pid: 7, device: "cpu".to_owned() });
+    let run: RunId = 1;
+    events.warm_up(run, &config);
+    events.batches(run, 20, 100_000_000);
+    events.push(read(30.0, 40.0));
+    events.idle(1);
+    events.push(read(32.0, 72.0));
+    events.push(Body::Throttle { device: "cpu".to_owned(), reasons: vec!["too hot".to_owned()] });
+    events.push(Body::OutOfMemory { run: 2, config, requested_bytes: None, message: "no".to_owned() });
+    // What happened after it is of the same run for whoever counts.
+    events.take()
+}
+
+fn metrics(events: &[Event]) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::default());
+    events.iter().for_each(|event| metrics.lock().apply(event));
+    metrics
+}
+
+#[test]
+fn a_scrape_tells_everything_with_its_unit() {
+    let events = session();
+    // While the run is in progress, before the out-of-memory that ends it.
+    insta::assert_snapshot!(metrics(&events[..events.len() - 1]).text());
+}
+
+#[test]
+fn what_was_counted_stays_when_the_run_is_over() {
+    let text = metrics(&session()).text();
+    let has = |start: &str, value: &str| text.lines().any(|line| line.starts_with(start) && line.ends_with(value));
+    assert!(has("wattscope_images_total{", " 80"), "{text}");
+    assert!(has("wattscope_batch_latency_seconds_count{", " 20"), "{text}");
+    assert!(has("wattscope_out_of_memory_total{", " 1"), "{text}");
+    assert!(!text.contains("wattscope_run_"), "no run is in progress: {text}");
+}
+
+#[test]
+fn sensors_that_are_lost_are_not_read_out_any_more() {
+    let mut events = session();
+    let lost: Vec<SensorId> = vec![0];
+    events.push(Event { t: u64::MAX, body: Body::SensorsLost { sensors: lost, reason: "unplugged".to_owned() } });
+    let text = metrics(&events).text();
+    assert!(!text.contains("wattscope_power_instant_watts"), "{text}");
+    assert!(text.contains("wattscope_energy_joules_total"), "{text}");
+}
+
+#[test]
+fn the_endpoint_answers_until_it_is_dropped() {
+    let exporter = Exporter::start(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = exporter.address();
+    session().iter().for_each(|event| exporter.observe(event));
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = ask("/metrics");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("application/openmetrics-text; version=1.0.0"), "{answer}");
+    assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
+    assert!(ask("/secrets").starts_with("HTTP/1.1 404"));
+    let taken = Exporter::start(address).unwrap_err().to_string();
+    assert!(taken.contains(&address.to_string()) && taken.contains("--metrics"), "{taken}");
+    drop(exporter);
+    assert!(TcpStream::connect(address).is_err(), "nothing listens any more");
+}
+
+/// The dashboard's queries, taken apart into the names that begin with ours.
+fn queried() -> BTreeSet<String> {
+    let dashboard: serde_json::Value = serde_json::from_str(include_str!("../../assets/grafana.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let names = targets.flat_map(|target| target["expr"].as_str().unwrap().split(word));
+    names.filter(|name| name.starts_with("wattscope_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_dashboard_asks_for_what_a_card_has() {
+    let mut events = session();
+    let all = [
+        Quantity::PowerAverage,
+        Quantity::PowerCap,
+        Quantity::EngineUtilisation,
+        Quantity::EngineMemory,
+        Quantity::MemoryClock,
+        Quantity::MemoryUsed,
+        Quantity::Temperature,
+    ];
+    let sensors = (20..).zip(all).map(|(id, q)| sensor(id, "cpu", q, None)).collect();
+    let values = (20..).zip([1.0; 7]).collect();
+    let facts = NetworkFacts { id: "resnet18".to_owned(), macs: 1_000_000_000, ..NetworkFacts::default() };
+    let peak = Body::Peak { device: "cpu".to_owned(), precision: Precision::F32, flops: 1e12, how: String::new() };
+    let bodies = [Body::Sensors { sensors }, Body::Samples { values }, Body::Network(facts), peak];
+    events.splice(1..1, bodies.map(|body| Event { t: 0, body }));
+    let text = metrics(&events[..events.len() - 1]).text();
+    for name in queried() {
+        assert!(text.contains(&format!("\n{name}{{")), "the dashboard asks for {name}, which no scrape has:\n{text}");
+    }
+}
