@@ -208,13 +208,13 @@ fn it_stops_for_the_shell_and_comes_back() {
     let mut program = Program::start("run", &["bash", "-mc", "\"$0\" \"$@\"; echo stopped $?; fg >/dev/null"]);
     program.wait_for_text("cpu");
     program.press("2");
-    program.wait_for_text("measure 3 more batch sizes");
+    program.wait_for_text("nothing was steady yet");
     let before = program.seen.lock().unwrap().len();
     program.press("\u{1a}");
     let stopped = |tape: &[u8]| tape.windows(11).any(|w| w == b"stopped 148");
     program.wait_for("stop", |_| stopped(&program.seen.lock().unwrap()[before..]));
     program.wait_for("return", |screen| {
-        screen.alternate_screen() && screen.contents().contains("measure 3 more batch sizes")
+        screen.alternate_screen() && screen.contents().contains("nothing was steady yet")
     });
     program.press("q");
     assert_eq!(program.exit_code(), 0);
