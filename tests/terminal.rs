@@ -213,9 +213,8 @@ fn it_stops_for_the_shell_and_comes_back() {
     program.press("\u{1a}");
     let stopped = |tape: &[u8]| tape.windows(11).any(|w| w == b"stopped 148");
     program.wait_for("stop", |_| stopped(&program.seen.lock().unwrap()[before..]));
-    program.wait_for("return", |screen| {
-        screen.alternate_screen() && screen.contents().contains("nothing was steady yet")
-    });
+    program
+        .wait_for("return", |screen| screen.alternate_screen() && screen.contents().contains("nothing was steady yet"));
     program.press("q");
     assert_eq!(program.exit_code(), 0);
     program.assert_restored();
