@@ -256,7 +256,7 @@ pub fn bias_lines(bias: Option<&[f32]>, blocks: usize) -> Vec<Line> {
 fn best_tile(kernels: &[Vec<Option<Kernel>>], out: &View, group_blocks: usize) -> [usize; 2] {
     // A multiplication a vector, a load a value and a weight; weights come from the second-level cache, four cycles a line;
     // fewer than eight sums wait for each other.
-    let tap = |p: usize, q: usize| (p * q).max(p + q).max(4 * q).max(8) as f64 + 0.1 * (p + q) as f64;
+    let tap = |p: usize, q: usize| (p * q).max(p + q).max(4 * q).max(8) as f64 + 0.05 * p as f64 + 0.25 * q as f64;
     let most = kernels.iter().rposition(|by_pixels| by_pixels.iter().any(Option::is_some)).unwrap_or(1);
     if Conv::over_images(out) {
         return [MOST[0], most.min(group_blocks)];

@@ -3,7 +3,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Avx2;
-use crate::simd::{Isa, LANES, Lanes};
+use crate::simd::{Isa, LANES, Lanes, prefetch};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__m512;
 
@@ -64,7 +64,15 @@ unsafe fn tile<V: Lanes, const P: usize, const Q: usize, const S: usize>(t: &Til
             }
         }
         let mut weights = t.weights;
+        let next = t.x.wrapping_add(P * step);
+        let mut soon = if t.run > LANES { 1 } else { 2 };
         for &start in t.runs {
+            let (from, run) = if soon < t.runs.len() { (t.x, soon) } else { (next, soon - t.runs.len()) };
+            let ahead = from.wrapping_add(*t.runs.get_unchecked(run.min(t.runs.len() - 1)));
+            for p in 0..P {
+                prefetch(ahead.wrapping_add(p * step));
+            }
+            soon += 1;
             let mut x = t.x.add(start);
             let end = x.add(t.run);
             while x < end {
