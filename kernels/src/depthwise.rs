@@ -3,7 +3,7 @@
 use crate::conv::{Packing, Shape, bias_lines};
 use crate::layout::{Arena, Line, View};
 use crate::pointwise::{self, After};
-use crate::run::Step;
+use crate::run::{Bands, Step};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 
 /// Pixels whose sums are kept in registers.
@@ -41,21 +41,26 @@ impl Depthwise {
         self.after = after;
         self
     }
+
+    fn bands(&self, images: usize, workers: usize) -> Bands {
+        Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
+    }
 }
 
 impl Step for Depthwise {
-    fn tasks(&self, images: usize, _: usize) -> usize {
-        images * self.out.blocks()
+    fn tasks(&self, images: usize, workers: usize) -> usize {
+        images * self.out.blocks() * self.bands(images, workers).count()
     }
 
-    unsafe fn run(&self, task: usize, _: usize, arena: &Arena) {
-        let (image, block) = (task / self.out.blocks(), task % self.out.blocks());
+    unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
+        let (block, rows) = self.bands(arena.images, workers).rows(task);
+        let (image, block) = (block / self.out.blocks(), block % self.out.blocks());
         let Shape { kernel: [height, width], stride, padding, dilation, .. } = self.shape;
         let (x, out) = (arena.map(&self.x), arena.map(&self.out));
         let tap = |r: usize, s: usize| r * dilation[0] * x.row + s * dilation[1] * x.pixel;
         let taps: Vec<usize> = (0..height).flat_map(|r| (0..width).map(move |s| tap(r, s))).collect();
         let weights = &self.weights[block * taps.len()..];
-        for y in 0..self.out.plane.height {
+        for y in rows {
             // SAFETY: image, block and row are the views' own, and the halo is as wide as the padding (`compile`).
             unsafe {
                 let to = out.at(image, block, y);

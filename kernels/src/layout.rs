@@ -86,6 +86,7 @@ pub struct Slot {
 /// The memory of a forward pass of `images` images. Halos are zero from the beginning, and nothing ever writes to them.
 pub struct Arena {
     pub images: usize,
+    images_at: *const f32,
     slots: Vec<Vec<Line>>,
     of_buffer: Vec<usize>,
 }
@@ -95,7 +96,17 @@ impl Arena {
     pub fn new(images: usize, slots: &[Slot], of_buffer: &[usize]) -> Self {
         let lines = |slot: &Slot| (images * slot.blocks * slot.plane.pixels() * slot.lanes).div_ceil(LANES);
         let slots = slots.iter().map(|slot| vec![Line::ZERO; lines(slot)]).collect();
-        Self { images, slots, of_buffer: of_buffer.to_vec() }
+        Self { images, images_at: std::ptr::null(), slots, of_buffer: of_buffer.to_vec() }
+    }
+
+    /// Says where the images are that [`crate::rearrange::Import`] brings in: they have to stay there while it runs.
+    pub fn read_from(&mut self, images: &[f32]) {
+        self.images_at = images.as_ptr();
+    }
+
+    /// Where the images are.
+    pub const fn images_at(&self) -> *const f32 {
+        self.images_at
     }
 
     /// Where a view lies.
@@ -108,5 +119,7 @@ impl Arena {
     }
 }
 
+// SAFETY: the images are read while a plan runs and at no other time.
+unsafe impl Send for Arena {}
 // SAFETY: steps write through `map` to rows that no other task of the step touches, see `run::Step`.
 unsafe impl Sync for Arena {}

@@ -1,7 +1,7 @@
 //! What happens to each value by itself: batch norm, sums, gates and activations.
 
 use crate::layout::{Arena, Line, View};
-use crate::run::Step;
+use crate::run::{Bands, Step};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 
 /// A function of one value.
@@ -30,13 +30,20 @@ pub struct Pointwise {
     pub isa: Isa,
 }
 
+impl Pointwise {
+    fn bands(&self, images: usize, workers: usize) -> Bands {
+        Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
+    }
+}
+
 impl Step for Pointwise {
-    fn tasks(&self, images: usize, _: usize) -> usize {
-        images * self.out.blocks()
+    fn tasks(&self, images: usize, workers: usize) -> usize {
+        images * self.out.blocks() * self.bands(images, workers).count()
     }
 
-    unsafe fn run(&self, task: usize, _: usize, arena: &Arena) {
-        let (image, block) = (task / self.out.blocks(), task % self.out.blocks());
+    unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
+        let (block, rows) = self.bands(arena.images, workers).rows(task);
+        let (image, block) = (block / self.out.blocks(), block % self.out.blocks());
         let (x, out) = (arena.map(&self.x), arena.map(&self.out));
         let other = self.other.as_ref().map(|view| arena.map(view));
         let one = Line([1.0; LANES]);
@@ -46,7 +53,7 @@ impl Step for Pointwise {
             if let Some(gate) = &self.gate {
                 scale = *arena.map(gate).at(image, block, 0).cast::<Line>();
             }
-            for y in 0..self.out.plane.height {
+            for y in rows {
                 let plus = other.map_or(std::ptr::null(), |map| map.at(image, block, y).cast_const());
                 let (from, to) = (x.at(image, block, y), out.at(image, block, y));
                 affine(self.isa, from, plus, to, self.out.plane.width, &scale, &shift);
@@ -122,27 +129,14 @@ unsafe fn prelu_row<V: Lanes>(row: *mut f32, width: usize, slope: &Line) {
 }
 
 #[inline(always)]
-#[allow(clippy::extra_unused_type_parameters)] // compiled for each vector unit all the same
 unsafe fn logistic_row<V: Lanes>(row: *mut f32, width: usize, times: bool) {
-    for i in 0..width {
-        // SAFETY: the caller's promise.
-        let values = unsafe { &mut *row.add(i * LANES).cast::<[f32; LANES]>() };
-        let x = *values;
-        for lane in 0..LANES {
-            let y = 1.0 / (1.0 + exp(-x[lane]));
-            values[lane] = if times { x[lane] * y } else { y };
+    unsafe {
+        let one = V::splat(1.0);
+        for i in 0..width {
+            let at = row.add(i * LANES);
+            let x = V::load(at);
+            let y = one.add(x.mul(V::splat(-1.0)).exp()).recip();
+            if times { x.mul(y) } else { y }.store(at);
         }
     }
-}
-
-/// eˣ to about one part in ten million, without a branch: 2ⁿ · p(r), with x = n·ln 2 + r and the coefficients of Cephes.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves no fraction
-    let x = x.clamp(-87.0, 88.0);
-    let n = x * std::f32::consts::LOG2_E + ROUND - ROUND;
-    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let p = ((((1.987_569_1e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 0.166_666_65) * r
-        + 0.5;
-    (p * r * r + r + 1.0) * f32::from_bits(((n as i32 + 127) << 23) as u32)
 }

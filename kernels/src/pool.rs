@@ -1,8 +1,9 @@
 //! Pools.
 
 use crate::layout::{Arena, Map, View};
-use crate::run::Step;
+use crate::run::{Bands, Step};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
+use std::ops::Range;
 
 /// What a window is reduced to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,12 @@ pub struct Pool {
 }
 
 impl Pool {
+    fn bands(&self, images: usize, workers: usize) -> Bands {
+        Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
+    }
+
     /// The rows, or columns, of the input that a window sees.
-    fn window(&self, axis: usize, at: usize, size: usize) -> std::ops::Range<usize> {
+    fn window(&self, axis: usize, at: usize, size: usize) -> Range<usize> {
         let start = at * self.stride[axis];
         let end = (start + self.kernel[axis]).saturating_sub(self.padding[axis]).min(size);
         start.saturating_sub(self.padding[axis])..end
@@ -34,24 +39,25 @@ impl Pool {
 }
 
 impl Step for Pool {
-    fn tasks(&self, images: usize, _: usize) -> usize {
-        images * self.out.blocks()
+    fn tasks(&self, images: usize, workers: usize) -> usize {
+        images * self.out.blocks() * self.bands(images, workers).count()
     }
 
-    unsafe fn run(&self, task: usize, _: usize, arena: &Arena) {
-        let (image, block) = (task / self.out.blocks(), task % self.out.blocks());
+    unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
+        let (block, rows) = self.bands(arena.images, workers).rows(task);
+        let (image, block) = (block / self.out.blocks(), block % self.out.blocks());
         let (x, out) = (arena.map(&self.x), arena.map(&self.out));
         // SAFETY: the views' own image and block, and windows inside the input.
-        unsafe { pool(self.isa, self, &x, &out, image, block) }
+        unsafe { pool(self.isa, self, &x, &out, [image, block], rows) }
     }
 }
 
-for_each_isa!(pool = pool_block(pool: &Pool, x: &Map, out: &Map, image: usize, block: usize));
+for_each_isa!(pool = pool_rows(pool: &Pool, x: &Map, out: &Map, at: [usize; 2], rows: Range<usize>));
 
 #[inline(always)]
-unsafe fn pool_block<V: Lanes>(pool: &Pool, x: &Map, out: &Map, image: usize, block: usize) {
+unsafe fn pool_rows<V: Lanes>(pool: &Pool, x: &Map, out: &Map, [image, block]: [usize; 2], rows: Range<usize>) {
     let inner = pool.x.plane;
-    for y in 0..pool.out.plane.height {
+    for y in rows {
         let rows = pool.window(0, y, inner.height);
         for column in 0..pool.out.plane.width {
             let columns = pool.window(1, column, inner.width);

@@ -1,21 +1,36 @@
 //! What only moves values, and the one operation that looks across channels.
 
-use crate::layout::{Arena, View};
-use crate::run::Step;
-use crate::simd::LANES;
+use crate::layout::{Arena, Map, View};
+use crate::run::{Bands, Step};
+use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 
-/// Brings an image, `[n][3][h][w]`, into the arena.
-///
-/// # Safety
-/// `image` must be one image's values, and nobody else be in the arena.
-pub unsafe fn import(values: &[f32], image: usize, view: &View, arena: &Arena) {
-    let (map, plane) = (arena.map(view), view.plane);
-    for (c, channel) in values.chunks_exact(plane.height * plane.width).enumerate() {
-        for (y, row) in channel.chunks_exact(plane.width).enumerate() {
-            // SAFETY: the view is as large as the image.
-            let to = unsafe { map.at(image, c / view.lanes, y).add(c % view.lanes) };
-            for (x, value) in row.iter().enumerate() {
-                unsafe { to.add(x * view.lanes).write(*value) };
+/// Brings the images of [`Arena::images_at`], `[n][3][h][w]`, into the arena.
+pub struct Import {
+    pub view: View,
+}
+
+impl Import {
+    fn bands(&self, images: usize, workers: usize) -> Bands {
+        Bands::of(images, self.view.plane.height, workers)
+    }
+}
+
+impl Step for Import {
+    fn tasks(&self, images: usize, workers: usize) -> usize {
+        images * self.bands(images, workers).count()
+    }
+
+    unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
+        let (image, rows) = self.bands(arena.images, workers).rows(task);
+        let (map, View { plane, lanes, channels, .. }) = (arena.map(&self.view), self.view);
+        for (y, c) in rows.flat_map(|y| (0..channels).map(move |c| (y, c))) {
+            // SAFETY: the view is as large as an image, and the images are as many as the arena's.
+            unsafe {
+                let from = arena.images_at().add(((image * channels + c) * plane.height + y) * plane.width);
+                let to = map.at(image, c / lanes, y).add(c % lanes);
+                for x in 0..plane.width {
+                    to.add(x * lanes).write(from.add(x).read());
+                }
             }
         }
     }
@@ -29,27 +44,54 @@ pub struct Gather {
     pub parts: Vec<View>,
 }
 
-impl Step for Gather {
-    fn tasks(&self, images: usize, _: usize) -> usize {
-        images * self.out.blocks()
+impl Gather {
+    fn bands(&self, images: usize, workers: usize) -> Bands {
+        Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
     }
 
-    unsafe fn run(&self, task: usize, _: usize, arena: &Arena) {
-        let (image, block) = (task / self.out.blocks(), task % self.out.blocks());
-        let out = arena.map(&self.out);
-        let plane = self.out.plane;
+    /// The part and its block that a whole block of `out` is a copy of.
+    fn copied(&self, block: usize) -> Option<(usize, usize)> {
+        let lanes = self.from.get(block * LANES..(block + 1) * LANES)?;
+        let (part, first) = lanes[0].filter(|(_, channel)| channel.is_multiple_of(LANES))?;
+        let whole = lanes.iter().enumerate().all(|(lane, from)| *from == Some((part, first + lane)));
+        whole.then_some((part, first / LANES))
+    }
+
+    /// Copies the channels of a row of a block one by one.
+    unsafe fn lanes(&self, arena: &Arena, image: usize, block: usize, y: usize, to: *mut f32) {
         for lane in 0..LANES {
             let from = self.from.get(block * LANES + lane).copied().flatten();
-            for y in 0..plane.height {
-                // SAFETY: the parts have the size of `out`.
-                unsafe {
-                    let to = out.at(image, block, y).add(lane);
-                    let row = from.map(|(part, channel)| {
-                        arena.map(&self.parts[part]).at(image, channel / LANES, y).add(channel % LANES).cast_const()
-                    });
-                    for x in 0..plane.width {
-                        to.add(x * LANES).write(row.map_or(0.0, |row| row.add(x * LANES).read()));
+            unsafe {
+                let row = from.map(|(part, channel)| {
+                    arena.map(&self.parts[part]).at(image, channel / LANES, y).add(channel % LANES).cast_const()
+                });
+                for x in (0..self.out.plane.width).map(|x| x * LANES) {
+                    to.add(x + lane).write(row.map_or(0.0, |row| row.add(x).read()));
+                }
+            }
+        }
+    }
+}
+
+impl Step for Gather {
+    fn tasks(&self, images: usize, workers: usize) -> usize {
+        images * self.out.blocks() * self.bands(images, workers).count()
+    }
+
+    unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
+        let (block, rows) = self.bands(arena.images, workers).rows(task);
+        let (image, block) = (block / self.out.blocks(), block % self.out.blocks());
+        let out = arena.map(&self.out);
+        let copied = self.copied(block).map(|(part, block)| (arena.map(&self.parts[part]), block));
+        for y in rows {
+            // SAFETY: the parts have the size of `out`.
+            unsafe {
+                let to = out.at(image, block, y);
+                match copied {
+                    Some((part, block)) => {
+                        to.copy_from_nonoverlapping(part.at(image, block, y), self.out.plane.width * LANES);
                     }
+                    None => self.lanes(arena, image, block, y, to),
                 }
             }
         }
@@ -62,6 +104,7 @@ pub struct ResponseNorm {
     pub out: View,
     pub size: usize,
     pub scale: f32,
+    pub isa: Isa,
 }
 
 impl Step for ResponseNorm {
@@ -72,25 +115,40 @@ impl Step for ResponseNorm {
     unsafe fn run(&self, task: usize, _: usize, arena: &Arena) {
         let (image, y) = (task / self.out.plane.height, task % self.out.plane.height);
         let (x, out) = (arena.map(&self.x), arena.map(&self.out));
-        let (channels, reach) = (self.x.blocks() * LANES, self.size / 2);
-        let mut squares = vec![0.0f32; channels + 2 * reach];
-        for column in 0..self.out.plane.width {
-            // SAFETY: image, block and row are the views' own.
-            unsafe {
-                let pixel = |block: usize| &*x.at(image, block, y).add(column * LANES).cast::<[f32; LANES]>();
-                for block in 0..self.x.blocks() {
-                    let to = &mut squares[reach + block * LANES..][..LANES];
-                    to.iter_mut().zip(pixel(block)).for_each(|(square, value)| *square = value * value);
+        // SAFETY: image and row are the views' own.
+        unsafe { norm(self.isa, self, &x, &out, image, y) }
+    }
+}
+
+for_each_isa!(norm = norm_row(norm: &ResponseNorm, x: &Map, out: &Map, image: usize, y: usize));
+
+#[inline(always)]
+unsafe fn norm_row<V: Lanes>(norm: &ResponseNorm, x: &Map, out: &Map, image: usize, y: usize) {
+    let (blocks, width, reach) = (norm.x.blocks(), norm.out.plane.width, norm.size / 2);
+    // The squares of a pixel's channels side by side, zeros around them; of a whole row, since a vector that lies across two
+    // that were stored just before would wait for both.
+    let pixel = blocks * LANES + 2 * reach;
+    let mut squares = vec![0.0f32; width * pixel];
+    unsafe {
+        for block in 0..blocks {
+            let from = x.at(image, block, y).cast_const();
+            for i in 0..width {
+                let value = V::load(from.add(i * LANES));
+                value.mul(value).store(squares.as_mut_ptr().add(i * pixel + reach + block * LANES));
+            }
+        }
+        for block in 0..blocks {
+            let (from, to) = (x.at(image, block, y).cast_const(), out.at(image, block, y));
+            for i in 0..width {
+                let window = squares.as_ptr().add(i * pixel + block * LANES);
+                let mut sum = V::load(window);
+                for k in 1..norm.size {
+                    sum = sum.add(V::load(window.add(k)));
                 }
-                for block in 0..self.x.blocks() {
-                    let to = &mut *out.at(image, block, y).add(column * LANES).cast::<[f32; LANES]>();
-                    let window = &squares[block * LANES..][..LANES + 2 * reach];
-                    for (lane, (y, x)) in to.iter_mut().zip(pixel(block)).enumerate() {
-                        let sum: f32 = window[lane..lane + self.size].iter().sum();
-                        let root = (1.0 + self.scale * sum).sqrt();
-                        *y = x / (root * root.sqrt());
-                    }
-                }
+                let root = V::splat(1.0).fma(sum, V::splat(norm.scale)).rsqrt();
+                // t^-¾ = t^-½ · √(t^-½)
+                let power = root.mul(root).mul(root.rsqrt());
+                V::load(from.add(i * LANES)).mul(power).store(to.add(i * LANES));
             }
         }
     }

@@ -20,6 +20,35 @@ pub trait Step: Send + Sync {
     unsafe fn run(&self, task: usize, workers: usize, arena: &Arena);
 }
 
+/// Tasks a worker, so that none waits long for the last.
+const TASKS: usize = 4;
+
+/// Blocks of images cut into bands of rows, where there are not enough of them for all workers.
+#[derive(Clone, Copy, Debug)]
+pub struct Bands {
+    height: usize,
+    /// Bands of a block.
+    count: usize,
+}
+
+impl Bands {
+    /// Cuts `blocks` blocks, of all images together, of `height` rows each.
+    pub fn of(blocks: usize, height: usize, workers: usize) -> Self {
+        Self { height, count: (TASKS * workers).div_ceil(blocks.max(1)).clamp(1, height.max(1)) }
+    }
+
+    /// Bands of a block.
+    pub const fn count(self) -> usize {
+        self.count
+    }
+
+    /// The block and the rows of a task.
+    pub fn rows(self, task: usize) -> (usize, std::ops::Range<usize>) {
+        let (block, band) = (task / self.count, task % self.count);
+        (block, band * self.height / self.count..(band + 1) * self.height / self.count)
+    }
+}
+
 /// Where the workers are in a step.
 #[derive(Default)]
 struct Progress {

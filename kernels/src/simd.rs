@@ -21,6 +21,30 @@ pub trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
+    /// The nearest whole number.
+    unsafe fn round(self) -> Self;
+    /// 2ˣ of whole numbers from -126 to 127.
+    unsafe fn pow2(self) -> Self;
+    /// 1/x, to the last bit or the one before.
+    unsafe fn recip(self) -> Self;
+    /// 1/√x, to the last bit or the one before.
+    unsafe fn rsqrt(self) -> Self;
+
+    /// eˣ to about one part in ten million: 2ⁿ · p(r), with x = n·ln 2 + r and the coefficients of Cephes's expf.
+    #[inline(always)]
+    unsafe fn exp(self) -> Self {
+        unsafe {
+            let x = self.max(Self::splat(-87.0)).min(Self::splat(88.0));
+            let n = x.mul(Self::splat(std::f32::consts::LOG2_E)).round();
+            let r = x.fma(n, Self::splat(-0.693_359_4)).fma(n, Self::splat(2.121_944_4e-4));
+            let coefficients = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];
+            let mut p = Self::splat(1.987_569_1e-4);
+            for coefficient in coefficients {
+                p = Self::splat(coefficient).fma(p, r);
+            }
+            r.add(Self::splat(1.0)).fma(p, r.mul(r)).mul(n.pow2())
+        }
+    }
 }
 
 /// Asks for the cache line at `from`, which may be anywhere, long before it is read.
@@ -102,6 +126,24 @@ impl Lanes for [f32; LANES] {
     unsafe fn min(self, other: Self) -> Self {
         std::array::from_fn(|i| if self[i] < other[i] { self[i] } else { other[i] })
     }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        // 1.5 · 2²³: adding it leaves no fraction.
+        self.map(|x| x + 12_582_912.0 - 12_582_912.0)
+    }
+    #[inline(always)]
+    unsafe fn pow2(self) -> Self {
+        // SAFETY: the caller's promise: no NaN, and nothing beyond an i32.
+        self.map(|x| f32::from_bits(((unsafe { x.to_int_unchecked::<i32>() } + 127) << 23) as u32))
+    }
+    #[inline(always)]
+    unsafe fn recip(self) -> Self {
+        self.map(|x| 1.0 / x)
+    }
+    #[inline(always)]
+    unsafe fn rsqrt(self) -> Self {
+        self.map(|x| 1.0 / x.sqrt())
+    }
 }
 
 /// Two halves in AVX registers.
@@ -146,6 +188,32 @@ impl Lanes for Avx2 {
     unsafe fn min(self, other: Self) -> Self {
         unsafe { Self(_mm256_min_ps(self.0, other.0), _mm256_min_ps(self.1, other.1)) }
     }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        unsafe { Self(_mm256_round_ps::<NEAREST>(self.0), _mm256_round_ps::<NEAREST>(self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn pow2(self) -> Self {
+        unsafe {
+            let half = |x| {
+                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(127));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            };
+            Self(half(self.0), half(self.1))
+        }
+    }
+    #[inline(always)]
+    unsafe fn recip(self) -> Self {
+        unsafe {
+            let one = _mm256_set1_ps(1.0);
+            Self(_mm256_div_ps(one, self.0), _mm256_div_ps(one, self.1))
+        }
+    }
+    #[inline(always)]
+    unsafe fn rsqrt(self) -> Self {
+        unsafe { Self(_mm256_sqrt_ps(self.0), _mm256_sqrt_ps(self.1)).recip() }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -181,6 +249,30 @@ impl Lanes for __m512 {
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
         unsafe { _mm512_min_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT }>(self) }
+    }
+    #[inline(always)]
+    unsafe fn pow2(self) -> Self {
+        unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), self) }
+    }
+    #[inline(always)]
+    unsafe fn recip(self) -> Self {
+        // Fourteen bits, and twice as many by a step of Newton's.
+        unsafe {
+            let guess = _mm512_rcp14_ps(self);
+            _mm512_fmadd_ps(guess, _mm512_fnmadd_ps(self, guess, _mm512_set1_ps(1.0)), guess)
+        }
+    }
+    #[inline(always)]
+    unsafe fn rsqrt(self) -> Self {
+        unsafe {
+            let guess = _mm512_rsqrt14_ps(self);
+            let half = _mm512_mul_ps(_mm512_mul_ps(self, guess), _mm512_set1_ps(0.5));
+            _mm512_mul_ps(guess, _mm512_fnmadd_ps(half, guess, _mm512_set1_ps(1.5)))
+        }
     }
 }
 

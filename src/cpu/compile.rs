@@ -7,7 +7,7 @@ use wattscope_kernels::{
     layout::{Plane, Slot, View},
     pointwise::{After, Pointwise},
     pool::Pool,
-    rearrange::{Gather, ResponseNorm},
+    rearrange::{Gather, Import, ResponseNorm},
     run::Step,
     simd::{Isa, LANES},
     tile::Clamp,
@@ -40,7 +40,7 @@ pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
     let views = views(&nodes, &live, &places)?;
     let (slots, of_buffer) = slots(&nodes, &live, &places, &views, output);
     let (input, output) = (views[input], views[output]);
-    let mut steps = Vec::new();
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Import { view: input })];
     for (i, node) in nodes.into_iter().enumerate().filter(|(i, _)| live[*i]) {
         steps.extend(step(node, i, &places, &views, isa)?);
     }
@@ -179,7 +179,7 @@ fn step(
         Op::Same => Box::new(pointwise(None, None, None)),
         Op::Concat if inputs.iter().all(|input| places[*input].root == places[i].root) => return Ok(None),
         Op::Concat => Box::new(gather(out, inputs.iter().map(|input| views[*input]).collect())),
-        Op::ResponseNorm { size, scale } => Box::new(ResponseNorm { x, out, size, scale }),
+        Op::ResponseNorm { size, scale } => Box::new(ResponseNorm { x, out, size, scale, isa }),
         Op::Input => return Ok(None),
         Op::RowMean | Op::Norming(_) => return Err(Unsupported("half a mean, or half a local response norm".into())),
     }))

@@ -9,7 +9,7 @@ use burn_ir::{
     FloatOperationIr as Float, GraphIr, LinearOpIr, ModuleOperationIr as Module, NumericOperationIr as Numeric,
     OperationIr, PadModeIr, ScalarIr, TensorId, TensorIr,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use wattscope_kernels::{
     conv::{Packing, Shape},
     layout::Line,
@@ -93,7 +93,8 @@ pub struct Graph {
 pub fn read(graph: &GraphIr, values: BTreeMap<TensorId, TensorData>, input: TensorId) -> Result<Graph, Unsupported> {
     let mut uses = HashMap::new();
     graph.operations.iter().flat_map(OperationIr::inputs).for_each(|t| *uses.entry(t.id).or_insert(0) += 1);
-    let mut reader = Reader { nodes: Vec::new(), of: HashMap::new(), uses, values };
+    let only_concatenated = HashSet::new();
+    let mut reader = Reader { nodes: Vec::new(), of: HashMap::new(), uses, only_concatenated, values };
     let mut last = input;
     for op in &graph.operations {
         let Some(out) = op.outputs().next() else { continue };
@@ -115,6 +116,8 @@ struct Reader {
     nodes: Vec<Node>,
     of: HashMap<TensorId, usize>,
     uses: HashMap<TensorId, usize>,
+    /// Concatenations whose parts nobody else reads.
+    only_concatenated: HashSet<usize>,
     values: BTreeMap<TensorId, TensorData>,
 }
 
@@ -150,6 +153,9 @@ impl Reader {
             OperationIr::BaseFloat(Base::Reshape(op)) => self.same(&op.input, &op.out),
             OperationIr::BaseFloat(Base::Cat(op)) if op.dim == 1 => {
                 let parts = op.tensors.iter().map(|part| self.node(part)).collect::<Result<_, _>>()?;
+                if op.tensors.iter().all(|part| self.uses.get(&part.id) == Some(&1)) {
+                    self.only_concatenated.insert(self.nodes.len());
+                }
                 self.push(&op.out, Op::Concat, parts)
             }
             other => Err(Unsupported(format!("{other:?}").chars().take(200).collect())),
@@ -261,9 +267,29 @@ impl Reader {
             self.nodes[node].after = Some(after);
             return self.same(x, out);
         }
+        if alone && self.each_part(node, &after) {
+            return self.same(x, out);
+        }
         self.push(out, Op::Same, vec![node])?;
         self.nodes.last_mut().ok_or_else(nothing)?.after = Some(after);
         Ok(())
+    }
+
+    /// Has the parts of a concatenation activated by the nodes that compute them, where nobody else reads any of them.
+    fn each_part(&mut self, node: usize, after: &After) -> bool {
+        let free = |part: &usize| {
+            let Node { op, after, .. } = &self.nodes[*part];
+            after.is_none() && matches!(op, Op::Affine { .. } | Op::Add | Op::Conv { .. })
+        };
+        let parts = self.nodes[node].inputs.clone();
+        let by_parts = !matches!(after, After::Prelu(_))
+            && self.only_concatenated.contains(&node)
+            && self.nodes[node].shape[0] == parts.iter().map(|part| self.nodes[*part].shape[0]).sum::<usize>()
+            && parts.iter().all(free);
+        if by_parts {
+            parts.iter().for_each(|part| self.nodes[*part].after = Some(after.clone()));
+        }
+        by_parts
     }
 
     fn add(&mut self, op: &BinaryOpIr) -> Done {

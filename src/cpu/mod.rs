@@ -17,7 +17,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use compile::Plan;
 use std::sync::{Mutex, PoisonError};
-use wattscope_kernels::{layout::Arena, rearrange, run, simd::Isa};
+use wattscope_kernels::{layout::Arena, run, simd::Isa};
 
 /// A network compiled for this processor.
 pub struct Compiled {
@@ -74,17 +74,14 @@ impl Compiled {
         assert!(!images.is_empty() && images.len().is_multiple_of(size), "{} values are no images", images.len());
         let count = images.len() / size;
         let mut kept = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
-        let arena = match kept.take() {
+        let mut arena = match kept.take() {
             Some(arena) if arena.images == count => arena,
             old => {
                 drop(old);
                 Arena::new(count, slots, of_buffer)
             }
         };
-        for (i, image) in images.chunks_exact(size).enumerate() {
-            // SAFETY: the arena is this plan's, and locked.
-            unsafe { rearrange::import(image, i, input, &arena) };
-        }
+        arena.read_from(images);
         run::run(steps, &arena);
         let map = arena.map(output);
         // SAFETY: the output is a vector an image, its blocks side by side.
