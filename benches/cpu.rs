@@ -37,7 +37,7 @@ fn main() {
     for id in &networks {
         let entry = zoo::find(id).unwrap();
         let network = entry.build(&Device::flex());
-        let compiled = match Compiled::new(&network, entry.input_px) {
+        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px) {
             Ok(compiled) => compiled,
             Err(reason) => {
                 println!("| {id} | {reason} |");

@@ -56,6 +56,15 @@ impl Packing {
         self.scale = Some(scale.iter().zip(before).map(|(a, b)| a * b).collect());
     }
 
+    /// The weights of sixteen filters at `index`, where they lie side by side and are as they are.
+    #[inline]
+    fn line(&self, index: usize, filter: usize, outputs: usize) -> Option<Line> {
+        let at = index * outputs + filter;
+        let side_by_side = self.transposed && self.scale.is_none();
+        let values = self.weights.get(at..at + LANES).filter(|_| side_by_side)?;
+        values.try_into().map(Line).ok()
+    }
+
     /// The weight of a filter at `index` of `[inputs / groups][kh][kw]`.
     #[inline]
     pub fn weight(&self, filter: usize, index: usize, outputs: usize) -> f32 {
@@ -308,6 +317,14 @@ fn pack_part(
             for j in 0..run {
                 let (c, column) = (block * lanes + j % lanes, s * taps + j / lanes);
                 for q in first..first + count {
+                    let at = group * filters + q * LANES;
+                    if let Some(line) = packing.line((c * height + r) * width + column, at, outputs)
+                        && (q + 1) * LANES <= filters
+                        && c < depth
+                    {
+                        lines.push(line);
+                        continue;
+                    }
                     let of = |lane: usize| {
                         let filter = q * LANES + lane;
                         let index = (c * height + r) * width + column;

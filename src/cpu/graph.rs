@@ -98,7 +98,7 @@ pub fn read(graph: &GraphIr, values: BTreeMap<TensorId, TensorData>, input: Tens
     let mut last = input;
     for op in &graph.operations {
         let Some(out) = op.outputs().next() else { continue };
-        if matches!(op, OperationIr::Init(_)) {
+        if matches!(op, OperationIr::Init(_)) || reader.values.contains_key(&out.id) {
             continue;
         }
         if out.id == input {

@@ -14,7 +14,7 @@ pub use graph::Unsupported;
 
 use crate::zoo::Network;
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use compile::Plan;
 use std::sync::{Mutex, PoisonError};
 use wattscope_kernels::{layout::Arena, run, simd::Isa};
@@ -33,34 +33,33 @@ impl std::fmt::Debug for Compiled {
 }
 
 impl Compiled {
-    /// Compiles a network of f32 parameters for images of `px` × `px`; its parameters are copied.
+    /// Compiles a network of f32 parameters for images of `px` × `px`. Its parameters are taken, not copied: the largest
+    /// networks have half a gigabyte of them.
     ///
     /// # Errors
     /// Where the network does what no kernel does.
-    pub fn new(network: &Network, px: usize) -> Result<Self, Unsupported> {
+    pub fn new(network: Network, px: usize) -> Result<Self, Unsupported> {
         Self::for_isa(network, px, Isa::detect())
     }
 
-    fn for_isa(network: &Network, px: usize, isa: Isa) -> Result<Self, Unsupported> {
-        let home = network.devices();
+    fn for_isa(network: Network, px: usize, isa: Isa) -> Result<Self, Unsupported> {
         let device = Device::capture();
-        let mut kept = None;
+        let mut taken = Vec::new();
         let captured = device.capture_scope(|scope| {
-            // The first operation of the scope: that is how its id is known below. `empty` allocates nothing here.
+            // The first operations of the scope: that is how their ids are known below. `empty` allocates nothing here.
             let image = Tensor::empty([1, 3, px, px], &device);
-            let copy = network.clone().to_device(&device);
-            let output = copy.forward(image);
+            let mut take = Take { device: &device, values: Vec::new() };
+            let empty = network.map(&mut take);
+            taken = take.values;
+            let output = empty.forward(image);
             let complete = scope.complete([], []);
-            kept = Some((copy, output));
+            drop(output);
             complete
         });
         let captured = captured.map_err(|error| Unsupported(error.to_string()))?;
-        if let (Some((copy, _)), Some(device)) = (kept, home.first()) {
-            restore(copy, device);
-        }
-        let image = captured.graph.operations.first().and_then(|op| op.outputs().next()).map(|image| image.id);
-        let image = image.ok_or_else(|| Unsupported("it is empty".into()))?;
-        let graph = graph::read(&captured.graph, captured.values, image)?;
+        let mut ids = captured.graph.operations.iter().filter_map(|op| op.outputs().next()).map(|out| out.id);
+        let image = ids.next().ok_or_else(|| Unsupported("it is empty".into()))?;
+        let graph = graph::read(&captured.graph, ids.zip(taken).collect(), image)?;
         Ok(Self { plan: compile::plan(graph, isa)?, arena: Mutex::new(None) })
     }
 
@@ -92,14 +91,18 @@ impl Compiled {
     }
 }
 
-/// Brings what a network shares with its copy, the running statistics of batch norms, back to the network's device.
-fn restore(copy: Network, device: &Device) {
-    struct Back<'a>(&'a Device);
-    impl ModuleMapper for Back<'_> {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            // Statistics are vectors; the copy's large tensors are its own, and about to go.
-            if D == 1 { param.map(|tensor| Tensor::from_data(tensor.into_data(), self.0)) } else { param }
-        }
+/// Takes the values out of a network's parameters and leaves places for them on a device, in one order.
+struct Take<'a> {
+    device: &'a Device,
+    values: Vec<TensorData>,
+}
+
+impl ModuleMapper for Take<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| {
+            let shape = tensor.dims();
+            self.values.push(tensor.into_data());
+            Tensor::empty(shape, self.device)
+        })
     }
-    drop(copy.map(&mut Back(device)));
 }

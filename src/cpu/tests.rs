@@ -136,7 +136,7 @@ fn difference(entry: &zoo::Entry, images: usize, isa: Isa) -> f64 {
     let input = zoo::input(images, entry.input_px, 7, &device);
     let expected: Vec<f32> = network.forward(input.clone()).into_data().try_to_vec().unwrap();
     let compiled =
-        Compiled::for_isa(&network, entry.input_px, isa).unwrap_or_else(|error| panic!("{}: {error}", entry.id));
+        Compiled::for_isa(network, entry.input_px, isa).unwrap_or_else(|error| panic!("{}: {error}", entry.id));
     let values: Vec<f32> = input.into_data().try_to_vec().unwrap();
     let logits = compiled.forward(&values);
     assert_eq!(logits, compiled.forward(&values), "{}: a second pass differs", entry.id);

@@ -95,16 +95,18 @@ enum Runner {
 }
 
 impl Runner {
-    /// Our kernels where they know everything that the network does.
-    fn new(network: zoo::Network, config: &Config, px: usize) -> Self {
+    /// Our kernels where they know everything that the network does. `build` makes the network, and once more where they
+    /// don't: they take its parameters.
+    fn new<E>(build: impl Fn() -> Result<zoo::Network, E>, config: &Config, px: usize) -> Result<Self, E> {
+        let network = build()?;
         if config.device != "cpu" || config.precision != Precision::F32 {
-            return Self::Burn(Box::new(network));
+            return Ok(Self::Burn(Box::new(cast(network, config.precision))));
         }
-        match Compiled::new(&network, px) {
-            Ok(compiled) => Self::Kernels(Box::new(compiled)),
+        match Compiled::new(network, px) {
+            Ok(compiled) => Ok(Self::Kernels(Box::new(compiled))),
             Err(reason) => {
                 tracing::warn!(%reason, "the network runs on Burn's CPU backend");
-                Self::Burn(Box::new(network))
+                Ok(Self::Burn(Box::new(build()?)))
             }
         }
     }
@@ -142,8 +144,7 @@ impl Built {
     /// Where Burn does not find the device, or the device does not give the weights back that are to be folded.
     pub fn new(entry: &zoo::Entry, config: &Config, fold: bool) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
-        let network = entry.build(&device);
-        Ok(Self::of(entry, config, folded(network, fold)?, device))
+        Self::of(entry, config, || Ok(folded(entry.build(&device), fold)?), &device)
     }
 
     /// Builds a network with the weights of a checkpoint, its batch norms folded where `fold` says so.
@@ -157,15 +158,18 @@ impl Built {
         fold: bool,
     ) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
-        let network = checkpoint.load(entry, &device)?;
-        Ok(Self::of(entry, config, folded(network, fold)?, device))
+        Self::of(entry, config, || Ok(folded(checkpoint.load(entry, &device)?, fold)?), &device)
     }
 
-    fn of(entry: &zoo::Entry, config: &Config, network: zoo::Network, device: Device) -> Self {
-        let network = cast(network, config.precision);
+    fn of(
+        entry: &zoo::Entry,
+        config: &Config,
+        build: impl Fn() -> Result<zoo::Network, BuildError>,
+        device: &Device,
+    ) -> Result<Self, BuildError> {
+        let runner = Runner::new(build, config, entry.input_px)?;
         let clock = config.device.starts_with("cuda");
-        let runner = Runner::new(network, config, entry.input_px);
-        Self { runner, device, precision: config.precision, input_px: entry.input_px, clock }
+        Ok(Self { runner, device: device.clone(), precision: config.precision, input_px: entry.input_px, clock })
     }
 
     /// The device it is on.
