@@ -3,7 +3,7 @@
 
 use crate::layout::{Arena, Line, Map, View};
 use crate::pointwise::{self, After};
-use crate::run::Step;
+use crate::run::{Step, Traffic};
 use crate::simd::{Isa, LANES};
 use crate::tile::{self, Clamp, Kernel, Tile};
 use rayon::prelude::*;
@@ -191,6 +191,12 @@ impl Conv {
 }
 
 impl Step for Conv {
+    fn traffic(&self) -> Traffic {
+        let weights = self.parts.iter().map(|part| size_of_val(&*part.weights)).sum();
+        let residual = self.residual.map_or(0, |view| view.bytes());
+        Traffic { weights, an_image: self.x.bytes() + residual + self.out.bytes() }
+    }
+
     fn tasks(&self, images: usize, workers: usize) -> usize {
         self.parts.len() * self.rows(images).div_ceil(self.rows_a_task(images, workers))
     }

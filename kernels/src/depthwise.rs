@@ -3,7 +3,7 @@
 use crate::conv::{Packing, Shape, bias_lines};
 use crate::layout::{Arena, Line, View};
 use crate::pointwise::{self, After};
-use crate::run::{Bands, Step};
+use crate::run::{Bands, Step, Traffic};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 
 /// Pixels whose sums are kept in registers.
@@ -48,6 +48,10 @@ impl Depthwise {
 }
 
 impl Step for Depthwise {
+    fn traffic(&self) -> Traffic {
+        Traffic { weights: size_of_val(&*self.weights), an_image: self.x.bytes() + self.out.bytes() }
+    }
+
     fn tasks(&self, images: usize, workers: usize) -> usize {
         images * self.out.blocks() * self.bands(images, workers).count()
     }

@@ -2,6 +2,7 @@
 //! wide as the widest padding that any reader asks for, so that a convolution knows no edges.
 
 use crate::simd::LANES;
+use std::{ops::Range, sync::Arc};
 
 /// A cache line of values.
 #[repr(C, align(64))]
@@ -48,6 +49,11 @@ pub struct View {
 }
 
 impl View {
+    /// Bytes of an image in the view, halo included.
+    pub const fn bytes(&self) -> usize {
+        self.blocks() * self.plane.pixels() * self.lanes * size_of::<f32>()
+    }
+
     /// Blocks of channels, the last one perhaps not full.
     pub const fn blocks(&self) -> usize {
         self.channels.div_ceil(self.lanes)
@@ -83,11 +89,21 @@ pub struct Slot {
     pub blocks: usize,
 }
 
-/// The memory of a forward pass of `images` images. Halos are zero from the beginning, and nothing ever writes to them.
+/// The memory of a forward pass of some images. Halos are zero from the beginning, and nothing ever writes to them.
+#[derive(Clone)]
 pub struct Arena {
+    /// Images that a step works on.
     pub images: usize,
+    /// The first of them, among all images.
+    first: usize,
     images_at: *const f32,
-    slots: Vec<Vec<Line>>,
+    memory: Arc<Memory>,
+}
+
+struct Memory {
+    /// Lines, and blocks of an image: an image has the same place in all buffers of a slot, whatever their channels, so that
+    /// images never meet.
+    slots: Vec<(Vec<Line>, usize)>,
     of_buffer: Vec<usize>,
 }
 
@@ -95,8 +111,14 @@ impl Arena {
     /// Memory for slots; `of_buffer` says which slot a buffer is in.
     pub fn new(images: usize, slots: &[Slot], of_buffer: &[usize]) -> Self {
         let lines = |slot: &Slot| (images * slot.blocks * slot.plane.pixels() * slot.lanes).div_ceil(LANES);
-        let slots = slots.iter().map(|slot| vec![Line::ZERO; lines(slot)]).collect();
-        Self { images, images_at: std::ptr::null(), slots, of_buffer: of_buffer.to_vec() }
+        let slots = slots.iter().map(|slot| (vec![Line::ZERO; lines(slot)], slot.blocks)).collect();
+        let memory = Arc::new(Memory { slots, of_buffer: of_buffer.to_vec() });
+        Self { images, first: 0, images_at: std::ptr::null(), memory }
+    }
+
+    /// The same memory for whoever works on some of the images only.
+    pub fn of_images(&self, images: Range<usize>) -> Self {
+        Self { images: images.len(), first: self.first + images.start, ..self.clone() }
     }
 
     /// Says where the images are that [`crate::rearrange::Import`] brings in: they have to stay there while it runs.
@@ -104,17 +126,18 @@ impl Arena {
         self.images_at = images.as_ptr();
     }
 
-    /// Where the images are.
-    pub const fn images_at(&self) -> *const f32 {
-        self.images_at
+    /// Where the images are, of `size` values each.
+    pub const fn images_at(&self, size: usize) -> *const f32 {
+        self.images_at.wrapping_add(self.first * size)
     }
 
     /// Where a view lies.
     pub fn map(&self, view: &View) -> Map {
         let (pixel, block) = (view.lanes, view.plane.pixels() * view.lanes);
-        let (row, image) = (view.plane.row() * pixel, view.stride * block);
-        let inside = view.first * block + view.plane.halo * (row + pixel);
-        let start = self.slots[self.of_buffer[view.buffer]].as_ptr().cast::<f32>().cast_mut();
+        let (lines, blocks) = &self.memory.slots[self.memory.of_buffer[view.buffer]];
+        let (row, image) = (view.plane.row() * pixel, blocks * block);
+        let inside = self.first * image + view.first * block + view.plane.halo * (row + pixel);
+        let start = lines.as_ptr().cast::<f32>().cast_mut();
         Map { base: start.wrapping_add(inside), image, block, row, pixel }
     }
 }

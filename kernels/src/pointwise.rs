@@ -1,7 +1,7 @@
 //! What happens to each value by itself: batch norm, sums, gates and activations.
 
 use crate::layout::{Arena, Line, View};
-use crate::run::{Bands, Step};
+use crate::run::{Bands, Step, Traffic};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 
 /// A function of one value.
@@ -37,6 +37,11 @@ impl Pointwise {
 }
 
 impl Step for Pointwise {
+    fn traffic(&self) -> Traffic {
+        let other = self.other.map_or(0, |view| view.bytes());
+        Traffic { weights: 0, an_image: self.x.bytes() + other + self.out.bytes() }
+    }
+
     fn tasks(&self, images: usize, workers: usize) -> usize {
         images * self.out.blocks() * self.bands(images, workers).count()
     }

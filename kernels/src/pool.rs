@@ -1,7 +1,7 @@
 //! Pools.
 
 use crate::layout::{Arena, Map, View};
-use crate::run::{Bands, Step};
+use crate::run::{Bands, Step, Traffic};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 use std::ops::Range;
 
@@ -39,6 +39,10 @@ impl Pool {
 }
 
 impl Step for Pool {
+    fn traffic(&self) -> Traffic {
+        Traffic { weights: 0, an_image: self.x.bytes() + self.out.bytes() }
+    }
+
     fn tasks(&self, images: usize, workers: usize) -> usize {
         images * self.out.blocks() * self.bands(images, workers).count()
     }

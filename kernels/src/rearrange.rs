@@ -1,7 +1,7 @@
 //! What only moves values, and the one operation that looks across channels.
 
 use crate::layout::{Arena, Map, View};
-use crate::run::{Bands, Step};
+use crate::run::{Bands, Step, Traffic};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 
 /// Brings the images of [`Arena::images_at`], `[n][3][h][w]`, into the arena.
@@ -16,6 +16,10 @@ impl Import {
 }
 
 impl Step for Import {
+    fn traffic(&self) -> Traffic {
+        Traffic { weights: 0, an_image: self.view.bytes() }
+    }
+
     fn tasks(&self, images: usize, workers: usize) -> usize {
         images * self.bands(images, workers).count()
     }
@@ -23,10 +27,11 @@ impl Step for Import {
     unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
         let (image, rows) = self.bands(arena.images, workers).rows(task);
         let (map, View { plane, lanes, channels, .. }) = (arena.map(&self.view), self.view);
+        let images = arena.images_at(channels * plane.height * plane.width);
         for (y, c) in rows.flat_map(|y| (0..channels).map(move |c| (y, c))) {
             // SAFETY: the view is as large as an image, and the images are as many as the arena's.
             unsafe {
-                let from = arena.images_at().add(((image * channels + c) * plane.height + y) * plane.width);
+                let from = images.add(((image * channels + c) * plane.height + y) * plane.width);
                 let to = map.at(image, c / lanes, y).add(c % lanes);
                 for x in 0..plane.width {
                     to.add(x * lanes).write(from.add(x).read());
@@ -74,6 +79,10 @@ impl Gather {
 }
 
 impl Step for Gather {
+    fn traffic(&self) -> Traffic {
+        Traffic { weights: 0, an_image: 2 * self.out.bytes() }
+    }
+
     fn tasks(&self, images: usize, workers: usize) -> usize {
         images * self.out.blocks() * self.bands(images, workers).count()
     }
@@ -108,6 +117,10 @@ pub struct ResponseNorm {
 }
 
 impl Step for ResponseNorm {
+    fn traffic(&self) -> Traffic {
+        Traffic { weights: 0, an_image: self.x.bytes() + self.out.bytes() }
+    }
+
     fn tasks(&self, images: usize, _: usize) -> usize {
         images * self.out.plane.height
     }

@@ -7,8 +7,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Turns of waiting before a worker lets others have its core.
 const SPINS: usize = 4000;
 
+/// Bytes that a step reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Its weights, whatever the number of images.
+    pub weights: usize,
+    /// Maps of an image.
+    pub an_image: usize,
+}
+
 /// Work on the maps of an arena that falls into independent tasks.
 pub trait Step: Send + Sync {
+    /// What it reads and writes.
+    fn traffic(&self) -> Traffic;
+
     /// How many tasks there are for so many images.
     fn tasks(&self, images: usize, workers: usize) -> usize;
 
@@ -67,14 +79,53 @@ impl Drop for Alarm<'_> {
     }
 }
 
+/// Bytes of a step's maps that a worker's caches hold until the next step reads them.
+const MAPS_IN_CACHE: usize = 1 << 20;
+
+/// How many of the first steps are done for a few images after the other. What a step writes is then still in a cache when
+/// the next one reads it, while weights are read once more each time: that pays at the beginning of a network, where maps
+/// are large and weights few.
+fn few_by_few(traffic: &[Traffic], images: usize, few: usize, workers: usize) -> usize {
+    let again = images.div_ceil(few) - 1;
+    let gain = |step: &Traffic| {
+        let kept = if few * step.an_image <= MAPS_IN_CACHE * workers { images * step.an_image } else { 0 };
+        kept as i64 - (again * step.weights) as i64
+    };
+    let sums = traffic.iter().scan(0, |sum, step| {
+        *sum += gain(step);
+        Some(*sum)
+    });
+    let best = sums.enumerate().filter(|(_, sum)| again > 0 && *sum > 0).max_by_key(|(_, sum)| *sum);
+    best.map_or(0, |(last, _)| last + 1)
+}
+
+/// Steps and the images that they work on.
+struct Pass<'a> {
+    steps: &'a [Box<dyn Step>],
+    arena: Arena,
+}
+
+/// The first steps for a few images after the other, where that is faster, and the rest for all images at once.
+fn passes<'a>(steps: &'a [Box<dyn Step>], arena: &Arena, workers: usize) -> Vec<Pass<'a>> {
+    let traffic: Vec<Traffic> = steps.iter().map(|step| step.traffic()).collect();
+    let (images, few) = (arena.images, (workers / 2).max(1));
+    let (first, rest) = steps.split_at(few_by_few(&traffic, images, few, workers));
+    let turns = if first.is_empty() { 0 } else { images.div_ceil(few) };
+    let part = |turn| arena.of_images(turn * few..images.min((turn + 1) * few));
+    let turns = (0..turns).map(|turn| Pass { steps: first, arena: part(turn) });
+    turns.chain([Pass { steps: rest, arena: arena.clone() }]).collect()
+}
+
 /// Runs all steps, in order.
 pub fn run(steps: &[Box<dyn Step>], arena: &Arena) {
-    let progress: Vec<Progress> = steps.iter().map(|_| Progress::default()).collect();
+    let passes = passes(steps, arena, rayon::current_num_threads());
+    let all = || passes.iter().flat_map(|pass| pass.steps.iter().map(|step| (step, &pass.arena)));
+    let progress: Vec<Progress> = all().map(|_| Progress::default()).collect();
     let panicked = AtomicBool::new(false);
     rayon::broadcast(|context| {
         let _alarm = Alarm(&panicked);
         let workers = context.num_threads();
-        for (step, progress) in steps.iter().zip(&progress) {
+        for ((step, arena), progress) in all().zip(&progress) {
             let tasks = step.tasks(arena.images, workers);
             loop {
                 let task = progress.taken.fetch_add(1, Ordering::Relaxed);

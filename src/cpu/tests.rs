@@ -164,3 +164,15 @@ fn batches_and_older_processors_compute_the_same() {
         }
     }
 }
+
+/// The first steps take a few images after the other, in memory that later ones share.
+#[test]
+fn images_of_a_batch_do_not_meet() {
+    let device = Device::flex();
+    for entry in ["squeezenet1.1", "mobilenet-v2", "densenet121"].map(|id| zoo::find(id).unwrap()) {
+        let compiled = Compiled::new(entry.build(&device), entry.input_px).unwrap();
+        let images: Vec<f32> = zoo::input(5, entry.input_px, 7, &device).into_data().try_to_vec().unwrap();
+        let alone: Vec<f32> = images.chunks(images.len() / 5).flat_map(|image| compiled.forward(image)).collect();
+        assert_eq!(compiled.forward(&images), alone, "{}", entry.id);
+    }
+}
