@@ -87,6 +87,19 @@ pub struct Slot {
     pub plane: Plane,
     pub lanes: usize,
     pub blocks: usize,
+    /// Whether only the first steps use it, which take a few images at a time.
+    pub few: bool,
+}
+
+/// How a plan's memory is laid out, and which of its steps take how many images at a time.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    pub slots: Vec<Slot>,
+    /// The slot of each buffer.
+    pub of_buffer: Vec<usize>,
+    /// Steps that take `few` images after the other; those after them take all images at once.
+    pub first: usize,
+    pub few: usize,
 }
 
 /// The memory of a forward pass of some images. Halos are zero from the beginning, and nothing ever writes to them.
@@ -95,30 +108,35 @@ pub struct Arena {
     /// Images that a step works on.
     pub images: usize,
     /// The first of them, among all images.
-    first: usize,
+    start: usize,
     images_at: *const f32,
     memory: Arc<Memory>,
 }
 
 struct Memory {
-    /// Lines, and blocks of an image: an image has the same place in all buffers of a slot, whatever their channels, so that
-    /// images never meet.
-    slots: Vec<(Vec<Line>, usize)>,
-    of_buffer: Vec<usize>,
+    layout: Layout,
+    lines: Vec<Vec<Line>>,
 }
 
 impl Arena {
-    /// Memory for slots; `of_buffer` says which slot a buffer is in.
-    pub fn new(images: usize, slots: &[Slot], of_buffer: &[usize]) -> Self {
-        let lines = |slot: &Slot| (images * slot.blocks * slot.plane.pixels() * slot.lanes).div_ceil(LANES);
-        let slots = slots.iter().map(|slot| (vec![Line::ZERO; lines(slot)], slot.blocks)).collect();
-        let memory = Arc::new(Memory { slots, of_buffer: of_buffer.to_vec() });
-        Self { images, first: 0, images_at: std::ptr::null(), memory }
+    /// Memory for so many images.
+    pub fn new(images: usize, layout: &Layout) -> Self {
+        let lines = |slot: &Slot| {
+            let images = if slot.few { images.min(layout.few) } else { images };
+            vec![Line::ZERO; (images * slot.blocks * slot.plane.pixels() * slot.lanes).div_ceil(LANES)]
+        };
+        let memory = Memory { lines: layout.slots.iter().map(lines).collect(), layout: layout.clone() };
+        Self { images, start: 0, images_at: std::ptr::null(), memory: Arc::new(memory) }
+    }
+
+    /// How it is laid out.
+    pub fn layout(&self) -> &Layout {
+        &self.memory.layout
     }
 
     /// The same memory for whoever works on some of the images only.
     pub fn of_images(&self, images: Range<usize>) -> Self {
-        Self { images: images.len(), first: self.first + images.start, ..self.clone() }
+        Self { images: images.len(), start: self.start + images.start, ..self.clone() }
     }
 
     /// Says where the images are that [`crate::rearrange::Import`] brings in: they have to stay there while it runs.
@@ -128,17 +146,20 @@ impl Arena {
 
     /// Where the images are, of `size` values each.
     pub const fn images_at(&self, size: usize) -> *const f32 {
-        self.images_at.wrapping_add(self.first * size)
+        self.images_at.wrapping_add(self.start * size)
     }
 
     /// Where a view lies.
     pub fn map(&self, view: &View) -> Map {
+        let slot = self.memory.layout.of_buffer[view.buffer];
+        let Slot { blocks, few, .. } = self.memory.layout.slots[slot];
         let (pixel, block) = (view.lanes, view.plane.pixels() * view.lanes);
-        let (lines, blocks) = &self.memory.slots[self.memory.of_buffer[view.buffer]];
+        // An image has the same place in all buffers of a slot, whatever their channels: images never meet.
         let (row, image) = (view.plane.row() * pixel, blocks * block);
-        let inside = self.first * image + view.first * block + view.plane.halo * (row + pixel);
-        let start = lines.as_ptr().cast::<f32>().cast_mut();
-        Map { base: start.wrapping_add(inside), image, block, row, pixel }
+        let start = if few { 0 } else { self.start * image };
+        let inside = start + view.first * block + view.plane.halo * (row + pixel);
+        let base = self.memory.lines[slot].as_ptr().cast::<f32>().cast_mut().wrapping_add(inside);
+        Map { base, image, block, row, pixel }
     }
 }
 

@@ -82,21 +82,21 @@ impl Drop for Alarm<'_> {
 /// Bytes of a step's maps that a worker's caches hold until the next step reads them.
 const MAPS_IN_CACHE: usize = 1 << 20;
 
-/// How many of the first steps are done for a few images after the other. What a step writes is then still in a cache when
-/// the next one reads it, while weights are read once more each time: that pays at the beginning of a network, where maps
-/// are large and weights few.
-fn few_by_few(traffic: &[Traffic], images: usize, few: usize, workers: usize) -> usize {
-    let again = images.div_ceil(few) - 1;
-    let gain = |step: &Traffic| {
-        let kept = if few * step.an_image <= MAPS_IN_CACHE * workers { images * step.an_image } else { 0 };
-        kept as i64 - (again * step.weights) as i64
+/// How many of the first steps take `few` images after the other, where there are many. What a step writes is then still in
+/// a cache when the next one reads it, while weights are read again for every few images: that pays at the beginning of a
+/// network, where maps are large and weights few.
+pub fn few_by_few(steps: &[Box<dyn Step>], few: usize, workers: usize) -> usize {
+    // Bytes an image that need not come from memory, and those that come once more.
+    let gain = |step: &dyn Step| {
+        let Traffic { weights, an_image } = step.traffic();
+        let kept = if few * an_image <= MAPS_IN_CACHE * workers { an_image } else { 0 };
+        kept as i64 - (weights / few) as i64
     };
-    let sums = traffic.iter().scan(0, |sum, step| {
-        *sum += gain(step);
+    let sums = steps.iter().scan(0, |sum, step| {
+        *sum += gain(&**step);
         Some(*sum)
     });
-    let best = sums.enumerate().filter(|(_, sum)| again > 0 && *sum > 0).max_by_key(|(_, sum)| *sum);
-    best.map_or(0, |(last, _)| last + 1)
+    sums.enumerate().filter(|(_, sum)| *sum > 0).max_by_key(|(_, sum)| *sum).map_or(0, |(last, _)| last + 1)
 }
 
 /// Steps and the images that they work on.
@@ -105,20 +105,18 @@ struct Pass<'a> {
     arena: Arena,
 }
 
-/// The first steps for a few images after the other, where that is faster, and the rest for all images at once.
-fn passes<'a>(steps: &'a [Box<dyn Step>], arena: &Arena, workers: usize) -> Vec<Pass<'a>> {
-    let traffic: Vec<Traffic> = steps.iter().map(|step| step.traffic()).collect();
-    let (images, few) = (arena.images, (workers / 2).max(1));
-    let (first, rest) = steps.split_at(few_by_few(&traffic, images, few, workers));
-    let turns = if first.is_empty() { 0 } else { images.div_ceil(few) };
-    let part = |turn| arena.of_images(turn * few..images.min((turn + 1) * few));
-    let turns = (0..turns).map(|turn| Pass { steps: first, arena: part(turn) });
+/// The first steps for a few images after the other, and the rest for all images at once, as the arena is laid out.
+fn passes<'a>(steps: &'a [Box<dyn Step>], arena: &Arena) -> Vec<Pass<'a>> {
+    let (images, few) = (arena.images, arena.layout().few);
+    let (first, rest) = steps.split_at(arena.layout().first.min(steps.len()));
+    let part = |begin| arena.of_images(begin..images.min(begin + few));
+    let turns = (0..images).step_by(few).map(|begin| Pass { steps: first, arena: part(begin) });
     turns.chain([Pass { steps: rest, arena: arena.clone() }]).collect()
 }
 
 /// Runs all steps, in order.
 pub fn run(steps: &[Box<dyn Step>], arena: &Arena) {
-    let passes = passes(steps, arena, rayon::current_num_threads());
+    let passes = passes(steps, arena);
     let all = || passes.iter().flat_map(|pass| pass.steps.iter().map(|step| (step, &pass.arena)));
     let progress: Vec<Progress> = all().map(|_| Progress::default()).collect();
     let panicked = AtomicBool::new(false);

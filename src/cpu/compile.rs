@@ -4,11 +4,11 @@ use super::graph::{Graph, Node, Op, Unsupported, lines};
 use wattscope_kernels::{
     conv::{Conv, Shape},
     depthwise::Depthwise,
-    layout::{Plane, Slot, View},
+    layout::{Layout, Plane, Slot, View},
     pointwise::{After, Pointwise},
     pool::Pool,
     rearrange::{Gather, Import, ResponseNorm},
-    run::Step,
+    run::{self, Step},
     simd::{Isa, LANES},
     tile::Clamp,
 };
@@ -16,9 +16,7 @@ use wattscope_kernels::{
 /// What a forward pass does, for any number of images.
 pub struct Plan {
     pub steps: Vec<Box<dyn Step>>,
-    pub slots: Vec<Slot>,
-    /// The slot of each buffer.
-    pub of_buffer: Vec<usize>,
+    pub layout: Layout,
     pub input: View,
     pub output: View,
 }
@@ -38,13 +36,20 @@ pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
     let input = input.ok_or_else(|| Unsupported("it has no input".into()))?;
     let places = places(&nodes, &live);
     let views = views(&nodes, &live, &places)?;
-    let (slots, of_buffer) = slots(&nodes, &live, &places, &views, output);
+    let buffers = buffers(&nodes, &live, &places, output);
     let (input, output) = (views[input], views[output]);
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Import { view: input })];
+    let mut of_step = vec![input.buffer];
     for (i, node) in nodes.into_iter().enumerate().filter(|(i, _)| live[*i]) {
         steps.extend(step(node, i, &places, &views, isa)?);
+        of_step.resize(steps.len(), i);
     }
-    Ok(Plan { steps, slots, of_buffer, input, output })
+    let workers = rayon::current_num_threads();
+    let few = (workers / 2).max(1);
+    let first = run::few_by_few(&steps, few, workers);
+    let few_until = if first > 0 { Some(of_step[first - 1]) } else { None };
+    let (slots, of_buffer) = slots(&buffers, &views, few_until);
+    Ok(Plan { steps, layout: Layout { slots, of_buffer, first, few }, input, output })
 }
 
 /// Which nodes the output depends on.
@@ -115,8 +120,15 @@ fn views(nodes: &[Node], live: &[bool], places: &[Place]) -> Result<Vec<View>, U
     Ok(nodes.iter().enumerate().map(view).collect())
 }
 
-/// Gives buffers memory: a buffer may lie where another one was that nobody reads any more, if its halo is the same.
-fn slots(nodes: &[Node], live: &[bool], places: &[Place], views: &[View], output: usize) -> (Vec<Slot>, Vec<usize>) {
+/// A buffer, and the nodes from the first that writes to it to the last that reads it.
+struct Buffer {
+    root: usize,
+    from: usize,
+    until: usize,
+}
+
+/// All buffers, in the order in which they are needed.
+fn buffers(nodes: &[Node], live: &[bool], places: &[Place], output: usize) -> Vec<Buffer> {
     let mut span = vec![(usize::MAX, 0); nodes.len()];
     for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
         let own = &mut span[places[i].root];
@@ -127,20 +139,28 @@ fn slots(nodes: &[Node], live: &[bool], places: &[Place], views: &[View], output
         }
     }
     span[places[output].root].1 = usize::MAX;
+    let roots = (0..nodes.len()).filter(|i| live[*i] && places[*i].root == *i);
+    let mut buffers: Vec<_> = roots.map(|root| Buffer { root, from: span[root].0, until: span[root].1 }).collect();
+    buffers.sort_by_key(|buffer| buffer.from);
+    buffers
+}
+
+/// Gives buffers memory: a buffer may lie where another one was that nobody reads any more, if its halo is the same. Buffers
+/// that nobody reads after node `few_until` hold a few images at a time.
+fn slots(buffers: &[Buffer], views: &[View], few_until: Option<usize>) -> (Vec<Slot>, Vec<usize>) {
     let mut slots: Vec<(Slot, usize)> = Vec::new();
-    let mut of_buffer = vec![0; nodes.len()];
-    let mut roots: Vec<usize> = (0..nodes.len()).filter(|i| live[*i] && places[*i].root == *i).collect();
-    roots.sort_by_key(|root| span[*root].0);
-    for root in roots {
-        let View { plane, lanes, stride: blocks, .. } = views[root];
-        let fits = |(slot, last): &(Slot, usize)| *last < span[root].0 && slot.plane == plane && slot.lanes == lanes;
-        let found = slots.iter().position(fits);
+    let mut of_buffer = vec![0; views.len()];
+    for Buffer { root, from, until } in buffers {
+        let View { plane, lanes, stride: blocks, .. } = views[*root];
+        let few = few_until.is_some_and(|last| *until <= last);
+        let alike = |slot: &Slot| (slot.plane, slot.lanes, slot.few) == (plane, lanes, few);
+        let found = slots.iter().position(|(slot, last)| last < from && alike(slot));
         let slot = found.unwrap_or(slots.len());
         match found {
-            Some(i) => slots[i] = (Slot { blocks: slots[i].0.blocks.max(blocks), ..slots[i].0 }, span[root].1),
-            None => slots.push((Slot { plane, lanes, blocks }, span[root].1)),
+            Some(i) => slots[i] = (Slot { blocks: slots[i].0.blocks.max(blocks), ..slots[i].0 }, *until),
+            None => slots.push((Slot { plane, lanes, blocks, few }, *until)),
         }
-        of_buffer[root] = slot;
+        of_buffer[*root] = slot;
     }
     (slots.into_iter().map(|(slot, _)| slot).collect(), of_buffer)
 }

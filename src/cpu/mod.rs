@@ -68,7 +68,7 @@ impl Compiled {
     /// # Panics
     /// If `images` are not whole images.
     pub fn forward(&self, images: &[f32]) -> Vec<f32> {
-        let Plan { steps, slots, of_buffer, input, output } = &self.plan;
+        let Plan { steps, layout, input, output } = &self.plan;
         let size = input.channels * input.plane.height * input.plane.width;
         assert!(!images.is_empty() && images.len().is_multiple_of(size), "{} values are no images", images.len());
         let count = images.len() / size;
@@ -77,7 +77,7 @@ impl Compiled {
             Some(arena) if arena.images == count => arena,
             old => {
                 drop(old);
-                Arena::new(count, slots, of_buffer)
+                Arena::new(count, layout)
             }
         };
         arena.read_from(images);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use wattscope_kernels::{
     conv::{Conv, Packing, Shape},
     depthwise::Depthwise,
-    layout::{Plane, Slot, View},
+    layout::{Layout, Plane, Slot, View},
     rearrange::Import,
     run::{Step, run},
     simd::LANES,
@@ -13,7 +13,10 @@ use wattscope_kernels::{
 /// A map alone in its buffer, and its memory.
 fn map(buffer: usize, channels: usize, [height, width]: [usize; 2], halo: usize) -> (View, Slot) {
     let (plane, blocks) = (Plane { height, width, halo }, channels.div_ceil(LANES));
-    (View { buffer, plane, lanes: LANES, stride: blocks, first: 0, channels }, Slot { plane, lanes: LANES, blocks })
+    (
+        View { buffer, plane, lanes: LANES, stride: blocks, first: 0, channels },
+        Slot { plane, lanes: LANES, blocks, few: false },
+    )
 }
 
 /// Small whole numbers: sums of their products are exact in f32, in whatever order.
@@ -53,7 +56,8 @@ fn check(shape: Shape, [height, width]: [usize; 2], images: usize) -> Result<(),
     let packing = Packing { weights, transposed: false, scale: None, bias: Some(whole(shape.outputs, 2)) };
     let image = |i| whole(shape.inputs * height * width, i);
     for isa in Isa::available() {
-        let mut arena = Arena::new(images, &[x_slot, out_slot], &[0, 1]);
+        let mut arena =
+            Arena::new(images, &Layout { slots: vec![x_slot, out_slot], of_buffer: vec![0, 1], first: 0, few: 1 });
         let values: Vec<f32> = (0..images).flat_map(image).collect();
         arena.read_from(&values);
         let step: Box<dyn Step> = if shape.is_depthwise() {
