@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use support::Terminal;
+use wattscope::event::{Body, Event};
 
 const ROUNDS: usize = 3;
 const SECONDS: u64 = 8;
@@ -56,36 +57,43 @@ fn first_frame() -> f64 {
     terminal.first_output().map_or(f64::NAN, |first| (first - started).as_secs_f64() * 1e3)
 }
 
-/// Images/s by the batches that the status line counts, and bytes/s to the terminal.
+/// Images/s and bytes/s to the terminal of a live screen, by its recording.
 fn live(network: &str, batch: &str) -> (f64, f64) {
-    let terminal = Terminal::start(&["--device", "cpu", "--network", network, "--batch", batch], 34, 150);
-    terminal.wait_for("steady", 60.0, |screen| batches(screen).is_some());
-    let count = |after: u64| {
-        let before = batches(&terminal.screen()).unwrap_or(0);
-        let wait = Duration::from_secs(after);
-        std::thread::sleep(wait);
-        // The moment at which the count moves is the moment that it speaks of.
-        let screen = terminal.wait_for("a count", 30.0, |s| batches(s).is_some_and(|n| n > before));
-        (batches(&screen).unwrap_or(0), terminal.bytes(), Instant::now())
-    };
-    let from = count(0);
-    let to = count(SECONDS);
-    let seconds = (to.2 - from.2).as_secs_f64();
-    let images = (to.0 - from.0) as f64 * batch.parse::<f64>().unwrap_or(1.0);
-    (images / seconds, (to.1 - from.1) as f64 / seconds)
-}
-
-fn batches(screen: &str) -> Option<u64> {
-    let line = screen.lines().find(|line| line.contains("STEADY"))?;
-    line.split(" batches").next()?.rsplit(' ').next()?.replace(',', "").parse().ok()
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("live.jsonl");
+    let args = ["--device", "cpu", "--network", network, "--batch", batch, "--record", file.to_str().unwrap()];
+    let mut terminal = Terminal::start(&args, 34, 150);
+    terminal.wait_for("steady", 60.0, |screen| screen.contains("STEADY"));
+    let (bytes, from) = (terminal.bytes(), Instant::now());
+    std::thread::sleep(Duration::from_secs(SECONDS));
+    let bytes = (terminal.bytes() - bytes) as f64 / from.elapsed().as_secs_f64();
+    terminal.press("q");
+    terminal.wait_exit(10.0);
+    (images_per_s(&file, batch), bytes)
 }
 
 fn by_run(network: &str, batch: &str) -> f64 {
-    let output = Command::new(env!("CARGO_BIN_EXE_wattscope"))
-        .args(["run", "--device", "cpu", "--network", network, "--batch", batch])
-        .args(["--seconds", &SECONDS.to_string(), "--json"])
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.jsonl");
+    let status = Command::new(env!("CARGO_BIN_EXE_wattscope"))
+        .args(["run", "--device", "cpu", "--network", network, "--batch", batch, "--json"])
+        .args(["--seconds", &SECONDS.to_string(), "--record"])
+        .arg(&file)
         .output()
-        .expect("wattscope runs");
-    let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-    record["images_per_s"].as_f64().expect("a throughput")
+        .expect("wattscope runs")
+        .status;
+    assert!(status.success());
+    images_per_s(&file, batch)
+}
+
+/// Images/s of the steady batches in a recording, whatever lies between them included.
+fn images_per_s(file: &std::path::Path, batch: &str) -> f64 {
+    let text = std::fs::read_to_string(file).expect("a recording");
+    let mut reports = text.lines().filter_map(|line| match Event::parse(line.as_bytes()) {
+        Ok(Event { t, body: Body::Batches(batches) }) if batches.steady => Some((t, batches.wall_ns.len())),
+        _ => None,
+    });
+    let (from, _) = reports.next().expect("a steady batch");
+    let (until, batches) = reports.fold((from, 0), |(_, sum), (t, n)| (t, sum + n));
+    batches as f64 * batch.parse::<f64>().unwrap() / ((until - from) as f64 / 1e9)
 }

@@ -114,7 +114,7 @@ impl Conv {
         let kernels: Vec<Vec<_>> =
             (0..=MOST[1]).map(|q| (0..=MOST[0]).map(|p| tile::kernel(isa, p, q, step)).collect()).collect();
         let group_blocks = (shape.outputs / shape.groups).div_ceil(LANES);
-        let [pixels, blocks] = best_tile(&kernels, &out, group_blocks);
+        let [pixels, blocks] = best_tile(isa, &kernels, &out, group_blocks);
         let bias = bias_lines(packing.bias.as_deref(), out.blocks());
         let run = if shape.dilation[1] == 1 { shape.kernel[1] * x.lanes } else { x.lanes };
         let parts = pack(&shape, x.lanes, blocks, run, packing);
@@ -268,10 +268,15 @@ pub fn bias_lines(bias: Option<&[f32]>, blocks: usize) -> Vec<Line> {
 }
 
 /// Pixels and blocks of the tiles that cover an output in the least time, by a simple count of what a tap costs.
-fn best_tile(kernels: &[Vec<Option<Kernel>>], out: &View, group_blocks: usize) -> [usize; 2] {
-    // A multiplication a vector, a load a value and a weight; weights come from the second-level cache, four cycles a line;
-    // fewer than eight sums wait for each other.
-    let tap = |p: usize, q: usize| (p * q).max(p + q).max(4 * q).max(8) as f64 + 0.05 * p as f64 + 0.25 * q as f64;
+fn best_tile(isa: Isa, kernels: &[Vec<Option<Kernel>>], out: &View, group_blocks: usize) -> [usize; 2] {
+    // In multiplications of a vector, of which two registers' begin at once: a load a value and a register of weights, as
+    // many at once; weights come from the second-level cache, two cycles a line; fewer than eight registers of sums wait for
+    // each other. What is added is what tiles of one size by that count were measured to differ by.
+    let registers = isa.registers();
+    let tap = |p: usize, q: usize| {
+        let least = (p * q).max((p + registers * q).div_ceil(registers)).max((4 * q).div_ceil(registers));
+        least.max(8_usize.div_ceil(registers)) as f64 + 0.05 * p as f64 + 0.25 * q as f64
+    };
     let most = kernels.iter().rposition(|by_pixels| by_pixels.iter().any(Option::is_some)).unwrap_or(1);
     if Conv::over_images(out) {
         return [MOST[0], most.min(group_blocks)];

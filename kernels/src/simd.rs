@@ -76,6 +76,15 @@ impl Isa {
         Self::available().pop().unwrap_or(Self::Portable)
     }
 
+    /// Registers that a vector of [`LANES`] takes.
+    pub const fn registers(self) -> usize {
+        match self {
+            Self::Portable => 4,
+            Self::Avx2 => 2,
+            Self::Avx512 => 1,
+        }
+    }
+
     /// Those that this processor has, the best last.
     pub fn available() -> Vec<Self> {
         #[allow(unused_mut)]
@@ -108,7 +117,9 @@ impl Lanes for [f32; LANES] {
     }
     #[inline(always)]
     unsafe fn fma(self, a: Self, b: Self) -> Self {
-        std::array::from_fn(|i| self[i] + a[i] * b[i])
+        // Without an instruction for it, rounding once is a call to a library.
+        let fused = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+        std::array::from_fn(|i| if fused { a[i].mul_add(b[i], self[i]) } else { self[i] + a[i] * b[i] })
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {

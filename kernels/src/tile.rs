@@ -132,12 +132,17 @@ macro_rules! table {
 }
 
 /// The kernel for tiles of `pixels` × `blocks`, if there is one: sums, weights and one value of the input have to fit into the
-/// registers, of which there are 32 or, without AVX-512, 16 of half the width. A sum that is spilled costs a fifth of the pace.
+/// registers, of which there are 32 or, without AVX-512, 16 of half the width. Sums that are spilled cost a fifth of the pace,
+/// or half of it.
 pub fn kernel(isa: Isa, pixels: usize, blocks: usize, step: usize) -> Option<Kernel> {
     match isa {
-        Isa::Portable => table!(portable, pixels, blocks, step; 1 x 1, 2 x 1, 3 x 1),
+        // NEON has 32 registers of a quarter of the width, SSE2 half as many.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Portable => table!(portable, pixels, blocks, step; 1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1),
+        #[cfg(not(target_arch = "aarch64"))]
+        Isa::Portable => table!(portable, pixels, blocks, step; 1 x 1, 2 x 1),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => table!(avx2, pixels, blocks, step; 1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 1 x 2, 2 x 2, 3 x 2),
+        Isa::Avx2 => table!(avx2, pixels, blocks, step; 1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 1 x 2, 2 x 2),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => table!(avx512, pixels, blocks, step;
             1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 9 x 1, 10 x 1, 11 x 1, 12 x 1, 13 x 1, 14 x 1,
