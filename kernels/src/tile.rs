@@ -64,15 +64,16 @@ unsafe fn tile<V: Lanes, const P: usize, const Q: usize, const S: usize>(t: &Til
             }
         }
         let mut weights = t.weights;
+        // A run's input lies in a plane of its own, where no prefetcher finds it by itself: it is asked for a run or two
+        // before, the next tile's first ones with this tile's last.
         let next = t.x.wrapping_add(P * step);
-        let mut soon = if t.run > LANES { 1 } else { 2 };
-        for &start in t.runs {
+        let first = if t.run > LANES { 1 } else { 2 };
+        for (soon, &start) in (first..).zip(t.runs) {
             let (from, run) = if soon < t.runs.len() { (t.x, soon) } else { (next, soon - t.runs.len()) };
             let ahead = from.wrapping_add(*t.runs.get_unchecked(run.min(t.runs.len() - 1)));
             for p in 0..P {
                 prefetch(ahead.wrapping_add(p * step));
             }
-            soon += 1;
             let mut x = t.x.add(start);
             let end = x.add(t.run);
             while x < end {
