@@ -234,6 +234,9 @@ pub enum Command {
         /// Leave batch norms unfolded
         #[arg(long)]
         no_fold: bool,
+        /// Replay no captured graph
+        #[arg(long)]
+        no_graph: bool,
     },
 }
 
@@ -264,12 +267,33 @@ pub struct Live {
     /// Run batch norms as they are, instead of folding them into the layer before them
     #[arg(long)]
     pub no_fold: bool,
+    /// Whether graphs are replayed.
+    #[command(flatten)]
+    pub graph: Graph,
     /// Serve OpenMetrics at this address while the screen is open, such as 127.0.0.1:9464, or 9464 for that
     #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
     pub metrics: Option<SocketAddr>,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it again
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// Whether graphs are replayed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Graph {
+    /// On CUDA: replay the launches of a batch as one captured graph where that is exact and faster (the default)
+    #[arg(long, overrides_with = "no_graph")]
+    graph: bool,
+    /// Launch every kernel by itself, even where replaying a captured graph would be faster
+    #[arg(long, overrides_with = "graph")]
+    no_graph: bool,
+}
+
+impl Graph {
+    /// Whether they may be.
+    pub const fn wanted(self) -> bool {
+        self.graph || !self.no_graph
+    }
 }
 
 /// What the screen looks like.
@@ -352,6 +376,9 @@ pub struct Run {
     /// Run batch norms as they are, instead of folding them into the layer before them
     #[arg(long)]
     pub no_fold: bool,
+    /// Whether graphs are replayed.
+    #[command(flatten)]
+    pub graph: Graph,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -401,6 +428,9 @@ pub struct Sweep {
     /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_limit: Option<u64>,
+    /// Whether graphs are replayed.
+    #[command(flatten)]
+    pub graph: Graph,
 }
 
 /// In which order a sweep measures.

@@ -253,6 +253,8 @@ pub enum Body {
     Phase(PhaseChange),
     /// The weights that the network of a run has, as soon as it is built.
     Weights { run: RunId, weights: Weights },
+    /// Whether the batches of a run replay a captured graph, as soon as that is decided.
+    Graph(Graph),
     /// Measured batches since the last such event, oldest first.
     Batches(Batches),
     /// The device had not enough memory for a batch; the run ends.
@@ -604,6 +606,24 @@ pub struct Share {
     pub high: f64,
 }
 
+/// Whether a run's launches are replayed as one captured graph, what speaks for it or against it, and what was measured for
+/// the decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    /// The run.
+    pub run: RunId,
+    /// Whether its batches replay it.
+    pub used: bool,
+    /// Why, in a few words: `exact, 1.8 times as fast`, `not exact`, `cpu has none`.
+    pub why: String,
+    /// Median wall latency of a batch launched kernel by kernel; absent where it did not come to that. ns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eager_ns: Option<u64>,
+    /// The same of a batch replayed. ns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_ns: Option<u64>,
+}
+
 /// How a warm-up ended (rule 6: by convergence, not by a count; say which).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WarmUp {
@@ -629,7 +649,8 @@ pub struct Batches {
     /// Device-synchronised wall latency of each batch, in no particular order. ns.
     #[serde(with = "compact")]
     pub wall_ns: Vec<u64>,
-    /// Device time of each batch by the device's own clock; empty where it has none. ns.
+    /// Device time of batches by the device's own clock: of each where reading that clock costs next to nothing beside a
+    /// batch, otherwise of one a report, which is then not among those of `wall_ns`; empty where there is no clock. ns.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "compact")]
     pub device_ns: Vec<u64>,
 }

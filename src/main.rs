@@ -21,7 +21,7 @@ use wattscope::{
     check::{self, Kept, Reference},
     cli::{self, Cli, Color, Command, Live, Look, Marker},
     clock::Clock,
-    engine::{self, WeightsFile, device},
+    engine::{self, Choices, WeightsFile, device},
     event::Precision,
     exporter::Exporter,
     host,
@@ -81,9 +81,10 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
             cli::manual(command.as_deref(), &mut page)?;
             print(&page)
         }
-        Some(Command::Engine { epoch, memory_limit, weights, weights_of, no_fold }) => {
+        Some(Command::Engine { epoch, memory_limit, weights, weights_of, no_fold, no_graph }) => {
             let weights = weights_of.zip(weights).map(|(network, path)| WeightsFile { network, path });
-            engine::run(Clock::since(epoch), memory_limit, weights, !no_fold)
+            let choices = Choices { fold: !no_fold, graph: !no_graph };
+            engine::run(Clock::since(epoch), memory_limit, weights, choices)
         }
     }
 }
@@ -114,7 +115,8 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         },
         ..looks(&args.look)
     };
-    let agent = agent::Options { weights, fold: !args.no_fold, ..agent_options(true, args.memory_limit)? };
+    let (fold, graph) = (!args.no_fold, args.graph.wanted());
+    let agent = agent::Options { weights, fold, graph, ..agent_options(true, args.memory_limit)? };
     let start = || {
         let agent = agent::start(agent, Clock::start());
         match exporter {
@@ -219,7 +221,8 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let recorder = args.record.as_deref().map(record_to);
     start_log(log);
     let stepper = Stepper::new(plan(configs, 1, None, args.seconds, 0.0), false);
-    let options = agent::Options { weights, fold: !args.no_fold, ..agent_options(false, args.memory_limit)? };
+    let (fold, graph) = (!args.no_fold, args.graph.wanted());
+    let options = agent::Options { weights, fold, graph, ..agent_options(false, args.memory_limit)? };
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Failures);
     let mut job = Job::new(stepper, recorder);
     let mut code = ExitCode::SUCCESS;
@@ -254,7 +257,8 @@ fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let mut job = Job { stepper, state, recorder };
     if todo {
         let options = agent_options(false, args.memory_limit)?;
-        let options = agent::Options { idle: sweep::IDLE_BEFORE, last_run: job.state.last_run, ..options };
+        let (idle, graph) = (sweep::IDLE_BEFORE, args.graph.wanted());
+        let options = agent::Options { idle, graph, last_run: job.state.last_run, ..options };
         end = runtime()?.block_on(async {
             let interrupt = async { code = ExitCode::from(interrupted().await) };
             sweep::measure(agent::start(options, Clock::start()), &mut job, interrupt, &mut printer).await

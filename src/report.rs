@@ -118,7 +118,7 @@ pub enum Outcome {
 pub struct Figures {
     /// Device-synchronised wall latency of one batch, ms.
     pub latency_ms: Latency,
-    /// Device time of one batch by the device's own clock, ms.
+    /// Device time of one batch by the device's own clock, of those that it timed, ms.
     pub device_ms: Option<Latency>,
     /// Images a second, gaps between batches included.
     pub images_per_s: f64,
@@ -126,6 +126,8 @@ pub struct Figures {
     pub batches: u64,
     /// Time that they took, s.
     pub seconds: f64,
+    /// Whether its batches replayed a captured graph; null where the recording does not tell.
+    pub graph: Option<Graph>,
     /// How the warm-up ended.
     pub warm_up: Option<WarmUp>,
     /// Utilisation of the device as its driver has it, %.
@@ -168,6 +170,26 @@ pub struct Figures {
     pub neighbours: Vec<String>,
     /// Why a figure is null, by its name.
     pub absent: BTreeMap<&'static str, String>,
+}
+
+/// Whether launches were replayed as one captured graph, and what was timed to decide it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Graph {
+    /// Whether they were.
+    pub used: bool,
+    /// Why.
+    pub why: String,
+    /// Median latency of a batch launched kernel by kernel, ms; null where it did not come to that.
+    pub eager_ms: Option<f64>,
+    /// The same of a batch replayed, ms.
+    pub replay_ms: Option<f64>,
+}
+
+impl Graph {
+    fn of(graph: &event::Graph) -> Self {
+        let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
+        Self { used: graph.used, why: graph.why.clone(), eager_ms: ms(graph.eager_ns), replay_ms: ms(graph.replay_ns) }
+    }
 }
 
 /// Order statistics of a latency, ms.
@@ -289,6 +311,7 @@ impl Figures {
             images_per_s: result.images_per_s,
             batches: result.batches,
             seconds: result.seconds,
+            graph: result.graph.as_ref().map(Graph::of),
             warm_up: result.warm_up.map(|w| WarmUp {
                 seconds: w.seconds,
                 batches: w.batches,
@@ -353,6 +376,7 @@ impl Figures {
             "cpu" => "the processor has no clock but the wall's".to_owned(),
             _ => format!("no time by {device}'s own clock was reported"),
         });
+        note("graph", self.graph.is_none(), &|| "the recording does not tell".to_owned());
         note("utilisation_percent", self.utilisation_percent.is_none(), &|| {
             sensor(Quantity::Utilisation, "utilisation")
         });
@@ -384,8 +408,8 @@ fn neighbours(state: &State, device: &str) -> Vec<String> {
     all.iter().map(|n| format!("{} ({})", n.name, n.pid)).collect()
 }
 
-/// Columns of the table; the round where there are several.
-const COLUMNS: [&str; 17] = [
+/// Columns of the table; the round where there are several, the graph where a card could have replayed one.
+const COLUMNS: [&str; 18] = [
     "<network",
     "batch",
     "<prec",
@@ -397,6 +421,7 @@ const COLUMNS: [&str; 17] = [
     "p99 ms",
     "images/s",
     "device ms",
+    "graph",
     "util %",
     "FLOP %",
     "W",
@@ -408,14 +433,20 @@ const COLUMNS: [&str; 17] = [
 /// The results as a table, with the reasons for what is absent or failed below it.
 pub fn table(records: &[Record]) -> String {
     let repeated = records.iter().any(|record| record.round > 1);
-    let titles: Vec<_> = COLUMNS.into_iter().filter(|title| repeated || *title != "round").collect();
+    let graphs = records.iter().any(|record| record.device != "cpu");
+    let shown = |title: &&str| match *title {
+        "round" => repeated,
+        "graph" => graphs,
+        _ => true,
+    };
+    let titles: Vec<_> = COLUMNS.into_iter().filter(shown).collect();
     let mut table = Table::new(&titles);
     for record in records {
         let head =
             [record.network.clone(), record.batch.to_string(), record.precision.to_string(), record.device.clone()];
         let round = repeated.then(|| record.round.to_string());
         let rest = match &record.outcome {
-            Outcome::Measured(figures) => cells(&mut table, figures),
+            Outcome::Measured(figures) => cells(&mut table, figures, graphs),
             Outcome::Failed { error, .. } => vec![table.absent(error)],
         };
         table.row(head.into_iter().chain(round).chain(rest));
@@ -423,7 +454,7 @@ pub fn table(records: &[Record]) -> String {
     table.render() + &footer(records)
 }
 
-fn cells(table: &mut Table, figures: &Figures) -> Vec<String> {
+fn cells(table: &mut Table, figures: &Figures, graphs: bool) -> Vec<String> {
     let p = &figures.latency_ms;
     let spread = if p.p50 > 0.0 { 50.0 * (p.p50_high - p.p50_low) / p.p50 } else { 0.0 };
     let mut cells = vec![
@@ -433,23 +464,38 @@ fn cells(table: &mut Table, figures: &Figures) -> Vec<String> {
         significant(p.p99, 4),
         significant(figures.images_per_s, 4),
     ];
-    let device = figures.device_ms.map(|device| device.p50);
+    let value = |table: &mut Table, name: &str, value: Option<f64>, digits| {
+        let reason = figures.absent.get(name).map_or("not known", String::as_str);
+        value.map_or_else(|| table.absent(reason), |value| significant(value, digits))
+    };
+    cells.push(value(table, "device_ms", figures.device_ms.map(|device| device.p50), 4));
+    if graphs {
+        cells.push(replayed(table, figures.graph.as_ref()));
+    }
     let values = [
-        ("device_ms", device, 4),
         ("utilisation_percent", figures.utilisation_percent, 2),
         ("flop_utilisation_percent", figures.flop_utilisation_percent, 3),
         ("power_w", figures.power_w, 3),
         ("power_net_w", figures.power_net_w, 3),
         ("joules_per_image", figures.joules_per_image, 3),
     ];
-    for (name, value, digits) in values {
-        let reason = figures.absent.get(name).map_or("not known", String::as_str);
-        cells.push(value.map_or_else(|| table.absent(reason), |value| significant(value, digits)));
-    }
+    cells.extend(values.into_iter().map(|(name, figure, digits)| value(table, name, figure, digits)));
     let MemoryFigures { allocator_in_use, resident, .. } = figures.memory;
     let memory = allocator_in_use.or(resident).map(bytes);
     cells.push(memory.unwrap_or_else(|| table.absent("the engine did not report its memory")));
     cells
+}
+
+/// How many times as fast a replayed graph was as launches one by one, or why none was replayed.
+fn replayed(table: &mut Table, graph: Option<&Graph>) -> String {
+    match graph {
+        Some(Graph { used: true, eager_ms: Some(eager), replay_ms: Some(replay), .. }) => {
+            format!("{}×", significant(eager / replay, 3))
+        }
+        Some(Graph { used: true, .. }) => "yes".to_owned(),
+        Some(graph) => table.absent(&format!("no graph: {}", graph.why)),
+        None => table.absent("the recording does not tell whether a graph was replayed"),
+    }
 }
 
 /// What every row shares: the devices, where the watts come from, and what else was on the card.

@@ -111,6 +111,8 @@ fn a_run_goes_through_its_phases_and_only_steady_batches_count() {
         assert_eq!(phases, [Phase::Building, Phase::Tuning, Phase::WarmingUp, Phase::Steady]);
         let result = session.state.current_result().expect("a result");
         assert!(result.latency_ms.p50 > 0.1 && result.latency_ms.p50 <= result.latency_ms.p99);
+        let graph = result.graph.clone().expect("the stream says whether a graph is replayed");
+        assert_eq!((graph.used, graph.why.as_str()), (false, "cpu has none"));
         assert!(result.memory.resident.is_some_and(|bytes| bytes > 1 << 20));
         assert!(result.flop_utilisation.is_some_and(|percent| (0.1..150.0).contains(&percent)), "{result:?}");
         assert!(result.power.is_err() || result.power.as_ref().is_ok_and(|p| p.gross_w > 0.0));

@@ -51,6 +51,9 @@ fn body() -> impl Strategy<Value = Body> {
             let warm_up = warm.then_some(WarmUp { seconds: 1.5, batches: 9, error_percent: 0.5, converged: true });
             Body::Phase(PhaseChange { run, config, phase: Phase::Steady, warm_up })
         }),
+        (any::<u64>(), any::<bool>(), ".*", any::<Option<u64>>()).prop_map(|(run, used, why, eager_ns)| {
+            Body::Graph(Graph { run, used, why, eager_ns, replay_ns: eager_ns.map(|ns| ns / 2) })
+        }),
         (any::<u64>(), any::<bool>(), times(), times()).prop_map(|(run, steady, wall_ns, device_ns)| {
             Body::Batches(Batches { run, steady, span_ns: 7, wall_ns, device_ns })
         }),

@@ -5,7 +5,7 @@ use crate::{
     engine::WeightsFile,
     event::{EngineCommand, Event},
 };
-use std::{collections::VecDeque, path::PathBuf, process::Stdio};
+use std::{collections::VecDeque, ffi::OsString, path::PathBuf, process::Stdio};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
@@ -47,6 +47,32 @@ pub struct Launch {
     pub weights: Option<WeightsFile>,
     /// Whether it folds batch norms.
     pub fold: bool,
+    /// Whether it may replay captured graphs.
+    pub graph: bool,
+}
+
+impl Launch {
+    /// After the death of an engine on a device: a graph replays into memory that nothing checks, so the engines to come
+    /// replay none, whatever the cause was. Says so, once.
+    pub fn suspect_graphs(&mut self, device: &str) -> Option<String> {
+        let suspect = device.starts_with("cuda") && std::mem::take(&mut self.graph);
+        suspect.then(|| "an engine died: the next ones replay no graphs".to_owned())
+    }
+
+    /// The arguments of the program that make it an engine.
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> =
+            vec!["engine".into(), "--epoch".into(), self.clock.epoch().to_string().into()];
+        if let Some(limit) = self.memory_limit {
+            arguments.extend(["--memory-limit".into(), limit.to_string().into()]);
+        }
+        if let Some(WeightsFile { network, path }) = &self.weights {
+            arguments.extend(["--weights-of".into(), network.into(), "--weights".into(), path.into()]);
+        }
+        let choices = [(self.fold, "--no-fold"), (self.graph, "--no-graph")];
+        arguments.extend(choices.into_iter().filter(|(made, _)| !made).map(|(_, flag)| flag.into()));
+        arguments
+    }
 }
 
 /// A running engine. Dropping it kills the process.
@@ -81,16 +107,7 @@ impl EngineProcess {
         sink: UnboundedSender<FromEngine>,
     ) -> std::io::Result<Self> {
         let mut command = Command::new(&launch.program);
-        command.arg("engine").arg("--epoch").arg(launch.clock.epoch().to_string());
-        if let Some(limit) = launch.memory_limit {
-            command.arg("--memory-limit").arg(limit.to_string());
-        }
-        if let Some(WeightsFile { network, path }) = &launch.weights {
-            command.arg("--weights-of").arg(network).arg("--weights").arg(path);
-        }
-        if !launch.fold {
-            command.arg("--no-fold");
-        }
+        command.args(launch.arguments());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // With backtraces the allocator's last words would be pages; a panic says by itself where it was.
         command.env("RUST_BACKTRACE", "0");
@@ -182,5 +199,48 @@ fn signal_name(signal: i32) -> &'static str {
         libc::SIGILL => " (SIGILL)",
         libc::SIGTERM => " (SIGTERM)",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn launch(fold: bool, graph: bool) -> Launch {
+        Launch {
+            program: "wattscope".into(),
+            clock: Clock::start(),
+            memory_limit: Some(1 << 30),
+            weights: Some(WeightsFile { network: "vgg16".into(), path: "a.pth".into() }),
+            fold,
+            graph,
+        }
+    }
+
+    #[test]
+    fn a_death_on_a_card_ends_graphs_and_is_said_once() {
+        let mut launch = launch(true, true);
+        assert_eq!((launch.suspect_graphs("cpu"), launch.graph), (None, true), "a CPU has none to suspect");
+        assert!(launch.suspect_graphs("cuda:0").is_some() && !launch.graph);
+        assert_eq!(launch.suspect_graphs("cuda:0"), None);
+    }
+
+    #[test]
+    fn an_engine_is_told_what_it_may_not_do() {
+        let told = |fold, graph| {
+            let launch = launch(fold, graph);
+            let line = [launch.program.clone().into_os_string()].into_iter().chain(launch.arguments());
+            match Cli::try_parse_from(line).unwrap().command {
+                Some(Command::Engine { no_fold, no_graph, memory_limit: Some(_), weights: Some(_), .. }) => {
+                    (no_fold, no_graph)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(told(true, true), (false, false));
+        assert_eq!(told(true, false), (false, true));
+        assert_eq!(told(false, true), (true, false));
     }
 }

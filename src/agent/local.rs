@@ -89,6 +89,7 @@ pub(super) async fn run(
         memory_limit: None,
         weights: options.weights.clone(),
         fold: options.fold,
+        graph: options.graph,
     };
     let mut agent = Local {
         runs: options.last_run,
@@ -366,6 +367,9 @@ impl Local {
         let sound = wanted.steady.is_some_and(|since| since.elapsed() >= SOUND);
         let deaths = if sound { 1 } else { wanted.deaths + 1 };
         let reason = death.reason.clone();
+        if let Some(text) = self.launch.suspect_graphs(&config.device) {
+            self.tell(Body::Notice { level: Level::Warning, text });
+        }
         self.tell(Body::EngineDied { reason: reason.clone(), in_a_row: deaths, run, config: config.clone() });
         if deaths >= DEATHS {
             let reason = format!("its engine died {deaths} times in a row, last: {reason}");

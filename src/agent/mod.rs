@@ -49,6 +49,8 @@ pub struct Options {
     pub accuracies: Option<PathBuf>,
     /// Whether networks run with their batch norms folded.
     pub fold: bool,
+    /// Whether CUDA engines replay small batches as captured graphs where that is exact and faster.
+    pub graph: bool,
     /// Where `wattscope check` keeps its results; nothing is said of them where this is none.
     pub checks: Option<PathBuf>,
     /// The number of the run before the first one: a session that goes on numbers on.
@@ -68,6 +70,7 @@ impl Options {
             weights: None,
             accuracies: None,
             fold: true,
+            graph: true,
             checks: None,
             last_run: 0,
             program,

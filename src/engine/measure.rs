@@ -185,31 +185,50 @@ impl Built {
         (0..count).map(make).collect()
     }
 
+    /// The logits of a batch as a tensor on the device, not waited for.
+    ///
+    /// # Errors
+    /// What the device says at once.
+    pub fn forward(&self, input: Tensor<4>) -> Result<Tensor<2>, MeasureError> {
+        self.runner.forward(input)
+    }
+
     /// The logits of a batch, row by row.
     ///
     /// # Errors
     /// What the device says.
     pub fn logits(&self, input: Tensor<4>) -> Result<Vec<f64>, MeasureError> {
-        let data = self.runner.forward(input.cast(dtype(self.precision)))?.try_into_data();
-        Ok(data.map_err(|e| MeasureError::from_text(&e.to_string()))?.iter::<f64>().collect())
+        values(self.forward(input.cast(dtype(self.precision)))?)
     }
 
-    /// Runs one batch and times it.
+    /// Runs one batch, kernel by kernel, and times it: with the device's own clock, too, where it is asked for and there.
+    ///
+    /// # Errors
+    /// As [`Self::timed`].
+    pub fn batch(&self, input: Tensor<4>, clock: bool) -> Result<Timing, MeasureError> {
+        self.timed(clock, || self.forward(input))
+    }
+
+    /// Times what computes the logits of a batch.
     ///
     /// # Errors
     /// `sync` does not report a failed launch, so an element of the logits is read: a batch that lacked memory fails
     /// there instead of looking wonderfully fast.
-    pub fn batch(&self, input: Tensor<4>) -> Result<Timing, MeasureError> {
+    pub fn timed(
+        &self,
+        clock: bool,
+        forward: impl FnOnce() -> Result<Tensor<2>, MeasureError> + Send,
+    ) -> Result<Timing, MeasureError> {
         let failed = |error: String| MeasureError::from_text(&error);
         self.device.sync().map_err(|e| failed(e.to_string()))?;
         let start = Instant::now();
-        let (logits, profile) = if self.clock {
+        let (logits, profile) = if clock && self.clock {
             let options = ProfileOptions::default().flush();
-            let run = self.device.profile_with(options, || self.runner.forward(input));
+            let run = self.device.profile_with(options, forward);
             let (logits, profile) = run.map_err(|e| failed(e.to_string()))?;
             (logits?, Some(profile))
         } else {
-            (self.runner.forward(input)?, None)
+            (forward()?, None)
         };
         let read = logits.slice([0..1, 0..1]).try_into_data();
         let synced = self.device.sync();
@@ -225,6 +244,15 @@ impl Built {
         let device = by_device.and_then(|p| pollster::block_on(p.resolve()));
         Ok(Timing { start, wall, device: device.map(|ticks| ticks.duration()) })
     }
+}
+
+/// The values of logits, read from the device.
+///
+/// # Errors
+/// What the device says.
+pub fn values(logits: Tensor<2>) -> Result<Vec<f64>, MeasureError> {
+    let data = logits.try_into_data().map_err(|e| MeasureError::from_text(&e.to_string()))?;
+    Ok(data.iter::<f64>().collect())
 }
 
 /// The dtype in which a precision is stored.

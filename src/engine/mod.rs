@@ -5,6 +5,7 @@
 
 pub mod cuda;
 pub mod device;
+pub mod graph;
 pub mod measure;
 pub mod peak;
 pub mod process;
@@ -18,6 +19,7 @@ use crate::{
     zoo::{self, Checkpoint, weights::DEFAULT_SEED},
 };
 use burn::tensor::Tensor;
+use graph::Graphs;
 use measure::{BuildError, Built, MeasureError, Timing};
 use process::{Inbox, Outbox};
 use std::{
@@ -29,6 +31,9 @@ use steady::Convergence;
 
 /// Batches are reported together, this often.
 const REPORT: Duration = Duration::from_millis(50);
+/// Batches from this long on are all timed by the device's own clock, too. Opening and closing its window takes tens of
+/// microseconds, which would be part of what a shorter batch took: there the clock has a batch of its own after each report.
+const CLOCKED: Duration = Duration::from_millis(20);
 /// Memory is reported this often.
 const MEMORY: Duration = Duration::from_millis(250);
 /// First batches are tuning until one is no longer much faster than the one before it.
@@ -48,16 +53,24 @@ pub struct WeightsFile {
     pub path: PathBuf,
 }
 
-/// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes; `fold` says whether batch norms
-/// are folded into the layers before them.
-pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>, fold: bool) -> ! {
+/// What an engine may do to be faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choices {
+    /// Fold batch norms into the layers before them.
+    pub fold: bool,
+    /// Replay a captured graph where that is exact and faster.
+    pub graph: bool,
+}
+
+/// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes.
+pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>, choices: Choices) -> ! {
     let (inbox, outbox) = process::open(clock);
     setup::die_in_words();
     setup::keep_caches();
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
-    Engine { inbox, outbox, weights, fold, built: None, peaks: BTreeSet::new() }.serve()
+    Engine { inbox, outbox, weights, choices, built: None, peaks: BTreeSet::new() }.serve()
 }
 
 /// The network that is built, and what was asked for when it was.
@@ -71,7 +84,7 @@ struct Engine {
     inbox: Inbox,
     outbox: Outbox,
     weights: Option<WeightsFile>,
-    fold: bool,
+    choices: Choices,
     built: Option<Current>,
     peaks: BTreeSet<Precision>,
 }
@@ -105,9 +118,10 @@ impl Engine {
             return Ok(());
         }
         self.measure_peak(config);
+        let graphs = self.try_graphs(run, config, &inputs)?;
         self.report_memory(run);
         self.enter(run, config, Phase::WarmingUp, None);
-        self.batches(run, config, &inputs)
+        self.batches(run, config, &inputs, graphs.as_ref())
     }
 
     /// Builds the network, unless it is the one that is there: a new batch size needs new inputs only.
@@ -132,10 +146,10 @@ impl Engine {
     /// Builds a network with the weights of the file that is meant for it, or else with seeded ones.
     fn weighted(&self, entry: &'static zoo::Entry, config: &Config) -> Result<(Built, Weights), BuildError> {
         let Some(file) = self.weights.as_ref().filter(|file| file.network == config.network) else {
-            return Ok((Built::new(entry, config, self.fold)?, Weights::Seed { seed: DEFAULT_SEED }));
+            return Ok((Built::new(entry, config, self.choices.fold)?, Weights::Seed { seed: DEFAULT_SEED }));
         };
         let checkpoint = Checkpoint::open(&file.path)?;
-        let built = Built::load(entry, config, &checkpoint, self.fold)?;
+        let built = Built::load(entry, config, &checkpoint, self.choices.fold)?;
         Ok((built, Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? }))
     }
 
@@ -144,7 +158,7 @@ impl Engine {
         let Some(Current { built, .. }) = &self.built else { return Ok(true) };
         let mut before = f64::INFINITY;
         for input in inputs.iter().cycle().take(MOST_TUNING) {
-            let now = built.batch(input.clone())?.wall.as_secs_f64();
+            let now = built.batch(input.clone(), false)?.wall.as_secs_f64();
             if self.inbox.has_newer() {
                 return Ok(true);
             }
@@ -156,13 +170,44 @@ impl Engine {
         Ok(false)
     }
 
-    fn batches(&self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<(), MeasureError> {
-        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
+    /// Captures graphs of the configuration where that pays, and says what came of it.
+    fn try_graphs(&self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<Option<Graphs>, MeasureError> {
+        let Some(Current { built, .. }) = &self.built else { return Ok(None) };
+        let (graphs, trial) = match graph::excluded(self.choices.graph, &config.device) {
+            Some(finding) => (None, finding.into()),
+            None => graph::attempt(built, inputs, &|| self.inbox.has_newer())?,
+        };
+        if let Some(told) = trial.told(run) {
+            self.outbox.send(Body::Graph(told));
+        }
+        Ok(graphs)
+    }
+
+    fn batches(
+        &self,
+        run: RunId,
+        config: &Config,
+        inputs: &[Tensor<4>],
+        graphs: Option<&Graphs>,
+    ) -> Result<(), MeasureError> {
+        let has_clock = config.device.starts_with("cuda");
+        let mut before = Duration::ZERO;
         let mut convergence = Some(Convergence::default());
         let mut report = Report::new(run);
         let mut memory_due = Instant::now() + MEMORY;
-        for input in inputs.iter().cycle() {
-            let timing = built.batch(input.clone())?;
+        for turn in 0.. {
+            let Some(Current { built, .. }) = &self.built else { return Ok(()) };
+            let aside = has_clock && before < CLOCKED && report.wants_clock();
+            let clock = aside || before >= CLOCKED;
+            let timing = match graphs {
+                Some(graphs) => graphs.batch(built, turn, clock)?,
+                None => built.batch(inputs[turn % inputs.len()].clone(), clock)?,
+            };
+            before = timing.wall;
+            if aside {
+                report.aside(timing);
+                continue;
+            }
             report.add(timing);
             let end = convergence.as_mut().and_then(|c| c.add(timing.wall));
             let newer = self.inbox.has_newer();
@@ -239,11 +284,12 @@ struct Report {
     last: Instant,
     wall_ns: Vec<u64>,
     device_ns: Vec<u64>,
+    clocked: bool,
 }
 
 impl Report {
     fn new(run: RunId) -> Self {
-        Self { run, first: None, last: Instant::now(), wall_ns: Vec::new(), device_ns: Vec::new() }
+        Self { run, first: None, last: Instant::now(), wall_ns: Vec::new(), device_ns: Vec::new(), clocked: false }
     }
 
     fn add(&mut self, timing: Timing) {
@@ -253,16 +299,27 @@ impl Report {
         self.device_ns.extend(timing.device.map(nanos));
     }
 
+    /// Whether the batch that is about to begin may be one for the device's clock alone: none was yet since the last report.
+    fn wants_clock(&self) -> bool {
+        self.first.is_none() && !self.clocked
+    }
+
+    /// Counts the device time of a batch whose wall time the reading of that clock is part of.
+    fn aside(&mut self, timing: Timing) {
+        self.clocked = true;
+        self.device_ns.extend(timing.device.map(nanos));
+    }
+
     fn due(&self) -> bool {
         self.first.is_some_and(|first| first.elapsed() >= REPORT)
     }
 
-    /// The report, with the time from this report's first batch to its last. Device times are given for all or none.
+    /// The report, with the time from this report's first batch to its last.
     fn take(&mut self, steady: bool) -> Batches {
         let wall_ns = tidy(std::mem::take(&mut self.wall_ns));
         let device_ns = tidy(std::mem::take(&mut self.device_ns));
         let span = self.first.take().map_or(Duration::ZERO, |first| self.last - first);
-        let device_ns = if device_ns.len() == wall_ns.len() { device_ns } else { Vec::new() };
+        self.clocked = false;
         Batches { run: self.run, steady, span_ns: nanos(span), wall_ns, device_ns }
     }
 }

@@ -17,7 +17,8 @@ pub fn limit_memory(bytes: u64) {
 /// Keeps compiled kernels and autotune's choices in the user's cache folder: by default CubeCL keeps them below the
 /// current directory where that is a Cargo project, and compiled kernels nowhere.
 pub fn keep_caches() {
-    let mut config = CubeClRuntimeConfig::default();
+    // CubeCL's own variables hold as everywhere: CUBECL_AUTOTUNE_LEVEL, CUBECL_DEBUG_LOG.
+    let mut config = CubeClRuntimeConfig::default().override_from_env();
     if let Some(folder) = cache_folder() {
         config.environment.path = CacheConfig::Directory(folder);
         config.compilation.cache = true;

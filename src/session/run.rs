@@ -2,7 +2,7 @@
 
 use crate::{
     analysis::stats::{Moments, Percentiles},
-    event::{Batches, Config, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp, Weights},
+    event::{Batches, Config, Graph, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp, Weights},
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct Run {
     pub warm_up_batches: u64,
     /// The weights of its network, once it is built.
     pub weights: Option<Weights>,
+    /// Whether its batches replay a captured graph, once that is decided.
+    pub graph: Option<Graph>,
     /// Memory it holds.
     pub memory: Memory,
     /// What counts.
@@ -47,7 +49,7 @@ pub struct Steady {
     pub span_ns: u64,
     /// Wall latency of each. ns.
     pub wall: Histogram<u64>,
-    /// Device time of each, where the device has a clock. ns.
+    /// Device time of those that the device's own clock timed. ns.
     pub device: Histogram<u64>,
     /// Readings of each sensor after the power had settled.
     pub sensors: BTreeMap<SensorId, Reading>,
@@ -112,6 +114,7 @@ impl Run {
             warm_up: change.warm_up,
             warm_up_batches: 0,
             weights: None,
+            graph: None,
             memory: Memory::default(),
             steady: Steady::new(t),
         };
@@ -184,11 +187,13 @@ pub struct RunResult {
     pub seconds: f64,
     /// The weights of its network, where the stream says.
     pub weights: Option<Weights>,
+    /// Whether its batches replayed a captured graph, where the stream says.
+    pub graph: Option<Graph>,
     /// How its warm-up ended.
     pub warm_up: Option<WarmUp>,
     /// Device-synchronised wall latency of one batch. ms.
     pub latency_ms: Percentiles,
-    /// Device time of one batch by the device's own clock. ms.
+    /// Device time of one batch by the device's own clock, of those batches that it timed. ms.
     pub device_ms: Option<Percentiles>,
     /// Images a second, gaps between batches included.
     pub images_per_s: f64,

@@ -252,6 +252,11 @@ impl State {
                     run.weights = Some(weights.clone());
                 }
             }
+            Body::Graph(graph) => {
+                if let Some(run) = self.run.as_mut().filter(|run| run.id == graph.run) {
+                    run.graph = Some(graph.clone());
+                }
+            }
             Body::Batches(batches) => self.batches(t, batches),
             Body::Memory(memory) => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.id == memory.run) {
@@ -460,6 +465,7 @@ impl State {
             batches: run.steady.batches,
             seconds: run.steady.span_ns as f64 / 1e9,
             weights: run.weights.clone(),
+            graph: run.graph.clone(),
             warm_up: run.warm_up,
             latency_ms: Percentiles::of_nanos(&run.steady.wall)?,
             device_ms: Percentiles::of_nanos(&run.steady.device),
@@ -647,6 +653,24 @@ mod tests {
         s.t += S;
         s.batches(1, true, 5, S / 10);
         assert_eq!(s.state.current_result().unwrap().batches, 5);
+    }
+
+    #[test]
+    fn a_graph_belongs_to_its_run_and_goes_into_its_result() {
+        let mut s = Stream::new();
+        let graph =
+            |run| Graph { run, used: true, why: "exact".into(), eager_ns: Some(2_000_000), replay_ns: Some(1_000_000) };
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        s.phase(1, 1, Phase::Tuning);
+        s.say(Body::Graph(graph(9)));
+        assert_eq!(s.state.run.as_ref().unwrap().graph, None, "of another run");
+        s.say(Body::Graph(graph(1)));
+        s.phase(1, 1, Phase::Steady);
+        s.t += S;
+        s.batches(1, true, 10, S / 10);
+        s.phase(2, 2, Phase::Building);
+        assert_eq!(s.state.results[0].graph, Some(graph(1)));
+        assert_eq!(s.state.run.as_ref().unwrap().graph, None, "the next run has none yet");
     }
 
     #[test]

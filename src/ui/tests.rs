@@ -106,6 +106,22 @@ fn live_screen_in_trouble() {
 }
 
 #[test]
+fn the_status_says_whether_a_graph_is_replayed_and_why_not() {
+    let status = |script: &Script, used: bool, why: &str| {
+        let mut app = app(script);
+        let run = app.shown().run.as_ref().unwrap().id;
+        let graph = crate::event::Graph { run, used, why: why.to_owned(), eager_ns: None, replay_ns: None };
+        app.apply(&Event { t: app.shown().now, body: Body::Graph(graph) });
+        show(&mut app, 150, 36).lines().find(|line| line.starts_with(" STEADY")).unwrap().to_owned()
+    };
+    let replayed = status(&demo::live(), true, "exact, 1.84 times as fast");
+    assert!(replayed.contains("batches · graph ·"), "{replayed}");
+    let eager = status(&demo::live(), false, "not exact");
+    assert!(eager.contains("· no graph: not exact"), "{eager}");
+    assert!(!status(&demo::no_power(), false, "cpu has none").contains("graph"), "there is nothing to say on a CPU");
+}
+
+#[test]
 fn live_screen_before_anything_happened() {
     snapshots("live_start", &Script::gpu(1.0), "");
 }
@@ -700,6 +716,9 @@ fn anything() -> impl Strategy<Value = Body> {
         1 => text.prop_map(|text| Body::Notice { level: Level::Error, text }),
         1 => text.prop_map(|reason| Body::SensorsLost { sensors: vec![0, 3], reason }),
         1 => Just(Body::Reset),
+        1 => (0u64..4, any::<bool>(), text).prop_map(|(run, used, why)| {
+            Body::Graph(crate::event::Graph { run, used, why, eager_ns: None, replay_ns: None })
+        }),
     ]
 }
 

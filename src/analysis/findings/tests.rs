@@ -69,6 +69,7 @@ fn run(network: usize, batch: u32, ms: f64, watts: f64) -> RunResult {
         batches: 100,
         seconds: 5.0,
         weights: None,
+        graph: None,
         warm_up: None,
         latency_ms: Percentiles { p50, p90: p50, p99: p50, p50_low: p50, p50_high: p50 },
         device_ms: None,

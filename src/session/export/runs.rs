@@ -51,6 +51,10 @@ pub const COLUMNS: &[Column] = &[
     ("memory_reserved_bytes", Integer),
     ("memory_resident_bytes", Integer),
     ("device_memory_used_bytes", Integer),
+    ("graph_used", Flag),
+    ("graph_why", Text),
+    ("graph_eager_ms", Number),
+    ("graph_replay_ms", Number),
     ("driver", Text),
     ("clock_policy", Text),
     ("power_cap_w", Number),
@@ -136,6 +140,8 @@ fn figures(result: &RunResult) -> Vec<Cell> {
     let power = result.power.as_ref();
     let watts = power.ok();
     let memory = result.memory;
+    let graph = result.graph.as_ref();
+    let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
     vec![
         latency.p50.into(),
         latency.p90.into(),
@@ -166,6 +172,10 @@ fn figures(result: &RunResult) -> Vec<Cell> {
         memory.reserved.into(),
         memory.resident.into(),
         result.device_memory_used.into(),
+        graph.map(|g| g.used).into(),
+        graph.map(|g| g.why.as_str()).into(),
+        graph.and_then(|g| ms(g.eager_ns)).into(),
+        graph.and_then(|g| ms(g.replay_ns)).into(),
     ]
 }
 

@@ -77,6 +77,7 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
     let mut parts = vec![Part::new(0, role, format!(" {word}  ")), Part::new(1, Role::Plain, text).joined()];
     if run.phase == Phase::Steady {
         parts.push(Part::new(3, Role::Plain, format!("{} batches", format::grouped(run.steady.batches))));
+        parts.extend(graph(run));
     }
     if let Some(wanted) = view.wanted.filter(|w| **w != run.config && view.in_flight) {
         let next = if wanted.network == run.config.network { String::new() } else { view.title(&wanted.network) };
@@ -84,6 +85,15 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
         parts.push(Part::new(0, Role::Warn, format!("{arrow} {next} batch {} {}", wanted.batch, wanted.precision)));
     }
     parts
+}
+
+/// Whether a captured graph is replayed, on a device that could.
+fn graph(run: &Run) -> Option<Part> {
+    let graph = run.graph.as_ref().filter(|_| run.config.device != "cpu")?;
+    Some(match graph.used {
+        true => Part::new(4, Role::Plain, "graph"),
+        false => Part::new(5, Role::Dim, format!("no graph: {}", graph.why)),
+    })
 }
 
 fn steady(run: &Run) -> String {
