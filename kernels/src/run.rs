@@ -2,7 +2,10 @@
 //! are done. Workers wait by spinning, since a step is often shorter than a sleep; where they wait long they yield.
 
 use crate::layout::Arena;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 /// Turns of waiting before a worker lets others have its core.
 const SPINS: usize = 4000;
@@ -38,14 +41,75 @@ impl Drop for Alarm<'_> {
     }
 }
 
+/// Is told, by one worker, when steps begin and when all workers have done one.
+trait Watch: Sync {
+    fn begin(&self);
+    fn done(&self, step: usize);
+}
+
+/// Nobody watches.
+impl Watch for () {
+    #[inline(always)]
+    fn begin(&self) {}
+
+    #[inline(always)]
+    fn done(&self, _: usize) {}
+}
+
+/// Notes when each step was done, and when the first one began: ns since an origin. One worker writes.
+struct Stopwatch {
+    origin: Instant,
+    begun: AtomicU64,
+    done: Vec<AtomicU64>,
+}
+
+impl Stopwatch {
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+}
+
+impl Watch for Stopwatch {
+    fn begin(&self) {
+        self.begun.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn done(&self, step: usize) {
+        self.done[step].store(self.now(), Ordering::Relaxed);
+    }
+}
+
 /// Runs all steps, in order.
 pub fn run(steps: &[Box<dyn Step>], arena: &Arena) {
+    watched(steps, arena, &());
+}
+
+/// Runs all steps, in order, and gives the time of each: from when the one before it was done to when all workers have
+/// arrived at its end, as one of them sees it. That is one reading of the clock a step.
+pub fn timed(steps: &[Box<dyn Step>], arena: &Arena) -> Vec<Duration> {
+    let done = steps.iter().map(|_| AtomicU64::new(0)).collect();
+    let watch = Stopwatch { origin: Instant::now(), begun: AtomicU64::new(0), done };
+    watched(steps, arena, &watch);
+    let mut before = watch.begun.into_inner();
+    let took = |done: AtomicU64| {
+        let done = done.into_inner();
+        Duration::from_nanos(done.saturating_sub(std::mem::replace(&mut before, done)))
+    };
+    watch.done.into_iter().map(took).collect()
+}
+
+#[inline(always)]
+fn watched<W: Watch>(steps: &[Box<dyn Step>], arena: &Arena, watch: &W) {
     let progress: Vec<Progress> = steps.iter().map(|_| Progress::default()).collect();
     let panicked = AtomicBool::new(false);
     rayon::broadcast(|context| {
         let _alarm = Alarm(&panicked);
         let workers = context.num_threads();
-        for (step, progress) in steps.iter().zip(&progress) {
+        let watching = context.index() == 0;
+        if watching {
+            watch.begin();
+        }
+        for (i, (step, progress)) in steps.iter().zip(&progress).enumerate() {
             let tasks = step.tasks(arena.images, workers);
             loop {
                 let task = progress.taken.fetch_add(1, Ordering::Relaxed);
@@ -63,6 +127,9 @@ pub fn run(steps: &[Box<dyn Step>], arena: &Arena) {
                 }
                 spins += 1;
                 if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+            }
+            if watching {
+                watch.done(i);
             }
         }
     });

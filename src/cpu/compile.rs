@@ -16,6 +16,8 @@ use wattscope_kernels::{
 /// What a forward pass does, for any number of images.
 pub struct Plan {
     pub steps: Vec<Box<dyn Step>>,
+    /// The node that each step computes.
+    pub of_step: Vec<usize>,
     pub slots: Vec<Slot>,
     /// The slot of each buffer.
     pub of_buffer: Vec<usize>,
@@ -32,7 +34,7 @@ struct Place {
 
 /// Makes a plan of a graph.
 pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
-    let Graph { nodes, output } = graph;
+    let Graph { nodes, output, .. } = graph;
     let live = live(&nodes, output);
     let input = (0..nodes.len()).find(|i| matches!(nodes[*i].op, Op::Input));
     let input = input.ok_or_else(|| Unsupported("it has no input".into()))?;
@@ -40,11 +42,12 @@ pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
     let views = views(&nodes, &live, &places)?;
     let (slots, of_buffer) = slots(&nodes, &live, &places, &views, output);
     let (input, output) = (views[input], views[output]);
-    let mut steps = Vec::new();
+    let (mut steps, mut of_step) = (Vec::new(), Vec::new());
     for (i, node) in nodes.into_iter().enumerate().filter(|(i, _)| live[*i]) {
         steps.extend(step(node, i, &places, &views, isa)?);
+        of_step.resize(steps.len(), i);
     }
-    Ok(Plan { steps, slots, of_buffer, input, output })
+    Ok(Plan { steps, of_step, slots, of_buffer, input, output })
 }
 
 /// Which nodes the output depends on.

@@ -5,6 +5,7 @@
 
 pub mod cuda;
 pub mod device;
+pub mod layers;
 pub mod measure;
 pub mod peak;
 pub mod process;
@@ -18,6 +19,7 @@ use crate::{
     zoo::{self, Checkpoint, weights::DEFAULT_SEED},
 };
 use burn::tensor::Tensor;
+use layers::LayersError;
 use measure::{BuildError, Built, MeasureError, Timing};
 use process::{Inbox, Outbox};
 use std::{
@@ -57,7 +59,7 @@ pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
-    Engine { inbox, outbox, weights, fold, built: None, peaks: BTreeSet::new() }.serve()
+    Engine { inbox, outbox, weights, fold, built: None, peaks: BTreeSet::new(), moved: false }.serve()
 }
 
 /// The network that is built, and what was asked for when it was.
@@ -74,6 +76,8 @@ struct Engine {
     fold: bool,
     built: Option<Current>,
     peaks: BTreeSet<Precision>,
+    /// Whether the memory's peak was measured.
+    moved: bool,
 }
 
 impl Engine {
@@ -156,12 +160,12 @@ impl Engine {
         Ok(false)
     }
 
-    fn batches(&self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<(), MeasureError> {
-        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
+    fn batches(&mut self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<(), MeasureError> {
         let mut convergence = Some(Convergence::default());
         let mut report = Report::new(run);
         let mut memory_due = Instant::now() + MEMORY;
         for input in inputs.iter().cycle() {
+            let Some(Current { built, .. }) = &self.built else { return Ok(()) };
             let timing = built.batch(input.clone())?;
             report.add(timing);
             let end = convergence.as_mut().and_then(|c| c.add(timing.wall));
@@ -176,11 +180,38 @@ impl Engine {
                 convergence = None;
                 self.enter(run, config, Phase::Steady, Some(end));
             }
+            if convergence.is_none() && self.inbox.take_layers(run) {
+                self.outbox.send(Body::Batches(report.take(true)));
+                self.layers(run, config, inputs)?;
+            }
             if Instant::now() >= memory_due {
                 memory_due = Instant::now() + MEMORY;
                 self.report_memory(run);
             }
         }
+        Ok(())
+    }
+
+    /// Measures the layers of the run, and first, once, what the roof over them is. The run goes on in any case, unless the
+    /// device can't be used any more.
+    fn layers(&mut self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<(), MeasureError> {
+        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
+        self.outbox.send(Body::LayersBegun { run });
+        if !std::mem::replace(&mut self.moved, true)
+            && let Some(bandwidth) = peak::bandwidth(built.device(), config)
+        {
+            self.outbox.send(bandwidth);
+        }
+        let no_layers = |reason: String| Body::NoLayers { run, config: config.clone(), reason };
+        self.outbox.send(match layers::measure(built, (run, config), inputs, || self.inbox.has_newer()) {
+            Ok(Some(layers)) => Body::Layers(layers),
+            Ok(None) => no_layers("another configuration was asked for meanwhile".to_owned()),
+            Err(LayersError::Measure(MeasureError::Device(message))) => return Err(MeasureError::Device(message)),
+            Err(error) => {
+                built.device().memory_cleanup();
+                no_layers(error.to_string())
+            }
+        });
         Ok(())
     }
 
