@@ -41,7 +41,7 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Is told, by one worker, when steps begin and when all workers have done one.
+/// Is told by each worker when it begins, and by the last one to arrive when a step is done.
 trait Watch: Sync {
     fn begin(&self);
     fn done(&self, step: usize);
@@ -56,7 +56,7 @@ impl Watch for () {
     fn done(&self, _: usize) {}
 }
 
-/// Notes when each step was done, and when the first one began: ns since an origin. One worker writes.
+/// Notes when each step was done, and when the first worker began: ns since an origin.
 struct Stopwatch {
     origin: Instant,
     begun: AtomicU64,
@@ -71,7 +71,7 @@ impl Stopwatch {
 
 impl Watch for Stopwatch {
     fn begin(&self) {
-        self.begun.store(self.now(), Ordering::Relaxed);
+        self.begun.fetch_min(self.now(), Ordering::Relaxed);
     }
 
     fn done(&self, step: usize) {
@@ -85,10 +85,11 @@ pub fn run(steps: &[Box<dyn Step>], arena: &Arena) {
 }
 
 /// Runs all steps, in order, and gives the time of each: from when the one before it was done to when all workers have
-/// arrived at its end, as one of them sees it. That is one reading of the clock a step.
+/// arrived at its end. The last one to arrive reads the clock: one that waits may see it long after, where others want its
+/// core.
 pub fn timed(steps: &[Box<dyn Step>], arena: &Arena) -> Vec<Duration> {
     let done = steps.iter().map(|_| AtomicU64::new(0)).collect();
-    let watch = Stopwatch { origin: Instant::now(), begun: AtomicU64::new(0), done };
+    let watch = Stopwatch { origin: Instant::now(), begun: AtomicU64::new(u64::MAX), done };
     watched(steps, arena, &watch);
     let mut before = watch.begun.into_inner();
     let took = |done: AtomicU64| {
@@ -105,10 +106,7 @@ fn watched<W: Watch>(steps: &[Box<dyn Step>], arena: &Arena, watch: &W) {
     rayon::broadcast(|context| {
         let _alarm = Alarm(&panicked);
         let workers = context.num_threads();
-        let watching = context.index() == 0;
-        if watching {
-            watch.begin();
-        }
+        watch.begin();
         for (i, (step, progress)) in steps.iter().zip(&progress).enumerate() {
             let tasks = step.tasks(arena.images, workers);
             loop {
@@ -119,7 +117,9 @@ fn watched<W: Watch>(steps: &[Box<dyn Step>], arena: &Arena, watch: &W) {
                 // SAFETY: the counter gives a task to one worker, and the wait below keeps steps apart.
                 unsafe { step.run(task, workers, arena) };
             }
-            progress.arrived.fetch_add(1, Ordering::AcqRel);
+            if progress.arrived.fetch_add(1, Ordering::AcqRel) + 1 == workers {
+                watch.done(i);
+            }
             let mut spins = 0;
             while progress.arrived.load(Ordering::Acquire) < workers {
                 if panicked.load(Ordering::Acquire) {
@@ -127,9 +127,6 @@ fn watched<W: Watch>(steps: &[Box<dyn Step>], arena: &Arena, watch: &W) {
                 }
                 spins += 1;
                 if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
-            }
-            if watching {
-                watch.done(i);
             }
         }
     });

@@ -249,9 +249,11 @@ fn apart(ours: &[f64], theirs: &[f64]) -> f64 {
     }
     let mean = theirs.iter().sum::<f64>() / theirs.len() as f64;
     let deviation = (theirs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / theirs.len() as f64).sqrt();
-    let largest =
-        ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, |a, b| if b.is_nan() { b } else { b.max(a) });
-    largest / deviation
+    let differences = || ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+    if differences().any(f64::is_nan) {
+        return f64::INFINITY;
+    }
+    differences().fold(0.0, f64::max) / deviation
 }
 
 #[cfg(test)]

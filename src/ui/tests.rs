@@ -271,7 +271,7 @@ fn layers_screen_once_they_are_measured() {
     press(&mut app, "s");
     insta::assert_snapshot!("layers_by_time_80x24", show(&mut app, 80, 24));
     press(&mut app, "s");
-    assert!(show(&mut app, 80, 24).contains("s: by time"), "as executed again");
+    assert!(show(&mut app, 120, 36).contains("s: by time"), "as executed again");
 }
 
 #[test]

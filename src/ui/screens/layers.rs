@@ -216,7 +216,7 @@ fn counted(view: &View<'_>, config: &Config, reason: Option<&str>, area: Rect, b
         title.push(Part::new(1, Role::Plain, format!("{} MACs", format::si(f.macs as f64))));
         title.push(Part::new(3, Role::Plain, format!("{} params", format::si(f.params as f64))));
         title.push(Part::new(4, Role::Plain, format!("{} operations", format::si(f.ops as f64))));
-        title.push(Part::new(5, Role::Dim, "at batch 1"));
+        title.push(Part::new(2, Role::Dim, "at batch 1"));
     }
     let mut inner = padded(frame(&title, view.theme, area, buffer));
     if let Some(reason) = reason.filter(|_| inner.height > 4) {

@@ -172,9 +172,12 @@ fn draw(points: &[&Point], layout: &Layout, canvas: &Canvas, theme: Theme, buffe
     for (point, (column, row)) in points.iter().zip(&cells).rev() {
         let Some(name) = point.label.as_deref().map(|name| theme.text(name)) else { continue };
         let width = columns(&name) as u16;
+        // A blank apart from other points and names; its own point is that already.
         let free = |start: u16| {
+            let apart = start.saturating_sub(1)..start + width + 1;
             start + width <= plot.width
-                && (start..start + width).all(|c| canvas.blank(c, *row) && !taken.contains(&(c, *row)))
+                && (start..start + width).all(|c| canvas.blank(c, *row))
+                && apart.filter(|c| c != column).all(|c| !taken.contains(&(c, *row)))
         };
         let starts = [column.checked_add(2), column.checked_sub(width + 1)];
         if let Some(start) = starts.into_iter().flatten().find(|start| free(*start)) {
