@@ -43,6 +43,30 @@ Exit status:
 
 assets/run.schema.json describes the objects of --json; `schema` in them says which version.";
 
+const LAYERS_HELP: &str = "\
+The network runs until it is steady, then passes whose layers are timed take turns, for about a second, with passes of the \
+whole batch; times are medians. The clock is the device's own where it has one, and otherwise wall time, synchronised at \
+both ends of each layer. What is computed in one with another layer is marked `in #N`, and N's time holds both. `none` \
+takes no time: parts of a concatenation that are written where they belong.
+
+FLOP/s are two a multiply-accumulate of convolutions and linear layers. Bytes are those that must cross the memory at \
+the least: what a layer reads of others, its weights, and what others read of it, each once. The roof is the lower of what \
+the device computes and what its memory delivers at the layer's FLOP/byte; both are measured on the device. Above 100 % of \
+the memory's roof, a cache delivers.
+
+Examples:
+  wattscope layers resnet50 --batch 8
+  wattscope layers mobilenet-v2 --precision f16 --json > layers.json
+  wattscope layers vgg16 --batch 1,32 --device cuda:0
+
+Exit status:
+  0    everything was measured
+  1    something failed; the rest is measured all the same
+  2    bad usage
+  130  Ctrl-C; what was measured until then is printed
+
+assets/layers.schema.json describes the objects of --json, one a line for each batch size and precision.";
+
 const SWEEP_HELP: &str = "\
 Every configuration is measured to steady state: warm-up until the latency has converged, then S seconds of batches, and of
 power from one second later on, with at least 32 readings where S is below 5. Idle power is read before the first
@@ -166,6 +190,9 @@ pub enum Command {
     /// Measure without a screen and print a table, or JSON
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
+    /// Measure where the time of a batch goes, layer by layer, and what limits each layer
+    #[command(after_help = LAYERS_HELP)]
+    Layers(Layers),
     /// Measure many configurations, in rounds and in random order, into a session file
     #[command(after_help = SWEEP_HELP)]
     Sweep(Sweep),
@@ -212,7 +239,7 @@ pub enum Command {
     Man {
         /// The command whose page is wanted; the main page if none is given
         #[arg(value_parser = [
- "run", "sweep", "replay", "export", "report", "networks", "devices", "check", "infer", "accuracy", "completions",
+ "run", "layers", "sweep", "replay", "export", "report", "networks", "devices", "check", "infer", "accuracy", "completions",
 ])]
         command: Option<String>,
     },
@@ -379,6 +406,39 @@ pub struct Run {
     /// Whether graphs are replayed.
     #[command(flatten)]
     pub graph: Graph,
+    /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// `wattscope layers`.
+#[derive(Clone, Debug, Args)]
+pub struct Layers {
+    /// Network (`wattscope networks` lists them)
+    #[arg(value_name = "NETWORK", value_parser = network(), hide_possible_values = true)]
+    pub network: String,
+    /// Batch sizes, separated by commas
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Vec<u32>,
+    /// Precisions, separated by commas; the device's first if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = precision())]
+    pub precision: Vec<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
+    pub device: String,
+    /// Weights of the network, .pth or .safetensors, instead of made-up ones
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
+    /// Print a JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory_limit: Option<u64>,
+    /// Run batch norms as they are, instead of folding them into the layer before them
+    #[arg(long)]
+    pub no_fold: bool,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -600,6 +660,16 @@ impl Run {
             return Err(ConfigError::WeightsOfSeveral);
         }
         Ok(configs)
+    }
+}
+
+impl Layers {
+    /// The configurations asked for, each once: precisions, then batch sizes.
+    ///
+    /// # Errors
+    /// If the host lacks the device, or the device a precision.
+    pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, DeviceError> {
+        configs(std::slice::from_ref(&self.network), &self.precision, &self.batch, &self.device, devices)
     }
 }
 

@@ -99,6 +99,8 @@ pub enum Command {
     Run { config: Config },
     /// Forget the statistics of the current run and start counting again.
     Reset,
+    /// Measure the layers of the run in progress one by one, as soon as it is steady.
+    Layers,
     /// Stop the engine's process where it is, or let it go on: a screen that was stopped leaves no card burning.
     Pause { paused: bool },
     /// Measure nothing until the next [`Command::Run`]. With `stop_engine` the device is let go of, too, so that what the
@@ -120,6 +122,8 @@ pub enum Command {
 pub enum EngineCommand {
     /// Measure this configuration from the next batch boundary on.
     Run { run: RunId, config: Config },
+    /// Measure the layers of that run between two of its batches, once it is steady; nothing of it counts as a batch.
+    Layers { run: RunId },
     /// Measure nothing from the next batch boundary on.
     Rest,
 }
@@ -263,6 +267,15 @@ pub enum Body {
     Memory(Memory),
     /// Peak arithmetic throughput measured on the device, multiply-add counted as two operations.
     Peak { device: String, precision: Precision, flops: f64, how: String },
+    /// Peak memory throughput measured on the device, bytes read and bytes written both counted.
+    Bandwidth { device: String, bytes_per_s: f64, how: String },
+    /// The layers of a run are measured from now until [`Body::Layers`] or [`Body::NoLayers`]: no batch runs meanwhile, and
+    /// what sensors read is not the network's.
+    LayersBegun { run: RunId },
+    /// Where the time of a batch goes, layer by layer.
+    Layers(Layers),
+    /// The layers of a run could not be measured; the run goes on.
+    NoLayers { run: RunId, config: Config, reason: String },
 
     /// The statistics of the current run were reset.
     Reset,
@@ -404,6 +417,65 @@ pub struct LayerFacts {
     pub macs: u64,
     /// Operations by the paper's rule.
     pub ops: u64,
+}
+
+/// The layers of a network in execution order, each timed by itself: medians over several passes of a batch, which took
+/// turns with passes of the whole batch as it runs otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layers {
+    /// The run.
+    pub run: RunId,
+    /// What was measured.
+    pub config: Config,
+    /// Passes of each kind.
+    pub passes: u32,
+    /// What the times were read from.
+    pub clock: LayerClock,
+    /// A whole batch, nothing in it timed, by the same clock as the layers. Median, ns.
+    pub whole_ns: u64,
+    /// The layers' times together, ns.
+    pub sum_ns: u64,
+    /// Wall time of a whole batch, nothing in it timed. Median, ns.
+    pub whole_wall_ns: u64,
+    /// Wall time of a batch whose layers are timed: what it is longer, the instrumentation adds. Median, ns.
+    pub instrumented_wall_ns: u64,
+    /// The layers.
+    pub layers: Vec<LayerTime>,
+}
+
+/// What times of layers were read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerClock {
+    /// The device's own clock, around the kernels of each layer.
+    Device,
+    /// The host's clock, all that was asked of the device done at both ends.
+    Wall,
+}
+
+/// One layer of a batch, and its time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerTime {
+    /// `conv`, `linear`, `batch norm`, `relu`, `max pool` …
+    pub kind: String,
+    /// What distinguishes it: `64 × 11×11 /4`, `4096 → 1000`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Output shape, batch first.
+    pub output: Vec<u64>,
+    /// Learned values.
+    pub params: u64,
+    /// Multiply-accumulates of the whole batch.
+    pub macs: u64,
+    /// Bytes that must cross the memory at the least in the run's precision: what it and the layers within it read from
+    /// others, their weights, and what others read of it, each once. 0 where another layer's time holds it.
+    pub bytes: u64,
+    /// Median time of the layer and of those within it, ns. 0 where another layer's time holds it, or where it takes none:
+    /// the parts of a concatenation that are written where they belong.
+    pub time_ns: u64,
+    /// Index of the layer whose time holds it, where both are computed in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<usize>,
 }
 
 /// What a sensor measures; the unit follows from it.

@@ -43,6 +43,23 @@ pub fn processor() -> String {
     format!("{name} × {}", processors())
 }
 
+/// Largest cache of the first processor, bytes; none where `/sys` does not tell.
+pub fn largest_cache() -> Option<u64> {
+    let caches = fs::read_dir("/sys/devices/system/cpu/cpu0/cache").ok()?.flatten();
+    let sizes = caches.filter_map(|cache| parse_size(&fs::read_to_string(cache.path().join("size")).ok()?));
+    sizes.max()
+}
+
+/// `32768K` in bytes.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, scale) = match text.strip_suffix('K') {
+        Some(number) => (number, 1 << 10),
+        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1 << 20)),
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
 /// Version of NVIDIA's kernel driver; none where it is not loaded.
 pub fn nvidia_driver() -> Option<String> {
     Some(fs::read_to_string("/sys/module/nvidia/version").ok()?.trim().to_owned())
@@ -83,6 +100,12 @@ mod tests {
         let text = "MemTotal:       16 kB\nMemFree: 1 kB\nMemAvailable:   8 kB\n";
         assert_eq!(parse_meminfo(text), Some(HostMemory { total: 16384, available: 8192 }));
         assert_eq!(parse_meminfo("MemTotal: x kB"), None);
+    }
+
+    #[test]
+    fn cache_sizes_have_units() {
+        assert_eq!(["32768K\n", "96M", "512"].map(parse_size), [Some(32 << 20), Some(96 << 20), Some(512)]);
+        assert_eq!(parse_size("large"), None);
     }
 
     #[test]

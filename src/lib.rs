@@ -17,6 +17,7 @@ pub mod format;
 pub mod host;
 pub mod images;
 pub mod infer;
+pub mod layers;
 pub mod listing;
 pub mod logging;
 pub mod progress;

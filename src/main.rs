@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use wattscope::{
@@ -26,8 +27,8 @@ use wattscope::{
     exporter::Exporter,
     host,
     infer::{self, Model},
-    listing, logging,
-    progress::{self, Detail, Printer},
+    layers, listing, logging,
+    progress::{self, Detail, LayersPrinter, Printer},
     report::{self, Record, Source},
     session::{
         Recorder, Recordings, State,
@@ -62,6 +63,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
     match cli.command {
         None => live(cli.live, log),
         Some(Command::Run(args)) => run(&args, log),
+        Some(Command::Layers(args)) => layers(&args, log),
         Some(Command::Replay(args)) => replay(args, log),
         Some(Command::Export(args)) => export(&args),
         Some(Command::Sweep(args)) => sweep(&args, log),
@@ -232,6 +234,32 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     })?;
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
+}
+
+/// `wattscope layers`.
+fn layers(args: &cli::Layers, log: Option<&Path>) -> eyre::Result<ExitCode> {
+    let configs = args.configs(&device::enumerate()).unwrap_or_else(|error| refuse(error));
+    let weights = args.weights.clone().map(|path| weights_file(&args.network, path));
+    let recorder = args.record.as_deref().map(record_to);
+    start_log(log);
+    let options = agent::Options {
+        weights,
+        fold: !args.no_fold,
+        // No figure here is of power.
+        idle: Duration::ZERO,
+        ..agent_options(false, args.memory_limit)?
+    };
+    let mut printer = LayersPrinter::new(io::stdout().lock(), args.json);
+    let mut code = ExitCode::SUCCESS;
+    let end = runtime()?.block_on(async {
+        let interrupt = async { code = ExitCode::from(interrupted().await) };
+        layers::measure(agent::start(options, Clock::start()), &configs, recorder, interrupt, &mut printer).await
+    })?;
+    Ok(match end {
+        End::Interrupted => code,
+        End::Complete if printer.all_measured() => ExitCode::SUCCESS,
+        End::Complete | End::StreamEnded => ExitCode::FAILURE,
+    })
 }
 
 /// `wattscope sweep`.

@@ -2,6 +2,7 @@
 
 use crate::{
     event::{Phase, Plan},
+    layers,
     report::{Figures, Outcome, Record, table},
     session::{State, Sweep, read::Losses},
     sweep::{Measured, Observer},
@@ -109,6 +110,61 @@ impl<W: Write> Observer for Printer<W> {
         let place = configs.iter().position(|config| *config == measured.config).unwrap_or(configs.len());
         self.places.push((place, measured.round));
         self.records.push(record);
+        Ok(())
+    }
+}
+
+/// Prints layers as they are measured: on stderr a line of progress while that is a terminal, on `out` tables or JSON lines.
+pub struct LayersPrinter<W> {
+    out: W,
+    json: bool,
+    bar: ProgressBar,
+    failed: bool,
+    printed: bool,
+}
+
+impl<W: Write> LayersPrinter<W> {
+    /// A printer that has printed nothing.
+    pub fn new(out: W, json: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // As above.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self { out, json, bar, failed: false, printed: false }
+    }
+
+    /// Whether nothing failed.
+    pub const fn all_measured(&self) -> bool {
+        !self.failed
+    }
+}
+
+impl<W: Write> layers::Observer for LayersPrinter<W> {
+    fn progress(&mut self, state: &State) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let aside = state.run.as_ref().is_some_and(|run| run.aside.is_some_and(|(_, away)| away));
+        self.bar.set_message(line(state) + if aside { " · measuring its layers" } else { "" });
+        self.bar.tick();
+    }
+
+    fn measured(&mut self, _: &State, record: layers::Record) -> io::Result<()> {
+        self.bar.finish_and_clear();
+        if let layers::Outcome::Failed { error, .. } = &record.outcome {
+            self.failed = true;
+            eprintln!("{}: {error}", record.title());
+        }
+        if self.json {
+            writeln!(self.out, "{}", serde_json::to_string(&record)?)?;
+        } else if record.is_measured() {
+            let gap = if self.printed { "\n" } else { "" };
+            write!(self.out, "{gap}{}", record.text())?;
+            self.printed = true;
+        }
+        self.out.flush()?;
+        self.bar.reset();
         Ok(())
     }
 }

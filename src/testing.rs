@@ -90,6 +90,7 @@ impl Script {
                 match command {
                     Command::Run { config } => answer(&mut out, heard.len() as RunId, &config),
                     Command::Reset => out.push(Body::Reset),
+                    Command::Layers => {}
                     Command::Pause { paused } => out.push(Body::Paused { paused }),
                     Command::Rest { stop_engine } => out.push(Body::Resting { engine_stopped: stop_engine }),
                     Command::Plan { plan } => out.push(Body::Plan(plan)),

@@ -141,6 +141,41 @@ fn a_real_run_prints_objects_as_the_schema_says() {
     }
 }
 
+#[test]
+fn layers_are_printed_as_the_schema_says_and_what_does_not_fit_too() {
+    let schema = serde_json::from_str(include_str!("../assets/layers.schema.json")).unwrap();
+    let schema = jsonschema::draft202012::new(&schema).unwrap();
+    let object = |line: &str, success| {
+        let output = wattscope(line).output().unwrap();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.success(), success, "{stderr}");
+        assert_eq!(stdout.lines().count(), 1, "{stdout}");
+        let object: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let errors: Vec<_> = schema.iter_errors(&object).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}\n{stdout}");
+        object
+    };
+    let squeezed = object("layers squeezenet1.1 --batch 2 --device cpu --json", true);
+    let layers = squeezed["layers"].as_array().unwrap();
+    assert_eq!(
+        (layers[0]["kind"].as_str(), &layers[0]["output"]),
+        (Some("conv"), &serde_json::json!([2, 64, 111, 111]))
+    );
+    assert_eq!((&layers[1]["within"], &layers[1]["time_ms"]), (&1.into(), &serde_json::Value::Null), "its ReLU");
+    let total: f64 = layers.iter().filter_map(|layer| layer["time_ms"].as_f64()).sum();
+    assert!((total - squeezed["sum_ms"].as_f64().unwrap()).abs() < 1e-6);
+    assert!(layers[0]["roof_share"].as_f64().is_some_and(|share| share > 0.0), "{}", layers[0]);
+    let failed = object("layers squeezenet1.1 --batch 4000 --device cpu --memory-limit 1GiB --json", false);
+    assert_eq!(failed["out_of_memory"], true, "{failed}");
+    let table = wattscope("layers squeezenet1.1 --device cpu").output().unwrap();
+    let table = text(&table.stdout);
+    for part in
+        ["SqueezeNet 1.1 · batch 1 · f32 · cpu", "in #1", "memory roof", "instrumentation", "% of a whole batch"]
+    {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+}
+
 /// Weights of SqueezeNet that say nothing, but under the right keys and in the right shapes.
 fn weights(folder: &std::path::Path) -> std::path::PathBuf {
     use safetensors::{Dtype, tensor::TensorView};

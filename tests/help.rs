@@ -26,6 +26,11 @@ fn help_of_run() {
 }
 
 #[test]
+fn help_of_layers() {
+    insta::assert_snapshot!(help(Some("layers")));
+}
+
+#[test]
 fn help_of_infer() {
     insta::assert_snapshot!(help(Some("infer")));
 }

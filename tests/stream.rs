@@ -62,6 +62,29 @@ fn body() -> impl Strategy<Value = Body> {
         }),
         (any::<u64>(), config(), ".*").prop_map(|(run, config, reason)| Body::Failing { run, config, reason }),
         ".*".prop_map(|text| Body::Notice { level: Level::Warning, text }),
+        (any::<u64>(), config(), any::<Option<usize>>(), times()).prop_map(|(run, config, within, output)| {
+            let layer = LayerTime { kind: "conv".into(), output, time_ns: run, within, ..LayerTime::default() };
+            let (clock, layers) = (LayerClock::Device, vec![layer, LayerTime::default()]);
+            let (passes, ns) = (30, run);
+            Body::Layers(Layers {
+                run,
+                config,
+                passes,
+                clock,
+                whole_ns: ns,
+                sum_ns: ns,
+                whole_wall_ns: ns,
+                instrumented_wall_ns: ns,
+                layers,
+            })
+        }),
+        (any::<u64>(), config(), ".*").prop_map(|(run, config, reason)| Body::NoLayers { run, config, reason }),
+        any::<u64>().prop_map(|run| Body::LayersBegun { run }),
+        any::<u32>().prop_map(|bytes| Body::Bandwidth {
+            device: "cpu".into(),
+            bytes_per_s: f64::from(bytes) * 1e6,
+            how: "a copy".into()
+        }),
         any::<Option<u64>>().prop_map(|in_use| Body::Memory(Memory { run: 1, in_use, ..Memory::default() })),
     ]
 }

@@ -1,6 +1,7 @@
-//! The processor's peak: multiply-adds in registers and nothing else.
+//! The processor's peaks: multiply-adds in registers and nothing else, and memory moved and nothing else.
 
 use crate::simd::{Isa, LANES, Lanes};
+use rayon::prelude::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__m512;
 use std::time::{Duration, Instant};
@@ -70,4 +71,67 @@ unsafe fn chains<L: Lanes, const N: usize>() -> u64 {
         }
     }
     N as u64
+}
+
+/// Bytes a second between the processor and its memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bandwidth {
+    /// Of a copy: bytes read and bytes written.
+    pub copy: f64,
+    /// Of reading alone.
+    pub read: f64,
+}
+
+/// Bytes a second that all workers reach together while they copy, and while they read, an array of `bytes` bytes, which
+/// should be several times as large as the last cache: the best of the passes that fit into `time` each, of two at the
+/// least. None where there is no memory for two such arrays.
+pub fn bandwidth(bytes: usize, time: Duration) -> Option<Bandwidth> {
+    let words = bytes / size_of::<u64>();
+    // Distinct values, and each page touched by the worker that moves it.
+    let (from, mut to) = (filled(words, 1)?, filled(words, 2)?);
+    let part = words.div_ceil(rayon::current_num_threads()).max(1);
+    let moved = (words * size_of::<u64>()) as f64;
+    let copy = best(time, || {
+        to.par_chunks_mut(part).zip(from.par_chunks(part)).for_each(|(to, from)| to.copy_from_slice(from));
+        std::hint::black_box(to.as_mut_ptr());
+    });
+    let read = best(time, || {
+        std::hint::black_box(from.par_chunks(part).map(sum).reduce(|| 0, u64::wrapping_add));
+    });
+    Some(Bandwidth { copy: 2.0 * moved / copy, read: moved / read })
+}
+
+/// Seconds of the fastest turn.
+fn best(time: Duration, mut turn: impl FnMut()) -> f64 {
+    let (began, mut best, mut turns) = (Instant::now(), f64::INFINITY, 0);
+    while turns < 2 || began.elapsed() < time {
+        let start = Instant::now();
+        turn();
+        best = best.min(start.elapsed().as_secs_f64());
+        turns += 1;
+    }
+    best
+}
+
+/// An array written by all workers; none where there is no memory for it.
+fn filled(words: usize, value: u64) -> Option<Vec<u64>> {
+    let mut array: Vec<u64> = Vec::new();
+    array.try_reserve_exact(words).ok()?;
+    let part = words.div_ceil(rayon::current_num_threads()).max(1);
+    array.spare_capacity_mut()[..words].par_chunks_mut(part).for_each(|part| part.iter_mut().for_each(|word| _ = word.write(value)));
+    // SAFETY: that many words were reserved and written.
+    unsafe { array.set_len(words) };
+    Some(array)
+}
+
+/// A sum that waits for memory only: several at a time, in vector registers.
+fn sum(words: &[u64]) -> u64 {
+    let mut sums = [0_u64; 16];
+    let (lines, rest) = words.as_chunks::<16>();
+    for line in lines {
+        for (sum, word) in sums.iter_mut().zip(line) {
+            *sum = sum.wrapping_add(*word);
+        }
+    }
+    sums.iter().chain(rest).fold(0, |sum, word| sum.wrapping_add(*word))
 }

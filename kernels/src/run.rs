@@ -2,7 +2,10 @@
 //! are done. Workers wait by spinning, since a step is often shorter than a sleep; where they wait long they yield.
 
 use crate::layout::Arena;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 /// Turns of waiting before a worker lets others have its core.
 const SPINS: usize = 4000;
@@ -101,6 +104,8 @@ pub fn few_by_few(steps: &[Box<dyn Step>], few: usize, workers: usize) -> usize 
 
 /// Steps and the images that they work on.
 struct Pass<'a> {
+    /// Which step the first one is.
+    first: usize,
     steps: &'a [Box<dyn Step>],
     arena: Arena,
 }
@@ -110,20 +115,82 @@ fn passes<'a>(steps: &'a [Box<dyn Step>], arena: &Arena) -> Vec<Pass<'a>> {
     let (images, few) = (arena.images, arena.layout().few);
     let (first, rest) = steps.split_at(arena.layout().first.min(steps.len()));
     let part = |begin| arena.of_images(begin..images.min(begin + few));
-    let turns = (0..images).step_by(few).map(|begin| Pass { steps: first, arena: part(begin) });
-    turns.chain([Pass { steps: rest, arena: arena.clone() }]).collect()
+    let turns = (0..images).step_by(few).map(|begin| Pass { first: 0, steps: first, arena: part(begin) });
+    let last = Pass { first: first.len(), steps: rest, arena: arena.clone() };
+    turns.chain([last]).collect()
+}
+
+/// Is told by each worker when it begins, and by the last one to arrive when a step's turn is over.
+trait Watch: Sync {
+    fn begin(&self);
+    fn done(&self, turn: usize);
+}
+
+/// Nobody watches.
+impl Watch for () {
+    #[inline(always)]
+    fn begin(&self) {}
+
+    #[inline(always)]
+    fn done(&self, _: usize) {}
+}
+
+/// Notes when each turn was over, and when the first worker began: ns since an origin.
+struct Stopwatch {
+    origin: Instant,
+    begun: AtomicU64,
+    done: Vec<AtomicU64>,
+}
+
+impl Stopwatch {
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+}
+
+impl Watch for Stopwatch {
+    fn begin(&self) {
+        self.begun.fetch_min(self.now(), Ordering::Relaxed);
+    }
+
+    fn done(&self, turn: usize) {
+        self.done[turn].store(self.now(), Ordering::Relaxed);
+    }
 }
 
 /// Runs all steps, in order.
 pub fn run(steps: &[Box<dyn Step>], arena: &Arena) {
+    watched(&passes(steps, arena), &());
+}
+
+/// Runs all steps, in order, and gives the time of each: from when the one before it was done to when all workers have
+/// arrived at its end. The last one to arrive reads the clock: one that waits may see it long after, where others want its
+/// core. Steps that take a few images after the other have the sum of their turns.
+pub fn timed(steps: &[Box<dyn Step>], arena: &Arena) -> Vec<Duration> {
     let passes = passes(steps, arena);
-    let all = || passes.iter().flat_map(|pass| pass.steps.iter().map(|step| (step, &pass.arena)));
-    let progress: Vec<Progress> = all().map(|_| Progress::default()).collect();
+    let of_turn: Vec<usize> = passes.iter().flat_map(|pass| pass.first..pass.first + pass.steps.len()).collect();
+    let done = of_turn.iter().map(|_| AtomicU64::new(0)).collect();
+    let watch = Stopwatch { origin: Instant::now(), begun: AtomicU64::new(u64::MAX), done };
+    watched(&passes, &watch);
+    let mut before = watch.begun.into_inner();
+    let mut took = vec![Duration::ZERO; steps.len()];
+    for (step, done) in of_turn.into_iter().zip(watch.done) {
+        let done = done.into_inner();
+        took[step] += Duration::from_nanos(done.saturating_sub(std::mem::replace(&mut before, done)));
+    }
+    took
+}
+
+#[inline(always)]
+fn watched<W: Watch>(passes: &[Pass<'_>], watch: &W) {
+    let turns = || passes.iter().flat_map(|pass| pass.steps.iter().map(|step| (step, &pass.arena)));
+    let progress: Vec<Progress> = turns().map(|_| Progress::default()).collect();
     let panicked = AtomicBool::new(false);
     rayon::broadcast(|context| {
         let _alarm = Alarm(&panicked);
         let workers = context.num_threads();
-        for ((step, arena), progress) in all().zip(&progress) {
+        watch.begin();
+        for (i, ((step, arena), progress)) in turns().zip(&progress).enumerate() {
             let tasks = step.tasks(arena.images, workers);
             loop {
                 let task = progress.taken.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +200,9 @@ pub fn run(steps: &[Box<dyn Step>], arena: &Arena) {
                 // SAFETY: the counter gives a task to one worker, and the wait below keeps steps apart.
                 unsafe { step.run(task, workers, arena) };
             }
-            progress.arrived.fetch_add(1, Ordering::AcqRel);
+            if progress.arrived.fetch_add(1, Ordering::AcqRel) + 1 == workers {
+                watch.done(i);
+            }
             let mut spins = 0;
             while progress.arrived.load(Ordering::Acquire) < workers {
                 if panicked.load(Ordering::Acquire) {

@@ -40,6 +40,8 @@ struct Wanted {
     deaths: u32,
     /// When to start it, where that is not at once.
     not_before: Option<Instant>,
+    /// Whether its layers were asked for before the engine was told of it.
+    layers: bool,
 }
 
 /// The agent's task.
@@ -182,12 +184,24 @@ impl Local {
         match command {
             Command::Run { config } => self.want(config, 0),
             Command::Reset => self.tell(Body::Reset),
+            Command::Layers => self.layers().await,
             Command::Pause { paused } => self.pause(paused),
             Command::Rest { stop_engine } => self.rest(stop_engine).await,
             Command::Plan { plan } => self.tell(Body::Plan(plan)),
             Command::StepDone { step, outcome } => self.tell(Body::StepDone { step, outcome }),
             Command::EndSweep => self.tell(Body::SweepEnded),
             Command::Stop => {}
+        }
+    }
+
+    /// Passes the request for layers on, as soon as the engine knows the run. It is not repeated for an engine that took
+    /// the place of one that died of it.
+    async fn layers(&mut self) {
+        let Some(wanted) = &mut self.wanted else { return };
+        match (&mut self.engine, wanted.told) {
+            // Where the pipe is broken the process is gone, and its end arrives by itself.
+            (Some(engine), Some(_)) => _ = engine.send(&EngineCommand::Layers { run: wanted.run }).await,
+            _ => wanted.layers = true,
         }
     }
 
@@ -229,7 +243,8 @@ impl Local {
             self.tell(Body::Failing { run, config, reason });
             return;
         }
-        self.wanted = Some(Wanted { run, config, told: None, begun: false, steady: None, deaths, not_before: None });
+        let (told, steady, not_before) = (None, None, None);
+        self.wanted = Some(Wanted { run, config, told, begun: false, steady, deaths, not_before, layers: false });
     }
 
     /// The next moment at which [`Self::attend`] has something to do.
@@ -269,7 +284,7 @@ impl Local {
     async fn start_run(&mut self) {
         let Some(wanted) = &mut self.wanted else { return };
         wanted.told = Some(Instant::now());
-        let (run, config) = (wanted.run, wanted.config.clone());
+        let (run, config, layers) = (wanted.run, wanted.config.clone(), std::mem::take(&mut wanted.layers));
         if self.engine.as_ref().is_some_and(|engine| engine.device != config.device) {
             self.stop_engine();
         }
@@ -279,6 +294,9 @@ impl Local {
         if let Some(engine) = &mut self.engine {
             // Where the pipe is broken the process is gone, and its end arrives by itself.
             let _ = engine.send(&EngineCommand::Run { run, config }).await;
+            if layers {
+                let _ = engine.send(&EngineCommand::Layers { run }).await;
+            }
         }
     }
 
@@ -390,6 +408,11 @@ fn log(body: &Body) {
         Body::EngineStarted { pid, device } => tracing::info!(pid, device, "engine started"),
         Body::Phase(change) => tracing::info!(run = change.run, config = %change.config, phase = ?change.phase),
         Body::Peak { device, precision, flops, how } => tracing::info!(device, %precision, flops, how, "peak"),
+        Body::Bandwidth { device, bytes_per_s, how } => tracing::info!(device, bytes_per_s, how, "bandwidth"),
+        Body::Layers(l) => {
+            tracing::info!(config = %l.config, passes = l.passes, whole_ns = l.whole_ns, sum_ns = l.sum_ns, "layers");
+        }
+        Body::NoLayers { config, reason, .. } => tracing::warn!(%config, reason, "no layers"),
         Body::EngineDied { reason, in_a_row, config, .. } => tracing::error!(reason, in_a_row, %config, "engine died"),
         Body::Failing { config, reason, .. } => tracing::error!(%config, reason, "given up"),
         Body::OutOfMemory { config, requested_bytes, message, .. } => {

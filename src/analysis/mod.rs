@@ -10,6 +10,7 @@ pub mod frontier;
 pub mod noise;
 pub mod paper;
 pub mod plateau;
+pub mod roofline;
 pub mod segment;
 pub mod stats;
 pub mod variance;

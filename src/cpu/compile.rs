@@ -16,6 +16,8 @@ use wattscope_kernels::{
 /// What a forward pass does, for any number of images.
 pub struct Plan {
     pub steps: Vec<Box<dyn Step>>,
+    /// The node that each step computes.
+    pub of_step: Vec<usize>,
     pub layout: Layout,
     pub input: View,
     pub output: View,
@@ -30,7 +32,7 @@ struct Place {
 
 /// Makes a plan of a graph.
 pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
-    let Graph { nodes, output } = graph;
+    let Graph { nodes, output, .. } = graph;
     let live = live(&nodes, output);
     let input = (0..nodes.len()).find(|i| matches!(nodes[*i].op, Op::Input));
     let input = input.ok_or_else(|| Unsupported("it has no input".into()))?;
@@ -49,7 +51,7 @@ pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
     let first = run::few_by_few(&steps, few, workers);
     let few_until = if first > 0 { Some(of_step[first - 1]) } else { None };
     let (slots, of_buffer) = slots(&buffers, &views, few_until);
-    Ok(Plan { steps, layout: Layout { slots, of_buffer, first, few }, input, output })
+    Ok(Plan { steps, of_step, layout: Layout { slots, of_buffer, first, few }, input, output })
 }
 
 /// Which nodes the output depends on.

@@ -87,6 +87,8 @@ pub struct Node {
 pub struct Graph {
     pub nodes: Vec<Node>,
     pub output: usize,
+    /// Of each captured operation the node that computes it; none for what is done before the first image comes.
+    pub of_operation: Vec<Option<usize>>,
 }
 
 /// Reads a captured graph.
@@ -109,7 +111,9 @@ pub fn read(graph: &GraphIr, values: BTreeMap<TensorId, TensorData>, input: Tens
         }
     }
     let output = reader.of.get(&last).copied().ok_or_else(|| Unsupported("its output is no map".into()))?;
-    Ok(Graph { nodes: reader.nodes, output })
+    let node = |op: &OperationIr| op.outputs().next().and_then(|out| reader.of.get(&out.id)).copied();
+    let of_operation = graph.operations.iter().map(node).collect();
+    Ok(Graph { nodes: reader.nodes, output, of_operation })
 }
 
 struct Reader {

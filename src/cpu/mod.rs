@@ -7,21 +7,31 @@
 
 mod compile;
 mod graph;
+mod layers;
 #[cfg(test)]
 mod tests;
 
 pub use graph::Unsupported;
+pub use layers::Computed;
 
 use crate::zoo::Network;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use compile::Plan;
-use std::sync::{Mutex, PoisonError};
-use wattscope_kernels::{layout::Arena, run, simd::Isa};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use wattscope_kernels::{
+    layout::Arena,
+    run::{self, Step},
+    simd::Isa,
+};
 
 /// A network compiled for this processor.
 pub struct Compiled {
     plan: Plan,
+    computed: Computed,
     /// Kept for the next batch of the same size.
     arena: Mutex<Option<Arena>>,
 }
@@ -60,7 +70,15 @@ impl Compiled {
         let mut ids = captured.graph.operations.iter().filter_map(|op| op.outputs().next()).map(|out| out.id);
         let image = ids.next().ok_or_else(|| Unsupported("it is empty".into()))?;
         let graph = graph::read(&captured.graph, ids.zip(taken).collect(), image)?;
-        Ok(Self { plan: compile::plan(graph, isa)?, arena: Mutex::new(None) })
+        let nodes = graph.of_operation.clone();
+        let plan = compile::plan(graph, isa)?;
+        let computed = Computed::new(&captured.graph, image, &nodes, &plan.of_step);
+        Ok(Self { plan, computed, arena: Mutex::new(None) })
+    }
+
+    /// The layers of one image, and how the plan computes them.
+    pub const fn computed(&self) -> &Computed {
+        &self.computed
     }
 
     /// Logits of images, `[n][3][px][px]` → `[n][1000]`.
@@ -68,7 +86,19 @@ impl Compiled {
     /// # Panics
     /// If `images` are not whole images.
     pub fn forward(&self, images: &[f32]) -> Vec<f32> {
-        let Plan { steps, layout, input, output } = &self.plan;
+        self.pass(images, run::run).0
+    }
+
+    /// The same, and the time that each step took: its layer is in [`Computed::of_step`].
+    ///
+    /// # Panics
+    /// If `images` are not whole images.
+    pub fn timed(&self, images: &[f32]) -> (Vec<f32>, Vec<Duration>) {
+        self.pass(images, run::timed)
+    }
+
+    fn pass<T>(&self, images: &[f32], run: impl FnOnce(&[Box<dyn Step>], &Arena) -> T) -> (Vec<f32>, T) {
+        let Plan { steps, layout, input, output, .. } = &self.plan;
         let size = input.channels * input.plane.height * input.plane.width;
         assert!(!images.is_empty() && images.len().is_multiple_of(size), "{} values are no images", images.len());
         let count = images.len() / size;
@@ -81,13 +111,13 @@ impl Compiled {
             }
         };
         arena.read_from(images);
-        run::run(steps, &arena);
+        let watched = run(steps, &arena);
         let map = arena.map(output);
         // SAFETY: the output is a vector an image, its blocks side by side.
         let row = |i| unsafe { std::slice::from_raw_parts(map.at(i, 0, 0), output.channels) };
         let logits = (0..count).flat_map(|i| row(i).to_vec()).collect();
         *kept = Some(arena);
-        logits
+        (logits, watched)
     }
 }
 

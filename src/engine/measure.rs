@@ -177,6 +177,32 @@ impl Built {
         &self.device
     }
 
+    /// The plan that it runs by, where that is one of our own kernels.
+    pub(super) fn compiled(&self) -> Option<&Compiled> {
+        match &self.runner {
+            Runner::Kernels(compiled) => Some(compiled),
+            Runner::Burn(_) => None,
+        }
+    }
+
+    /// The network, where Burn runs it.
+    pub(super) fn network(&self) -> Option<&zoo::Network> {
+        match &self.runner {
+            Runner::Burn(network) => Some(network),
+            Runner::Kernels(_) => None,
+        }
+    }
+
+    /// Side of its square input, pixels.
+    pub(super) const fn px(&self) -> usize {
+        self.input_px
+    }
+
+    /// Whether the device has a clock of its own.
+    pub(super) const fn has_clock(&self) -> bool {
+        self.clock
+    }
+
     /// Distinct random inputs for a batch size: values alone can move a card's power by two thirds (rule 8).
     pub fn inputs(&self, batch: u32) -> Vec<Tensor<4>> {
         let bytes = batch as usize * 3 * self.input_px * self.input_px * self.precision.bytes() as usize;

@@ -6,6 +6,7 @@
 pub mod cuda;
 pub mod device;
 pub mod graph;
+pub mod layers;
 pub mod measure;
 pub mod peak;
 pub mod process;
@@ -20,6 +21,7 @@ use crate::{
 };
 use burn::tensor::Tensor;
 use graph::Graphs;
+use layers::LayersError;
 use measure::{BuildError, Built, MeasureError, Timing};
 use process::{Inbox, Outbox};
 use std::{
@@ -70,7 +72,7 @@ pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
-    Engine { inbox, outbox, weights, choices, built: None, peaks: BTreeSet::new() }.serve()
+    Engine { inbox, outbox, weights, choices, built: None, peaks: BTreeSet::new(), moved: false }.serve()
 }
 
 /// The network that is built, and what was asked for when it was.
@@ -87,6 +89,8 @@ struct Engine {
     choices: Choices,
     built: Option<Current>,
     peaks: BTreeSet<Precision>,
+    /// Whether the memory's peak was measured.
+    moved: bool,
 }
 
 impl Engine {
@@ -184,7 +188,7 @@ impl Engine {
     }
 
     fn batches(
-        &self,
+        &mut self,
         run: RunId,
         config: &Config,
         inputs: &[Tensor<4>],
@@ -221,11 +225,38 @@ impl Engine {
                 convergence = None;
                 self.enter(run, config, Phase::Steady, Some(end));
             }
+            if convergence.is_none() && self.inbox.take_layers(run) {
+                self.outbox.send(Body::Batches(report.take(true)));
+                self.layers(run, config, inputs)?;
+            }
             if Instant::now() >= memory_due {
                 memory_due = Instant::now() + MEMORY;
                 self.report_memory(run);
             }
         }
+        Ok(())
+    }
+
+    /// Measures the layers of the run, and first, once, what the roof over them is. The run goes on in any case, unless the
+    /// device can't be used any more.
+    fn layers(&mut self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<(), MeasureError> {
+        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
+        self.outbox.send(Body::LayersBegun { run });
+        if !std::mem::replace(&mut self.moved, true)
+            && let Some(bandwidth) = peak::bandwidth(built.device(), config)
+        {
+            self.outbox.send(bandwidth);
+        }
+        let no_layers = |reason: String| Body::NoLayers { run, config: config.clone(), reason };
+        self.outbox.send(match layers::measure(built, (run, config), inputs, || self.inbox.has_newer()) {
+            Ok(Some(layers)) => Body::Layers(layers),
+            Ok(None) => no_layers("another configuration was asked for meanwhile".to_owned()),
+            Err(LayersError::Measure(MeasureError::Device(message))) => return Err(MeasureError::Device(message)),
+            Err(error) => {
+                built.device().memory_cleanup();
+                no_layers(error.to_string())
+            }
+        });
         Ok(())
     }
 

@@ -1,10 +1,14 @@
-//! The peak that FLOP utilisation is measured against: measured on the device, never copied from a data sheet.
+//! The peaks that FLOP utilisation and the layers are measured against: measured on the device, never copied from a data
+//! sheet.
 
 use super::measure::dtype;
-use crate::event::{Body, Config, Precision};
+use crate::{
+    event::{Body, Config, Precision},
+    host, table,
+};
 use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
 use cubecl_ir::{ElemType, FloatKind};
-use cubecl_runtime::throughput::{CmmaDims, ComputeCmmaConfig};
+use cubecl_runtime::throughput::{CmmaDims, ComputeCmmaConfig, MemoryAccess};
 use std::time::{Duration, Instant};
 use wattscope_kernels::{peak, simd::Isa};
 
@@ -49,6 +53,43 @@ fn probe(device: &Device, precision: Precision) -> Option<(f64, String)> {
     let found = keys.iter().zip(&stats).filter_map(|((how, _), stat)| Some((stat.value.ok()?.ops_per_s(), *how)));
     let best = found.filter(|(flops, _)| flops.is_finite()).max_by(|a, b| a.0.total_cmp(&b.0))?;
     Some((best.0, format!("probe of {}", best.1)))
+}
+
+/// Caches that an array has to be larger than, so that copying it is copying memory.
+const CACHES: u64 = 4;
+/// Largest and smallest such array, bytes.
+const ARRAY: (u64, u64) = (64 << 20, 1 << 30);
+/// Time that each of two ways to move memory may take.
+const MOVING_TIME: Duration = Duration::from_millis(30);
+
+/// Measures how fast a device moves memory; none where that could not be measured.
+///
+/// A copy reads and writes as much, and both count; what only reads, as a linear layer mostly does, may be faster, since a
+/// write takes turns with reads. The roof over all layers is the higher of the two.
+pub fn bandwidth(device: &Device, config: &Config) -> Option<Body> {
+    let (bytes_per_s, how) = if config.device == "cpu" { moved()? } else { probe_memory(device)? };
+    let device = config.device.clone();
+    (bytes_per_s.is_finite() && bytes_per_s > 0.0).then_some(Body::Bandwidth { device, bytes_per_s, how })
+}
+
+/// By every core of the processor together.
+fn moved() -> Option<(f64, String)> {
+    let cache = host::largest_cache().unwrap_or(ARRAY.0 / CACHES);
+    let spare = host::memory().map_or(u64::MAX, |memory| memory.available / 8);
+    let bytes = (CACHES * cache).clamp(ARRAY.0, ARRAY.1).min(spare);
+    let peak::Bandwidth { copy, read } = peak::bandwidth(usize::try_from(bytes).ok()?, MOVING_TIME)?;
+    let what = if copy >= read { "copying" } else { "reading" };
+    Some((copy.max(read), format!("{what} {} on every core", table::bytes(bytes))))
+}
+
+fn probe_memory(device: &Device) -> Option<(f64, String)> {
+    let accesses = [("copy", MemoryAccess::Copy), ("read", MemoryAccess::Read)];
+    let keys = accesses.map(|(_, access)| ThroughputKey { mode: ThroughputMode::memory(access) });
+    let stats = device.performance_stats(&keys);
+    let found = accesses.iter().zip(&keys).zip(&stats);
+    let found = found.filter_map(|(((how, _), key), stat)| Some((stat.value.ok()?.bytes_per_s(key), *how)));
+    let best = found.filter(|(bytes, _)| bytes.is_finite()).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some((best.0, format!("probe of a memory {}", best.1)))
 }
 
 /// Operations a second of the fastest of several products of 1024² matrices; a product that fails ends it.

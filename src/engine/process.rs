@@ -3,7 +3,7 @@
 
 use crate::{
     clock::Clock,
-    event::{Body, EngineCommand, Event},
+    event::{Body, EngineCommand, Event, RunId},
 };
 use std::{
     fs::File,
@@ -26,6 +26,8 @@ pub struct Inbox {
 #[derive(Debug, Default)]
 struct Shared {
     newest: Mutex<Option<EngineCommand>>,
+    /// The run whose layers are asked for. Apart from the others: it neither ends a run nor takes the place of one.
+    layers: Mutex<Option<RunId>>,
     arrived: Condvar,
     waiting: AtomicBool,
 }
@@ -48,8 +50,17 @@ impl Inbox {
         self.shared.waiting.load(Ordering::Acquire)
     }
 
+    /// Takes the request for the layers of a run; one for another run is left.
+    pub fn take_layers(&self, run: RunId) -> bool {
+        lock(&self.shared.layers).take_if(|asked| *asked == run).is_some()
+    }
+
     /// Puts a command in, in place of an older one that nobody took.
     pub fn put(&self, command: EngineCommand) {
+        if let EngineCommand::Layers { run } = command {
+            *lock(&self.shared.layers) = Some(run);
+            return;
+        }
         *lock(&self.shared.newest) = Some(command);
         self.shared.waiting.store(true, Ordering::Release);
         self.shared.arrived.notify_one();
@@ -154,9 +165,12 @@ mod tests {
         assert!(inbox.has_newer());
         assert_eq!(inbox.wait(), command(3));
         assert!(!inbox.has_newer());
+        inbox.put(EngineCommand::Layers { run: 4 });
+        assert!(!inbox.has_newer(), "layers are no reason to end a run");
         let late = inbox.clone();
         let other = std::thread::spawn(move || late.put(command(4)));
         assert_eq!(inbox.wait(), command(4));
         other.join().unwrap();
+        assert_eq!([3, 4, 4].map(|run| inbox.take_layers(run)), [false, true, false], "asked for once, and of one run");
     }
 }

@@ -1,6 +1,7 @@
 //! What a report says of its sessions: verdicts, figures, tables, and how it all came about.
 
 mod environment;
+mod layers;
 mod method;
 mod tables;
 
@@ -31,17 +32,19 @@ pub fn document(sources: &[Source]) -> Document {
     }
     let figures = figures.into_iter().map(Block::Figure).collect();
     let section = |id, title, blocks| Section { id, title, blocks };
-    Document {
-        title: title(&judged),
-        about: about(sources, &judged),
-        sections: vec![
-            section("findings", "The four findings", verdicts),
-            section("figures", "Figures", figures),
-            section("tables", "Tables", tables::blocks(sources, &judged)),
-            section("method", "Method", method::blocks(sources, &judged)),
-            section("environment", "Environment", environment::blocks(sources)),
-        ],
+    let mut sections = vec![
+        section("findings", "The four findings", verdicts),
+        section("figures", "Figures", figures),
+        section("tables", "Tables", tables::blocks(sources, &judged)),
+    ];
+    let layers = layers::blocks(sources);
+    // Measured only where somebody asked for it.
+    if !layers.is_empty() {
+        sections.push(section("layers", "Where the time goes", layers));
     }
+    sections.push(section("method", "Method", method::blocks(sources, &judged)));
+    sections.push(section("environment", "Environment", environment::blocks(sources)));
+    Document { title: title(&judged), about: about(sources, &judged), sections }
 }
 
 /// A group with what its data says about the four claims.

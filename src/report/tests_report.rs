@@ -139,6 +139,14 @@ fn nothing_measured_is_a_report_that_says_so() {
 }
 
 #[test]
+fn layers_that_were_measured_stand_in_it_and_otherwise_nothing_does() {
+    let text = markdown::render(&of(&[("demo", demo::layered())]));
+    assert!(text.contains("Where a batch of 32 goes: ResNet-50, f16 on NVIDIA H100 80GB HBM3"), "{text}");
+    assert!(text.contains("conv + batch norm + relu 64 × 7×7 /2") && text.contains("probe of a memory copy"), "{text}");
+    assert!(!markdown::render(&of(&[("demo", demo::live())])).contains("Where the time goes"));
+}
+
+#[test]
 fn verdicts_keep_their_words() {
     let document = of(&[("demo", demo::zoo())]);
     let verdicts = document.sections[0].blocks.iter().filter_map(|b| match b {
@@ -170,8 +178,14 @@ fn a_directory_of_somebody_else_is_left_alone() {
 /// A session whose every text is `text`.
 fn named(text: &str) -> Script {
     let mut script = demo::no_power();
+    script.layers(&demo::config("alexnet", 4, crate::event::Precision::F32, "cpu"));
     for event in &mut script.events {
         match &mut event.body {
+            Body::Bandwidth { how, .. } => text.clone_into(how),
+            Body::Layers(layers) => layers.layers.iter_mut().for_each(|layer| {
+                text.clone_into(&mut layer.kind);
+                text.clone_into(&mut layer.detail);
+            }),
             Body::Header(header) => {
                 for field in [&mut header.host, &mut header.os, &mut header.cpu, &mut header.started, &mut header.burn]
                 {

@@ -1,6 +1,7 @@
-//! A recording as tables for other programs: a row a run, or a row a reading, with the units in the columns' names.
+//! A recording as tables for other programs: a row a run, a reading or a layer, with the units in the columns' names.
 
 mod formats;
+mod layers;
 mod runs;
 mod samples;
 
@@ -20,6 +21,8 @@ pub enum Table {
     Runs,
     /// A row a sensor reading
     Samples,
+    /// A row a layer, for each configuration whose layers were measured
+    Layers,
 }
 
 /// What a table is written as.
@@ -158,6 +161,7 @@ fn write(mut reader: Reader, table: Table, format: Format, out: impl Write + Sen
     let columns = match table {
         Table::Runs => runs::COLUMNS,
         Table::Samples => samples::COLUMNS,
+        Table::Layers => layers::COLUMNS,
     };
     let out = BufWriter::new(out);
     match format {
@@ -184,6 +188,7 @@ fn fill(reader: &mut Reader, table: Table, rows: &mut dyn Rows) -> io::Result<()
     match table {
         Table::Runs => runs::fill(reader.flatten(), rows),
         Table::Samples => samples::fill(reader.flatten(), rows),
+        Table::Layers => layers::fill(reader.flatten(), rows),
     }
 }
 

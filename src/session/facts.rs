@@ -1,7 +1,7 @@
 //! What somebody who joins a stream late has to be told first, so that what follows makes sense without what came before.
 
 use super::state::{Engine, State};
-use crate::event::{Body, IdleReading, Phase, PhaseChange};
+use crate::event::{Body, IdleReading, Layers, Phase, PhaseChange};
 
 /// The events that tell a new state what `state` knows of host, devices, sensors and networks, which engine runs and what
 /// it measures. Empty where `state` has heard of nothing yet.
@@ -27,6 +27,11 @@ pub fn of(state: &State) -> Vec<Body> {
         device: device.clone(),
         precision: *precision,
         flops: *flops,
+        how: how.clone(),
+    }));
+    facts.extend(state.bandwidths.iter().map(|(device, (bytes_per_s, how))| Body::Bandwidth {
+        device: device.clone(),
+        bytes_per_s: *bytes_per_s,
         how: how.clone(),
     }));
     facts.extend(running(state));
@@ -60,6 +65,14 @@ fn running(state: &State) -> Vec<Body> {
         let warm_up = run.warm_up.filter(|_| run.phase == Phase::Steady);
         facts.push(Body::Phase(PhaseChange { run: run.id, config: run.config.clone(), phase: run.phase, warm_up }));
         facts.push(Body::Memory(run.memory));
+        // They are asked for once, so nobody would hear of them again.
+        facts.extend(match state.layers(&run.config) {
+            Some(Ok(layers)) => Some(Body::Layers(Layers { run: run.id, ..Layers::clone(layers) })),
+            Some(Err(reason)) => {
+                Some(Body::NoLayers { run: run.id, config: run.config.clone(), reason: reason.to_owned() })
+            }
+            None => None,
+        });
     }
     facts
 }
@@ -81,12 +94,17 @@ mod tests {
         events.push(Body::EngineStarted { pid: 7, device: "cpu".into() });
         events.warm_up(4, &config("alexnet", 8));
         events.batches(4, 10, 1_000_000);
+        events.push(Body::Bandwidth { device: "cpu".into(), bytes_per_s: 1e10, how: "a copy".into() });
+        let config = config("alexnet", 8);
+        events.push(Body::NoLayers { run: 4, config: config.clone(), reason: "an operation".into() });
         let mut old = State::default();
         events.take().iter().for_each(|event| old.apply(event));
 
         let mut new = State::default();
         of(&old).into_iter().for_each(|body| new.apply(&Event { t: old.now, body }));
         assert_eq!((&new.header, &new.engine, &new.devices), (&old.header, &old.engine, &old.devices));
+        assert_eq!(new.bandwidths, old.bandwidths);
+        assert_eq!((new.layers(&config), old.layers(&config)), (Some(Err("an operation")), Some(Err("an operation"))));
         let idle = |s: &State| (s.sensors[&3].info.clone(), s.sensors[&3].idle.count(), s.sensors[&3].idle.mean());
         assert_eq!(idle(&new), idle(&old));
         let (new, old) = (new.run.unwrap(), old.run.unwrap());

@@ -32,6 +32,8 @@ pub struct Run {
     pub graph: Option<Graph>,
     /// Memory it holds.
     pub memory: Memory,
+    /// When the engine last left its batches to measure layers, or came back to them, and whether it is at that now.
+    pub aside: Option<(Nanos, bool)>,
     /// What counts.
     pub steady: Steady,
 }
@@ -116,6 +118,7 @@ impl Run {
             weights: None,
             graph: None,
             memory: Memory::default(),
+            aside: None,
             steady: Steady::new(t),
         };
         run.enter(t, change);
@@ -126,6 +129,7 @@ impl Run {
     pub fn enter(&mut self, t: Nanos, change: &PhaseChange) {
         self.phase = change.phase;
         self.phase_since = t;
+        self.aside = None;
         if change.phase == Phase::Steady {
             self.warm_up = change.warm_up;
             self.steady = Steady::new(t);
@@ -155,9 +159,19 @@ impl Run {
         true
     }
 
+    /// The engine leaves its batches to measure layers (`away`), or is back: until power has settled again after that,
+    /// readings are not the network's.
+    pub fn step_aside(&mut self, t: Nanos, away: bool) {
+        self.aside = Some((t, away));
+    }
+
     /// Counts a reading of a sensor.
     pub fn read(&mut self, t: Nanos, sensor: SensorId, quantity: Quantity, value: f64, throttled: bool) {
-        if self.phase != Phase::Steady || t < self.steady.since.saturating_add(SETTLING) {
+        let settled = |since: Nanos| t >= since.saturating_add(SETTLING);
+        if self.phase != Phase::Steady || !settled(self.steady.since) {
+            return;
+        }
+        if self.aside.is_some_and(|(since, away)| away || !settled(since)) {
             return;
         }
         let reading = self.steady.sensors.entry(sensor).or_insert(Reading {
@@ -165,6 +179,10 @@ impl Run {
             first: (t, value),
             last: (t, value),
         });
+        if self.aside.is_some_and(|(back, _)| reading.last.0 < back) {
+            // A counter ran on meanwhile: what it counts from here on is the network's again.
+            reading.first = (t, value);
+        }
         reading.moments.add(value);
         reading.last = (t, value);
         if quantity == Quantity::PowerInstant {

@@ -6,10 +6,16 @@ use super::{
     sweep::Sweep,
 };
 use crate::{
-    analysis::stats::{Moments, Percentiles},
+    analysis::{
+        roofline::Roofs,
+        stats::{Moments, Percentiles},
+    },
     event::*,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// Notices, marks, results, failures and facts that are kept: enough for hours of turning knobs, and a bound on what a
 /// stream can make of a state.
@@ -20,6 +26,9 @@ const SENSORS: usize = 512;
 
 /// Runs that are kept: three rounds of every network, batch size and precision.
 const KEPT_RUNS: usize = 10_000;
+
+/// Configurations whose layers are kept.
+const KEPT_LAYERS: usize = 100;
 
 /// Time after the engine was stopped in which power still falls. Readings in it are not idle ones.
 pub const COOLING: Nanos = 3_000_000_000;
@@ -49,6 +58,10 @@ pub struct State {
     pub neighbours: BTreeMap<String, Vec<Neighbour>>,
     /// Peak arithmetic throughput measured, operations/s, by device and precision.
     pub peaks: BTreeMap<(String, Precision), (f64, String)>,
+    /// Peak memory throughput measured, bytes/s, and how, by device.
+    pub bandwidths: BTreeMap<String, (f64, String)>,
+    /// The newest layers of each configuration, or why there are none, oldest first.
+    pub layers: VecDeque<(Config, Result<Arc<Layers>, String>)>,
     /// The engine's process.
     pub engine: Engine,
     /// The run in progress.
@@ -160,6 +173,10 @@ impl State {
             Body::Peak { device, precision, flops, how } => {
                 keep(&mut self.peaks, (device.clone(), *precision), (*flops, how.clone()));
             }
+            Body::Bandwidth { device, bytes_per_s, how } => {
+                keep(&mut self.bandwidths, device.clone(), (*bytes_per_s, how.clone()));
+            }
+            Body::LayersBegun { .. } | Body::Layers(_) | Body::NoLayers { .. } => self.layers_event(t, &event.body),
             Body::Notice { level, text } => self.notice(t, *level, text.clone()),
             Body::Reset => self.reset(t),
             Body::Paused { paused } => {
@@ -185,6 +202,23 @@ impl State {
         }
         if let Some(sweep) = &mut self.sweep {
             sweep.since = t;
+        }
+    }
+
+    fn layers_event(&mut self, t: Nanos, body: &Body) {
+        let (run, found) = match body {
+            Body::LayersBegun { run } => (*run, None),
+            Body::Layers(layers) => (layers.run, Some((layers.config.clone(), Ok(Arc::new(layers.clone()))))),
+            Body::NoLayers { run, config, reason } => (*run, Some((config.clone(), Err(reason.clone())))),
+            _ => return,
+        };
+        if let Some(run) = self.run.as_mut().filter(|own| own.id == run) {
+            run.step_aside(t, found.is_none());
+        }
+        if let Some(found) = found {
+            self.layers.retain(|(config, _)| *config != found.0);
+            self.layers.push_back(found);
+            self.layers.drain(..self.layers.len().saturating_sub(KEPT_LAYERS));
         }
     }
 
@@ -415,6 +449,19 @@ impl State {
         let of =
             |c: &&Checked| (&c.network, &c.device, c.precision) == (&config.network, &config.device, config.precision);
         self.checks.as_ref()?.iter().find(of)
+    }
+
+    /// The layers of a configuration, or why they could not be measured; none if nobody asked for them.
+    pub fn layers(&self, config: &Config) -> Option<Result<&Arc<Layers>, &str>> {
+        let found = self.layers.iter().find(|(of, _)| of == config)?;
+        Some(found.1.as_ref().map_err(String::as_str))
+    }
+
+    /// The roofs over the layers of a configuration, where both were measured.
+    pub fn roofs(&self, config: &Config) -> Option<Roofs> {
+        let (flops, _) = self.peaks.get(&(config.device.clone(), config.precision))?;
+        let (bytes_per_s, _) = self.bandwidths.get(&config.device)?;
+        Roofs::new(*flops, *bytes_per_s)
     }
 
     /// The sensor that reads a quantity of a device, the absent ones only where no other does.
@@ -750,6 +797,42 @@ mod tests {
         s.t += S;
         s.read(2, 72.0, 72.0);
         assert_eq!(s.state.idle_drift("cpu"), Some((70.0, 72.0)));
+    }
+
+    #[test]
+    fn while_layers_are_measured_no_reading_counts() {
+        let mut s = Stream::new();
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        s.phase(1, 1, Phase::Steady);
+        s.read(3, 300.0, 300.0);
+        s.say(Body::LayersBegun { run: 1 });
+        assert_eq!(s.state.run.as_ref().unwrap().aside, Some((3 * S, true)));
+        s.read(2, 100.0, 100.0);
+        let layers = |run, config| Layers {
+            run,
+            config,
+            passes: 3,
+            clock: LayerClock::Wall,
+            whole_ns: 9,
+            sum_ns: 9,
+            whole_wall_ns: 9,
+            instrumented_wall_ns: 9,
+            layers: vec![LayerTime::default()],
+        };
+        s.say(Body::Layers(layers(1, config("alexnet", 1))));
+        s.t -= 1; // so that the last reading of the rise lies before settling ends, and not on it
+        s.read(1, 200.0, 200.0); // power rises again
+        s.read(3, 300.0, 310.0);
+        s.t += 1;
+        s.batches(1, true, 40, S / 10);
+        let power = s.state.current_result().unwrap().power.unwrap();
+        assert!((power.gross_w - 300.0).abs() < 1e-9 && power.readings == 51, "{power:?}");
+        assert!((power.joules_per_image - 31.0).abs() < 0.5, "the counter of the time after it: {power:?}");
+        assert!(s.state.layers(&config("alexnet", 1)).is_some_and(|l| l.is_ok_and(|l| l.passes == 3)));
+        let none = |batch| Body::NoLayers { run: 9, config: config("alexnet", batch), reason: "x".into() };
+        (1..=200).for_each(|batch| s.say(none(batch)));
+        assert_eq!((s.state.layers.len(), s.state.layers(&config("alexnet", 1))), (KEPT_LAYERS, None));
+        assert_eq!(s.state.layers(&config("alexnet", 200)), Some(Err("x")));
     }
 
     #[test]

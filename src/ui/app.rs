@@ -14,7 +14,7 @@ use super::{
     view::{Hint, Playback, View},
 };
 use crate::{
-    event::{Body, Command, Config, Event, Level, Nanos},
+    event::{Body, Command, Config, Event, Level, Nanos, Phase, RunId},
     session::{
         State,
         replay::{Cursor, Tape},
@@ -96,6 +96,8 @@ pub struct Looks {
     pub sweep: Option<Choice>,
     /// What the zoo is sorted by.
     pub sort: Sort,
+    /// Whether layers are listed by the time that they take, and not as they are executed.
+    pub by_time: bool,
     /// Rows that lists are scrolled by.
     pub scroll: usize,
     /// Energy budget of the third finding, J an image; none until it is turned.
@@ -118,6 +120,8 @@ pub struct App {
     wanted: Option<Config>,
     /// The newest configuration that was asked for and that no event has answered yet.
     in_flight: Option<Config>,
+    /// The run whose layers were asked for.
+    layered: Option<RunId>,
     outbox: Outbox,
     conduct: Option<Conduct>,
     looks: Looks,
@@ -150,6 +154,7 @@ impl App {
             recording: None,
             wanted: None,
             in_flight: None,
+            layered: None,
             outbox: Outbox::default(),
             conduct: None,
             looks: Looks {
@@ -159,6 +164,7 @@ impl App {
                 prompt: None,
                 sweep: None,
                 sort: Sort::default(),
+                by_time: false,
                 scroll: 0,
                 budget: None,
             },
@@ -233,12 +239,25 @@ impl App {
         if self.options.watch_only {
             return Vec::new();
         }
+        let layers = self.wants_layers(&outbox).then_some(Command::Layers);
         let reset = outbox.reset.then_some(Command::Reset);
         let run = outbox.run.map(|config| {
             self.in_flight = Some(config.clone());
             Command::Run { config }
         });
-        outbox.sweep.into_iter().chain(run).chain(reset).collect()
+        outbox.sweep.into_iter().chain(run).chain(reset).chain(layers).collect()
+    }
+
+    /// Whether to ask for the layers of the run in progress: once, as soon as it is steady and somebody looks at them.
+    fn wants_layers(&mut self, outbox: &Outbox) -> bool {
+        let Some(run) = self.live.run.as_ref().filter(|run| run.phase == Phase::Steady) else { return false };
+        let busy = outbox.run.is_some() || self.in_flight.is_some() || self.conduct.is_some() || self.live.sweeping();
+        let known = self.live.layers(&run.config).is_some() || self.layered == Some(run.id);
+        if self.looks.screen != Screen::Layers || busy || known {
+            return false;
+        }
+        self.layered = Some(run.id);
+        true
     }
 
     /// Folds an event in; gives back whether the screen looks different for it.
@@ -461,12 +480,14 @@ impl App {
         };
     }
 
-    /// Sorts, where there is something to sort.
+    /// Sorts, where there is something to sort. Layers have two orders, and every key goes to the other.
     fn sort(&mut self, sort: Sort) {
-        if self.looks.screen == Screen::Zoo {
-            self.looks.sort = sort;
-            self.looks.scroll = 0;
+        match self.looks.screen {
+            Screen::Zoo => self.looks.sort = sort,
+            Screen::Layers => self.looks.by_time = !self.looks.by_time,
+            _ => return,
         }
+        self.looks.scroll = 0;
     }
 
     /// Pins what is seen, or unpins it.

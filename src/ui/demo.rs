@@ -176,6 +176,45 @@ impl Script {
         self.say(Body::OutOfMemory { run: self.run, config, requested_bytes: Some(98 << 30), message });
     }
 
+    /// The layers of a configuration are measured: its convolutions at half of what their roof allows, the batch norm and the
+    /// activation computed with the first of them.
+    pub fn layers(&mut self, config: &Config) {
+        let (flops, bytes_per_s) = if self.gpu { (780e12, 2.4e12) } else { (1.2e12, 180e9) };
+        self.say(Body::LayersBegun { run: self.run });
+        self.pass(0.3, None);
+        let how = "probe of a memory copy".to_owned();
+        self.say(Body::Bandwidth { device: config.device.clone(), bytes_per_s, how });
+        self.pass(0.9, None);
+        let (images, width) = (u64::from(config.batch), config.precision.bytes());
+        let facts = NETWORKS.iter().find(|n| n.id == config.network).map(Known::facts).unwrap_or_default();
+        let layer = |(i, l): (usize, LayerFacts)| {
+            let within = [1, 2].contains(&i).then_some(0);
+            let macs = l.macs * images;
+            let output: Vec<u64> = [images].into_iter().chain(l.output.into_iter().skip(1)).collect();
+            let bytes = if within.is_some() { 0 } else { width * (l.params + 3 * output.iter().product::<u64>()) };
+            let least = (2.0 * macs as f64 / flops).max(bytes as f64 / bytes_per_s);
+            // The pool finds its input in the cache.
+            let time_ns = if i == 3 { 0.6e9 * least } else { 2e9 * least } as u64;
+            LayerTime { kind: l.kind, detail: l.detail, output, params: l.params, macs, bytes, time_ns, within }
+        };
+        let layers: Vec<LayerTime> = facts.layers.into_iter().enumerate().map(layer).collect();
+        let sum_ns = layers.iter().map(|l| l.time_ns).sum();
+        let (clock, config) = (if self.gpu { LayerClock::Device } else { LayerClock::Wall }, config.clone());
+        let (whole_ns, whole_wall_ns) = (sum_ns * 100 / 103, sum_ns + 40_000);
+        let instrumented_wall_ns = whole_wall_ns + 20_000 * layers.len() as u64;
+        self.say(Body::Layers(Layers {
+            run: self.run,
+            config,
+            passes: 30,
+            clock,
+            whole_ns,
+            sum_ns,
+            whole_wall_ns,
+            instrumented_wall_ns,
+            layers,
+        }));
+    }
+
     /// The engine dies.
     pub fn die(&mut self, config: &Config, reason: &str) {
         let (run, config) = (self.run, config.clone());
@@ -377,6 +416,15 @@ pub fn no_power() -> Script {
     let alexnet = config("alexnet", 1, Precision::F32, "cpu");
     script.measure(&alexnet, Profile { ms: 31.0, watts: 0.0, percent: 88.0 }, 12.0);
     script.measure(&Config { batch: 4, ..alexnet }, Profile { ms: 97.0, watts: 0.0, percent: 97.0 }, 20.0);
+    script
+}
+
+/// ResNet-50 at 32, its layers measured.
+pub fn layered() -> Script {
+    let mut script = live();
+    let config = f16("resnet50", 32);
+    script.layers(&config);
+    script.pass(1.0, Some((&Profile { ms: 4.21, watts: 612.0, percent: 96.0 }, 32, true)));
     script
 }
 

@@ -214,7 +214,7 @@ pub const KEYMAP: &[Binding] = &[
     Binding {
         keys: &[char('s', Action::SortNext), char('S', Action::SortBack), char('o', Action::SortReverse)],
         label: "s S o",
-        help: "zoo: sort by the next, previous column; the other way round",
+        help: "zoo: sort by next, previous column, reverse; layers by time",
         hint: None,
     },
     Binding {

@@ -278,6 +278,62 @@ fn layers_screen() {
 }
 
 #[test]
+fn layers_screen_once_they_are_measured() {
+    let mut app = app(&demo::layered());
+    press(&mut app, "5");
+    for (width, height) in [(80, 24), (120, 36), (150, 40)] {
+        insta::assert_snapshot!(format!("layers_measured_{width}x{height}"), show(&mut app, width, height));
+    }
+    press(&mut app, "s");
+    insta::assert_snapshot!("layers_by_time_80x24", show(&mut app, 80, 24));
+    press(&mut app, "s");
+    assert!(show(&mut app, 120, 36).contains("s: by time"), "as executed again");
+}
+
+#[test]
+fn layers_are_asked_for_once_and_only_by_who_looks_at_them() {
+    let mut script = demo::live();
+    let mut app = app(&script);
+    let config = demo::f16("resnet50", 32);
+    assert_eq!(app.take_commands(), []);
+    press(&mut app, "5");
+    assert_eq!(app.take_commands(), [Command::Layers]);
+    assert_eq!(app.take_commands(), [], "once");
+    let told = script.events.len();
+    script.say(Body::LayersBegun { run: 2 });
+    script.events[told..].iter().for_each(|e| _ = app.apply(e));
+    assert!(show(&mut app, 80, 24).contains("measuring the layers"));
+    let (told, reason) = (script.events.len(), "an operation that can't be run by itself: Foo".to_owned());
+    script.say(Body::NoLayers { run: 2, config: config.clone(), reason });
+    script.events[told..].iter().for_each(|e| _ = app.apply(e));
+    assert!(show(&mut app, 80, 24).contains("no times: an operation that can't be run by itself: Foo"));
+    press(&mut app, "→");
+    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 64) }], "nothing of what is over");
+    let told = script.events.len();
+    script.measure(&demo::f16("resnet50", 64), demo::Profile { ms: 8.0, watts: 600.0, percent: 97.0 }, 1.0);
+    let mut asked = Vec::new();
+    for event in &script.events[told..] {
+        app.apply(event);
+        asked.extend(app.take_commands());
+    }
+    assert_eq!(asked, [Command::Layers], "as soon as the next one is steady");
+    let mut recording = app_with(Options { watch_only: true, ..options() }, &demo::live());
+    press(&mut recording, "5");
+    assert_eq!(recording.take_commands(), []);
+}
+
+#[test]
+fn a_replay_shows_the_layers_that_were_recorded() {
+    let script = demo::layered();
+    let mut app = replayed(&script, 1.0);
+    press(&mut app, "5");
+    app.play(Duration::from_secs(49));
+    assert!(show(&mut app, 120, 36).contains("times were not measured"));
+    app.play(Duration::from_secs(60));
+    assert!(show(&mut app, 120, 36).contains("ROOFLINE"), "{}", show(&mut app, 120, 36));
+}
+
+#[test]
 fn help_screen() {
     snapshots("help", &demo::live(), "?");
 }
@@ -607,7 +663,9 @@ fn every_key_of_the_table_is_handled() {
 #[test]
 fn ascii_means_ascii() {
     for keys in ["1", "2", "3", "4", "5", "?", "b", "w"] {
-        for script in [demo::live(), demo::zoo(), demo::sweep(), demo::no_power(), demo::out_of_memory()] {
+        let scripts =
+            [demo::live(), demo::zoo(), demo::sweep(), demo::no_power(), demo::out_of_memory(), demo::layered()];
+        for script in scripts {
             let mut app = app_with(Options { marker: Marker::Ascii, ..options() }, &script);
             app.recorded_since(Some(0));
             press(&mut app, keys);
@@ -691,6 +749,34 @@ impl io::Write for Tape {
     }
 }
 
+/// Layers of the configuration that scripts run last, of any size and time.
+fn layers() -> impl Strategy<Value = Body> {
+    let size = prop_oneof![Just(0), 0..u64::MAX, 0..1_000_000_000_u64];
+    let layer = ("\\PC{0,12}", prop::collection::vec(size.clone(), 3), size.clone(), prop::option::of(0usize..9));
+    let layer = layer.prop_map(|(kind, numbers, time_ns, within)| crate::event::LayerTime {
+        kind,
+        output: numbers.clone(),
+        macs: numbers[0],
+        bytes: numbers[1],
+        time_ns,
+        within,
+        ..crate::event::LayerTime::default()
+    });
+    (prop::collection::vec(layer, 0..9), size, 0u64..4).prop_map(|(layers, ns, run)| {
+        Body::Layers(crate::event::Layers {
+            run,
+            config: demo::f16("resnet50", 32),
+            passes: 3,
+            clock: crate::event::LayerClock::Device,
+            whole_ns: ns,
+            sum_ns: ns,
+            whole_wall_ns: ns,
+            instrumented_wall_ns: ns / 2,
+            layers,
+        })
+    })
+}
+
 fn anything() -> impl Strategy<Value = Body> {
     let text = "\\PC{0,30}";
     let number = prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(0.0), -1e300..1e300f64, 0.0..1e4f64];
@@ -719,6 +805,10 @@ fn anything() -> impl Strategy<Value = Body> {
         1 => (0u64..4, any::<bool>(), text).prop_map(|(run, used, why)| {
             Body::Graph(crate::event::Graph { run, used, why, eager_ns: None, replay_ns: None })
         }),
+        1 => (0.0..1e16f64).prop_map(|bytes_per_s| {
+            Body::Bandwidth { device: demo::GPU.into(), bytes_per_s, how: "a copy".into() }
+        }),
+        4 => layers(),
     ]
 }
 
@@ -731,7 +821,7 @@ proptest! {
         height in 1u16..80,
         bodies in prop::collection::vec((0u64..5_000_000_000, anything()), 0..40),
         keys in "[1-5?b0-9+sSoceE \\[\\]dpw]{0,6}",
-        base in 0usize..5,
+        base in 0usize..6,
         marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
     ) {
         let script = match base {
@@ -739,6 +829,7 @@ proptest! {
             1 => demo::no_power(),
             2 => demo::troubled(),
             3 => demo::died(),
+            4 => demo::layered(),
             _ => demo::live(),
         };
         let mut app = app_with(Options { marker, ..options() }, &script);
@@ -768,6 +859,7 @@ fn look_at_a_screen() {
         demo::died(),
         demo::troubled(),
         demo::sweep(),
+        demo::layered(),
     ];
     let marker = var("MARKER", "braille").parse().unwrap();
     let script = &scripts[var("SCRIPT", "0").parse::<usize>().unwrap()];

@@ -12,6 +12,10 @@
 //! operation had ideal buffers: views share their source's memory, an element-wise operation overwrites an input that
 //! nobody reads later, everything else is freed after its last reader. Weights and an algorithm's workspace are not in it.
 
+mod traffic;
+
+pub use traffic::{Traffic, traffic};
+
 use super::Entry;
 use crate::event::{LayerFacts, NetworkFacts};
 use burn::tensor::{CaptureError, Device, Tensor};
@@ -101,6 +105,31 @@ pub fn capture<const D: usize>(
     if read { Ok((captured.graph, input)) } else { Err(CostError::Empty) }
 }
 
+/// The layers of a recorded forward pass, and which operations each consists of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layered {
+    /// The layers in execution order, with the shapes that were recorded.
+    pub layers: Vec<LayerFacts>,
+    /// Of each operation its layer; none for what does not depend on the input. An operation that is no layer and belongs to
+    /// none, such as a reshape, is counted with the layer that comes after it.
+    pub of_operation: Vec<Option<usize>>,
+}
+
+/// The layers of a recorded forward pass of `input`.
+pub fn layered(graph: &GraphIr, input: TensorId) -> Layered {
+    let mut walk = Walk::new(input);
+    let mut of_operation: Vec<_> = graph.operations.iter().map(|op| walk.layer_of(op)).collect();
+    let layers = walk.cost.layers;
+    let mut next = layers.len().checked_sub(1);
+    for (op, layer) in graph.operations.iter().zip(&mut of_operation).rev() {
+        if op.outputs().any(|tensor| walk.derived.contains(&tensor.id) && tensor.id != input) {
+            *layer = layer.or(next);
+            next = *layer;
+        }
+    }
+    Layered { layers, of_operation }
+}
+
 /// The cost of a recorded forward pass of one image, `input`.
 pub fn of_graph(graph: &GraphIr, input: TensorId) -> Cost {
     let mut walk = Walk::new(input);
@@ -138,6 +167,17 @@ impl Walk {
             source: HashMap::new(),
             counted: HashSet::new(),
         }
+    }
+
+    /// Takes an operation in and gives the layer that it is, or is part of, as far as that is known by then.
+    fn layer_of(&mut self, op: &OperationIr) -> Option<usize> {
+        let before = self.cost.layers.len();
+        self.step(op);
+        if self.cost.layers.len() > before {
+            return Some(before);
+        }
+        // What a view looks at was written by another operation.
+        op.outputs().next().filter(|_| view(op).is_none()).and_then(|out| self.writer.get(&out.id)).copied()
     }
 
     fn step(&mut self, op: &OperationIr) {

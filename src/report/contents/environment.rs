@@ -23,6 +23,9 @@ fn of(source: &Source) -> Vec<Block> {
         facts.push((format!("device {}", device.name), format!("{}; {}", device.title, precisions.join(", "))));
     }
     facts.extend(source.state.cards.values().flat_map(card));
+    for (device, (bytes, how)) in &source.state.bandwidths {
+        facts.push((format!("memory, {device}"), format!("{}B/s ({how})", format::si(*bytes))));
+    }
     for ((device, precision), (flops, how)) in &source.state.peaks {
         let peak = format!("{}FLOP/s ({how})", format::si(*flops));
         facts.push((format!("peak, {device}, {precision}"), peak));

@@ -28,6 +28,34 @@ fn recording() -> (tempfile::TempDir, PathBuf) {
         events.batches(run, 100, 10_000_000);
         events.push(Body::Samples { values: vec![(2, 300.0), (2, f64::NAN)] });
     }
+    let layer = |kind: &str, macs, bytes, time_ns, within| LayerTime {
+        kind: kind.into(),
+        output: vec![8, 64, 7, 7],
+        macs,
+        bytes,
+        time_ns,
+        within,
+        ..LayerTime::default()
+    };
+    events.push(Body::LayersBegun { run: 2 });
+    let precision = Precision::F32;
+    events.push(Body::Peak { device: "cpu".into(), precision, flops: 100e9, how: "multiply-adds".into() });
+    events.push(Body::Bandwidth { device: "cpu".into(), bytes_per_s: 10e9, how: "a copy".into() });
+    events.push(Body::Layers(Layers {
+        run: 2,
+        config: config("alexnet", 8),
+        passes: 5,
+        clock: LayerClock::Wall,
+        whole_ns: 4_100_000,
+        sum_ns: 4_000_000,
+        whole_wall_ns: 4_100_000,
+        instrumented_wall_ns: 4_200_000,
+        layers: vec![
+            layer("conv", 75_000_000, 1_000_000, 3_000_000, None),
+            layer("relu", 0, 0, 0, Some(0)),
+            layer("max pool", 0, 5_000_000, 1_000_000, None),
+        ],
+    }));
     let (message, config) = ("no memory".to_owned(), config("alexnet", 512));
     events.push(Body::OutOfMemory { run: 3, config, requested_bytes: None, message });
     let mut recorder = Recorder::create(&path, &State::default()).unwrap();
@@ -57,6 +85,20 @@ fn runs_are_a_row_each_whatever_became_of_them() {
     assert_eq!(all("error"), [Value::Null, Value::Null, "no memory".into()]);
     assert_eq!(rows[0]["began"], "2026-01-02T03:04:05.100Z");
     assert!(rows.iter().all(|row| row.as_object().unwrap().len() == runs::COLUMNS.len()));
+}
+
+#[test]
+fn layers_are_a_row_each_under_their_roof() {
+    let (_directory, path) = exported(Table::Layers, Format::Json);
+    let rows: Vec<Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let all = |name: &str| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+    assert_eq!(all("kind"), ["conv", "relu", "max pool"]);
+    assert_eq!(all("within"), [Value::Null, 1.into(), Value::Null]);
+    assert_eq!(all("time_ms"), [Value::from(3.0), Value::Null, 1.0.into()]);
+    assert_eq!(all("share_percent"), [Value::from(75.0), Value::Null, 25.0.into()]);
+    assert_eq!(all("roof"), [Value::from("compute"), Value::Null, "memory".into()]);
+    assert_eq!(all("roof_percent"), [Value::from(50.0), Value::Null, 50.0.into()]);
+    assert!(rows.iter().all(|row| row["batch_images"] == 8 && row["clock"] == "wall"));
 }
 
 #[test]

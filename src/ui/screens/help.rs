@@ -10,7 +10,7 @@ use crate::ui::{
 use ratatui::{buffer::Buffer, layout::Rect, text::Line};
 
 /// What is printed, and what it means.
-const MEANINGS: [(&str, &str); 8] = [
+const MEANINGS: [(&str, &str); 9] = [
     ("latency", "wall time of one batch, device synchronised before and after; the median of the steady batches"),
     ("±%", "half of the median's 95 % interval, as a share of the median"),
     ("throughput", "images a second over the steady phase, gaps between batches included"),
@@ -24,6 +24,10 @@ const MEANINGS: [(&str, &str); 8] = [
     ),
     ("idle, Δ", "power before the engine started, and power above that"),
     ("J/image", "energy an image, idle power included, from the energy counter where the card has one"),
+    (
+        "roof",
+        "of a layer: the lower of what the device computes and what its memory delivers at that many FLOPs a byte, and what the layer reaches of it; cache: more than the memory delivers",
+    ),
     (
         "STEADY",
         "the latency has converged: from there on batches count; NOT STEADY: warm-up timed out, and they count all the same",

@@ -7,6 +7,7 @@ pub mod fitted;
 pub mod gauge;
 pub mod pane;
 pub mod plot;
+pub mod roofline;
 pub mod scope;
 pub mod sparkline;
 pub mod table;

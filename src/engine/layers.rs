@@ -1,0 +1,260 @@
+//! Where the time of a batch goes, layer by layer.
+//!
+//! Passes whose layers are timed take turns with passes of the whole batch as it runs otherwise, so that both see the same
+//! clocks and the same neighbours. On the CPU in f32 a pass runs our own compiled plan and notes when each of its steps is
+//! done; everywhere else the captured operations are run layer by layer with Burn's own functions. Times are medians.
+
+mod busy;
+mod interpret;
+
+use super::{
+    device::DeviceError,
+    measure::{Built, MeasureError},
+};
+use crate::{
+    analysis::stats::median,
+    cpu::Compiled,
+    event::{Config, LayerClock, LayerFacts, LayerTime, Layers, RunId},
+    zoo::cost::{CostError, Traffic},
+};
+use burn::tensor::{Tensor, TensorData};
+use interpret::Interpreter;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Time after which no pass begins.
+const TIME: Duration = Duration::from_secs(1);
+/// Passes without which there is no median.
+const LEAST_PASSES: usize = 3;
+/// Passes that are enough.
+const MOST_PASSES: usize = 30;
+/// Largest difference of a logit from the network's own, in standard deviations of the logits: rounding in bf16 leaves a
+/// tenth (`wattscope check --help`), and anything that is computed wrongly leaves more than one.
+const BOUND: f64 = 0.4;
+
+/// Why there are no times of layers.
+#[derive(Debug, Error)]
+pub enum LayersError {
+    /// The network does something that is not known here.
+    #[error("an operation that can't be run by itself: {0}")]
+    Operation(String),
+    /// What the layers compute is not what the network computes.
+    #[error("run one by one, the layers end {0:.1} standard deviations from the network's logits")]
+    Differs(f64),
+    /// The network could not be captured.
+    #[error(transparent)]
+    Capture(#[from] CostError),
+    /// The device could not be opened.
+    #[error(transparent)]
+    Open(#[from] DeviceError),
+    /// A pass failed.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+}
+
+/// A pass whose layers were timed.
+struct Pass {
+    wall: Duration,
+    /// Of each layer.
+    times: Vec<Duration>,
+    logits: Vec<f64>,
+}
+
+/// Runs a batch and times its layers.
+enum Instrument<'a> {
+    Kernels(&'a Compiled),
+    Interpreter(Box<Interpreter>),
+}
+
+impl<'a> Instrument<'a> {
+    fn new(built: &'a Built, batch: u32) -> Result<Self, LayersError> {
+        if let Some(compiled) = built.compiled() {
+            return Ok(Self::Kernels(compiled));
+        }
+        let network = built.network().ok_or_else(|| LayersError::Operation("its own runner".to_owned()))?;
+        let interpreter = Interpreter::new(network, built.device(), [batch as usize, 3, built.px(), built.px()])?;
+        Ok(Self::Interpreter(Box::new(interpreter)))
+    }
+
+    fn clock(&self, built: &Built) -> LayerClock {
+        match self {
+            Self::Interpreter(_) if built.has_clock() => LayerClock::Device,
+            _ => LayerClock::Wall,
+        }
+    }
+
+    /// Passes that do not count.
+    const fn warm_up(&self) -> usize {
+        match self {
+            Self::Kernels(_) => 1,
+            Self::Interpreter(_) => interpret::WARM_UP,
+        }
+    }
+
+    /// The layers of so many images, in values of so many bytes; no times yet.
+    fn layers(&self, batch: u32, width: u64) -> Vec<LayerTime> {
+        match self {
+            Self::Kernels(compiled) => {
+                let computed = compiled.computed();
+                let all = computed.layers.iter().zip(&computed.traffic).zip(&computed.within);
+                all.map(|((facts, traffic), within)| LayerTime {
+                    within: *within,
+                    ..layer(facts, *traffic, u64::from(batch), width)
+                })
+                .collect()
+            }
+            Self::Interpreter(interpreter) => interpreter.layers().map(|(l, t)| layer(l, t, 1, width)).collect(),
+        }
+    }
+
+    fn pass(&mut self, built: &Built, input: Tensor<4>, clock: LayerClock) -> Result<Pass, LayersError> {
+        match self {
+            Self::Kernels(compiled) => steps(built, compiled, input),
+            Self::Interpreter(interpreter) => interpreter.pass(input, clock),
+        }
+    }
+}
+
+/// A layer of so many times the batch that its facts are of.
+fn layer(facts: &LayerFacts, traffic: Traffic, batches: u64, width: u64) -> LayerTime {
+    let mut output = facts.output.clone();
+    if let Some(images) = output.first_mut() {
+        *images *= batches;
+    }
+    LayerTime {
+        kind: facts.kind.clone(),
+        detail: facts.detail.clone(),
+        output,
+        params: facts.params,
+        macs: facts.macs * batches,
+        bytes: traffic.bytes(batches, width),
+        ..LayerTime::default()
+    }
+}
+
+/// A pass of the compiled plan, as [`Built::batch`] runs it.
+fn steps(built: &Built, compiled: &Compiled, input: Tensor<4>) -> Result<Pass, LayersError> {
+    let failed = |error: String| MeasureError::from_text(&error);
+    built.device().sync().map_err(|e| failed(e.to_string()))?;
+    let start = Instant::now();
+    let [images, ..] = input.dims();
+    let values = input.try_into_vec_as::<f32>().map_err(|e| failed(e.to_string()))?;
+    let (logits, steps) = compiled.timed(&values);
+    let data = TensorData::new(logits, [images, crate::zoo::CLASSES]);
+    let logits = Tensor::<2>::from_data(data, built.device());
+    let read = logits.clone().slice([0..1, 0..1]).try_into_data();
+    built.device().sync().map_err(|e| failed(e.to_string()))?;
+    let wall = start.elapsed();
+    read.map_err(|e| failed(e.to_string()))?;
+    let computed = compiled.computed();
+    let mut times = vec![Duration::ZERO; computed.layers.len()];
+    for (layer, step) in computed.of_step.iter().zip(steps) {
+        if let Some(time) = times.get_mut(*layer) {
+            *time += step;
+        }
+    }
+    Ok(Pass { wall, times, logits: logits.into_data().iter::<f64>().collect() })
+}
+
+/// Measures the layers of a batch in about a second; none if `stop` said so first.
+///
+/// # Errors
+/// Where an operation can't be run by itself, or not to the same end, and where a pass fails.
+pub fn measure(
+    built: &Built,
+    (run, config): (RunId, &Config),
+    inputs: &[Tensor<4>],
+    stop: impl Fn() -> bool,
+) -> Result<Option<Layers>, LayersError> {
+    let mut instrument = Instrument::new(built, config.batch)?;
+    let clock = instrument.clock(built);
+    let mut passes = Passes::default();
+    for (turn, input) in inputs.iter().cycle().take(instrument.warm_up()).enumerate() {
+        let pass = instrument.pass(built, input.clone(), clock)?;
+        if turn == 0 {
+            check(&pass.logits, &built.logits(input.clone())?)?;
+        }
+        if stop() {
+            return Ok(None);
+        }
+    }
+    let began = Instant::now();
+    for input in inputs.iter().cycle().take(MOST_PASSES) {
+        if stop() {
+            return Ok(None);
+        }
+        let whole = built.batch(input.clone(), true)?;
+        let by_clock = if clock == LayerClock::Device { whole.device } else { Some(whole.wall) };
+        passes.add(by_clock.unwrap_or(whole.wall), whole.wall, &instrument.pass(built, input.clone(), clock)?);
+        if passes.count >= LEAST_PASSES && began.elapsed() >= TIME {
+            break;
+        }
+    }
+    let layers = passes.layers(instrument.layers(config.batch, config.precision.bytes()));
+    Ok(Some(Layers {
+        run,
+        config: config.clone(),
+        passes: u32::try_from(passes.count).unwrap_or(u32::MAX),
+        clock,
+        whole_ns: middle(&passes.whole),
+        sum_ns: layers.iter().map(|layer| layer.time_ns).sum(),
+        whole_wall_ns: middle(&passes.whole_wall),
+        instrumented_wall_ns: middle(&passes.instrumented),
+        layers,
+    }))
+}
+
+/// Times of all passes, ns.
+#[derive(Default)]
+struct Passes {
+    count: usize,
+    whole: Vec<f64>,
+    whole_wall: Vec<f64>,
+    instrumented: Vec<f64>,
+    /// By layer, then by pass.
+    layers: Vec<Vec<f64>>,
+}
+
+impl Passes {
+    fn add(&mut self, whole: Duration, whole_wall: Duration, pass: &Pass) {
+        let nanos = |time: &Duration| time.as_nanos() as f64;
+        self.count += 1;
+        self.whole.push(nanos(&whole));
+        self.whole_wall.push(nanos(&whole_wall));
+        self.instrumented.push(nanos(&pass.wall));
+        self.layers.resize(pass.times.len(), Vec::new());
+        self.layers.iter_mut().zip(&pass.times).for_each(|(all, time)| all.push(nanos(time)));
+    }
+
+    fn layers(&self, mut layers: Vec<LayerTime>) -> Vec<LayerTime> {
+        layers.iter_mut().zip(&self.layers).for_each(|(layer, times)| layer.time_ns = middle(times));
+        layers
+    }
+}
+
+fn middle(times: &[f64]) -> u64 {
+    median(times.iter().copied()).map_or(0, |median| median.round() as u64)
+}
+
+/// Whether the layers compute what the network computes, but for rounding.
+fn check(layers: &[f64], network: &[f64]) -> Result<(), LayersError> {
+    let apart = apart(layers, network);
+    if apart <= BOUND { Ok(()) } else { Err(LayersError::Differs(apart)) }
+}
+
+/// Largest difference, in standard deviations of the second.
+fn apart(ours: &[f64], theirs: &[f64]) -> f64 {
+    if ours.len() != theirs.len() || theirs.is_empty() {
+        return f64::INFINITY;
+    }
+    let mean = theirs.iter().sum::<f64>() / theirs.len() as f64;
+    let deviation = (theirs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / theirs.len() as f64).sqrt();
+    let differences = || ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+    if differences().any(f64::is_nan) {
+        return f64::INFINITY;
+    }
+    differences().fold(0.0, f64::max) / deviation
+}
+
+#[cfg(test)]
+mod tests;
