@@ -3,6 +3,7 @@
 pub mod findings;
 pub mod help;
 pub mod layers;
+pub mod link;
 pub mod live;
 pub mod plateau;
 pub mod status;
@@ -167,6 +168,7 @@ fn header_right(view: &View<'_>) -> Vec<Part> {
         parts.push(Part::new(3, Role::Plain, title.unwrap_or_default()));
         parts.push(Part::new(2, Role::Plain, device));
     }
+    parts.extend(link::header(view));
     parts.extend(clock(view));
     parts
 }

@@ -6,6 +6,7 @@ use crate::{
     ui::{
         app::HINT_FOR,
         format,
+        screens::link,
         theme::Role,
         view::View,
         widgets::pane::{Part, row},
@@ -24,6 +25,9 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
 fn phase(view: &View<'_>) -> Vec<Part> {
     let badge = |role, word: &str| Part::new(0, role, format!(" {word}  "));
     let more = |text: String| Part::new(1, Role::Plain, text).joined();
+    if let Some(trouble) = link::trouble(view).filter(|_| !view.ended) {
+        return vec![badge(trouble.role, trouble.word), Part::new(0, trouble.role, trouble.text).joined()];
+    }
     match (&view.state.engine, &view.state.run) {
         _ if view.ended && !view.options.watch_only => {
             vec![badge(Role::Bad, "ENDED"), more("the agent is gone".into())]
