@@ -22,10 +22,10 @@ pub fn header(view: &View<'_>) -> Vec<Part> {
         LinkState::Up { rtt_ns, down_bytes_per_s, .. } => {
             let trip = rtt_ns.map(|ns| format!(" {} ms", format::significant(ns as f64 / 1e6, 2))).unwrap_or_default();
             let rate = format!(" {} kB/s", format::significant(down_bytes_per_s / 1e3, 2));
-            vec![Part::new(2, Role::Strong, host), Part::new(4, Role::Plain, trip + &rate).joined()]
+            vec![Part::new(1, Role::Strong, host), Part::new(2, Role::Plain, trip + &rate).joined()]
         }
-        LinkState::Connecting { .. } => vec![Part::new(2, Role::Warn, host)],
-        LinkState::Lost { .. } => vec![Part::new(2, Role::Bad, host)],
+        LinkState::Connecting { .. } => vec![Part::new(1, Role::Warn, host)],
+        LinkState::Lost { .. } => vec![Part::new(1, Role::Bad, host)],
     }
 }
 

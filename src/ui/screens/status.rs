@@ -17,7 +17,10 @@ use ratatui::{buffer::Buffer, layout::Rect};
 /// Draws it.
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let mut parts = phase(view);
-    parts.extend(card(view));
+    // What the card did last is not what it does.
+    if !view.state.link_is_lost() {
+        parts.extend(card(view));
+    }
     row(&parts, view.theme, area, buffer);
 }
 
