@@ -18,7 +18,12 @@ use wattscope::{
         dataset::Dataset,
         ledger::{self, Ledger, Work},
     },
-    agent,
+    agent::{
+        self,
+        remote::{self, Target},
+        serve,
+        site::Site,
+    },
     check::{self, Kept, Reference},
     cli::{self, Cli, Color, Command, Live, Look, Marker},
     clock::Clock,
@@ -69,7 +74,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Sweep(args)) => sweep(&args, log),
         Some(Command::Report(args)) => report(&args),
         Some(Command::Networks { json }) => networks(json),
-        Some(Command::Devices { json }) => devices(json),
+        Some(Command::Devices { place, json }) => devices(place.target(), json),
         Some(Command::Check(args)) => check(&args),
         Some(Command::Infer(args)) => infer(&args),
         Some(Command::Accuracy(args)) => accuracy(&args, log),
@@ -83,6 +88,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
             cli::manual(command.as_deref(), &mut page)?;
             print(&page)
         }
+        Some(Command::Agent) => far_side(log),
         Some(Command::Engine { epoch, memory_limit, weights, weights_of, no_fold, no_graph }) => {
             let weights = weights_of.zip(weights).map(|(network, path)| WeightsFile { network, path });
             let choices = Choices { fold: !no_fold, graph: !no_graph };
@@ -98,6 +104,8 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         eprintln!("Without one: wattscope run --network {} (wattscope run --help)", args.network);
         return Ok(ExitCode::from(2));
     }
+    let far = args.place.target();
+    refuse_weights(far.as_ref(), args.weights.as_deref());
     let weights = args.weights.map(|path| weights_file(&args.network, path));
     let named = args.record.as_deref().map(record_to);
     let exporter = args.metrics.map(Exporter::start).transpose().unwrap_or_else(|error| refuse(error));
@@ -120,7 +128,11 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let (fold, graph) = (!args.no_fold, args.graph.wanted());
     let agent = agent::Options { weights, fold, graph, ..agent_options(true, args.memory_limit)? };
     let start = || {
-        let agent = agent::start(agent, Clock::start());
+        let clock = Clock::start();
+        let agent = match far {
+            Some(far) => remote::start(far, None, agent, clock, None),
+            None => agent::start(agent, clock),
+        };
         match exporter {
             Some(exporter) => exporter.tap(agent),
             None => agent,
@@ -217,7 +229,13 @@ fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
 
 /// `wattscope run`.
 fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let configs = args.configs(&device::enumerate()).unwrap_or_else(|error| refuse(error));
+    let (runtime, far) = (runtime()?, args.place.target());
+    refuse_weights(far.as_ref(), args.weights.as_deref());
+    let site = match runtime.block_on(reach(far)) {
+        Ok(site) => site,
+        Err(code) => return Ok(code),
+    };
+    let configs = args.configs(&site.devices).unwrap_or_else(|error| refuse(error));
     let weights = args.weights.clone().zip(configs.first());
     let weights = weights.map(|(path, config)| weights_file(&config.network, path));
     let recorder = args.record.as_deref().map(record_to);
@@ -228,9 +246,9 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Failures);
     let mut job = Job::new(stepper, recorder);
     let mut code = ExitCode::SUCCESS;
-    let end = runtime()?.block_on(async {
+    let end = runtime.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        sweep::measure(agent::start(options, Clock::start()), &mut job, interrupt, &mut printer).await
+        sweep::measure(site.start(options, Clock::start()), &mut job, interrupt, &mut printer).await
     })?;
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
@@ -264,16 +282,20 @@ fn layers(args: &cli::Layers, log: Option<&Path>) -> eyre::Result<ExitCode> {
 
 /// `wattscope sweep`.
 fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let devices = device::enumerate();
+    let runtime = runtime()?;
+    let site = match runtime.block_on(reach(args.place.target())) {
+        Ok(site) => site,
+        Err(code) => return Ok(code),
+    };
     // Six digits are typed without a mistake, and make orders enough.
     let seed = jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
-    let plan = args.plan(&devices, seed).unwrap_or_else(|error| refuse(error));
+    let plan = args.plan(&site.devices, seed).unwrap_or_else(|error| refuse(error));
     if args.force && args.output.exists() {
         std::fs::remove_file(&args.output).wrap_err_with(|| args.output.display().to_string())?;
     }
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Steps);
     printer.recall(true);
-    let asked = file::Asked { plan: &plan, seed: args.seed.is_some(), devices: &devices };
+    let asked = file::Asked { plan: &plan, seed: args.seed.is_some(), host: &site.host, devices: &site.devices };
     let SweepFile { recorder, state, losses, resumed } =
         file::open(&args.output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
     printer.recall(false);
@@ -287,14 +309,46 @@ fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
         let options = agent_options(false, args.memory_limit)?;
         let (idle, graph) = (sweep::IDLE_BEFORE, args.graph.wanted());
         let options = agent::Options { idle, graph, last_run: job.state.last_run, ..options };
-        end = runtime()?.block_on(async {
+        end = runtime.block_on(async {
             let interrupt = async { code = ExitCode::from(interrupted().await) };
-            sweep::measure(agent::start(options, Clock::start()), &mut job, interrupt, &mut printer).await
+            sweep::measure(site.start(options, Clock::start()), &mut job, interrupt, &mut printer).await
         })?;
     }
     printer.say(&progress::conclusion(&job.state, &args.output));
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
+}
+
+/// `wattscope agent`.
+fn far_side(log: Option<&Path>) -> eyre::Result<ExitCode> {
+    if io::stdin().is_terminal() {
+        eprintln!("error: `wattscope agent` is the far side of --on, and is started by the other side:");
+        eprintln!("wattscope --on \"ssh HOST\"");
+        return Ok(ExitCode::from(2));
+    }
+    start_log(log);
+    let options = agent_options(true, None)?;
+    let why = runtime()?.block_on(serve::serve(options))?;
+    tracing::info!("{why}");
+    // A thread may still wait for a line of stdin, which may never come: the end of the process does not.
+    std::process::exit(0)
+}
+
+/// The host to measure on, once it is reached; otherwise says why it is not.
+async fn reach(far: Option<Target>) -> Result<Site, ExitCode> {
+    let Some(target) = far else { return Ok(Site::here()) };
+    tokio::select! {
+        reached = Site::reach(target, |said| eprintln!("{said}")) => reached.map_err(|error| sorry(&error)),
+        // What was started ends with it.
+        code = interrupted() => Err(ExitCode::from(code)),
+    }
+}
+
+/// Weights are files of this host, and a far end has others.
+fn refuse_weights(far: Option<&Target>, weights: Option<&Path>) {
+    if let (Some(far), Some(weights)) = (far, weights) {
+        refuse(format!("--weights {} is a file of this host, and \"{}\" leads to another one", weights.display(), far.on));
+    }
 }
 
 /// What a script is told: `interrupted` is the code of the signal that came, if one did.
@@ -324,8 +378,11 @@ fn networks(json: bool) -> eyre::Result<ExitCode> {
     if json { print_json(&networks) } else { print(listing::network_table(&networks).as_bytes()) }
 }
 
-fn devices(json: bool) -> eyre::Result<ExitCode> {
-    let devices = device::enumerate();
+fn devices(far: Option<Target>, json: bool) -> eyre::Result<ExitCode> {
+    let devices = match runtime()?.block_on(reach(far)) {
+        Ok(site) => site.devices,
+        Err(code) => return Ok(code),
+    };
     if json { print_json(&devices) } else { print(listing::device_table(&devices).as_bytes()) }
 }
 

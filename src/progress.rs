@@ -1,7 +1,7 @@
 //! How a sweep gets on, on stderr, and its results on stdout as they come.
 
 use crate::{
-    event::{Phase, Plan},
+    event::{LinkState, Phase, Plan},
     layers,
     report::{Figures, Outcome, Record, table},
     session::{State, Sweep, read::Losses},
@@ -36,6 +36,8 @@ pub struct Printer<W> {
     places: Vec<(usize, u32)>,
     /// Whether what comes is read from a file: it was printed when it was measured.
     recalling: bool,
+    /// Whether the far end was lost when it was last looked at.
+    lost: bool,
 }
 
 impl<W: Write> Printer<W> {
@@ -47,7 +49,7 @@ impl<W: Write> Printer<W> {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len}  {wide_msg}") {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        Self { out, json, detail, bar, records: Vec::new(), places: Vec::new(), recalling: false }
+        Self { out, json, detail, bar, records: Vec::new(), places: Vec::new(), recalling: false, lost: false }
     }
 
     /// What was printed so far.
@@ -82,8 +84,29 @@ impl<W: Write> Printer<W> {
     }
 }
 
+impl<W: Write> Printer<W> {
+    /// Says when the far end is lost, and when it is there again.
+    fn link(&mut self, state: &State) {
+        let Some(link) = &state.link else { return };
+        match &link.state {
+            LinkState::Lost { reason, retry_in_s } if !self.lost => {
+                self.lost = true;
+                let next = if retry_in_s.is_some() { "; trying again" } else { "" };
+                self.say(&format!("\"{}\" is lost: {reason}{next}", link.on));
+            }
+            LinkState::Lost { reason, retry_in_s: None } => self.say(&format!("\"{}\" is given up: {reason}", link.on)),
+            LinkState::Up { .. } if self.lost => {
+                self.lost = false;
+                self.say(&format!("\"{}\" is reached again", link.on));
+            }
+            _ => {}
+        }
+    }
+}
+
 impl<W: Write> Observer for Printer<W> {
     fn progress(&mut self, state: &State) {
+        self.link(state);
         let Some(sweep) = state.sweep.as_ref().filter(|_| !self.bar.is_hidden()) else { return };
         self.bar.set_length(sweep.plan.steps() as u64);
         self.bar.set_position(sweep.count() as u64);
@@ -275,6 +298,9 @@ pub fn roughly(seconds: f64) -> String {
 /// One line on the run in progress: where it stands, how many batches, what one takes, what it draws.
 pub fn line(state: &State) -> String {
     let Some(run) = &state.run else {
+        if state.link_is_lost() {
+            return "waiting for the far end".to_owned();
+        }
         let resting = if state.sweeping() { "resting" } else { "reading idle power" };
         return if state.resting { resting } else { "starting the engine" }.to_owned();
     };

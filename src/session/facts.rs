@@ -34,6 +34,7 @@ pub fn of(state: &State) -> Vec<Body> {
         bytes_per_s: *bytes_per_s,
         how: how.clone(),
     }));
+    facts.extend(state.link.clone().map(Body::Link));
     facts.extend(running(state));
     facts
 }

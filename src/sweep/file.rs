@@ -68,7 +68,9 @@ pub struct Asked<'a> {
     pub plan: &'a Plan,
     /// Whether its seed was asked for, too: otherwise any will do.
     pub seed: bool,
-    /// The devices of this host.
+    /// The host that measures.
+    pub host: &'a str,
+    /// Its devices.
     pub devices: &'a [DeviceInfo],
 }
 
@@ -127,7 +129,7 @@ fn differences(there: &State, plan: &Plan, asked: &Asked<'_>) -> Vec<String> {
         differ("seed", there.to_string(), here.to_string());
     }
     if let Some(header) = &there.header {
-        differ("host", header.host.clone(), crate::host::name());
+        differ("host", header.host.clone(), asked.host.to_owned());
         differ("wattscope", header.version.clone(), env!("CARGO_PKG_VERSION").to_owned());
     }
     let title = |devices: &[DeviceInfo]| {

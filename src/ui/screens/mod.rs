@@ -3,6 +3,7 @@
 pub mod findings;
 pub mod help;
 pub mod layers;
+pub mod link;
 pub mod live;
 pub mod plateau;
 pub mod status;
@@ -165,8 +166,11 @@ fn header_right(view: &View<'_>) -> Vec<Part> {
     if let Some(device) = view.device() {
         let title = view.device_info().map(|d| d.title.clone()).filter(|t| t != device);
         parts.push(Part::new(3, Role::Plain, title.unwrap_or_default()));
-        parts.push(Part::new(2, Role::Plain, device));
+        // Of a far engine it is said first how it is reached.
+        let drop = if view.state.link.is_some() { 3 } else { 2 };
+        parts.push(Part::new(drop, Role::Plain, device));
     }
+    parts.extend(link::header(view));
     parts.extend(clock(view));
     parts
 }

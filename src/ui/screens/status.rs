@@ -6,6 +6,7 @@ use crate::{
     ui::{
         app::HINT_FOR,
         format,
+        screens::link,
         theme::Role,
         view::View,
         widgets::pane::{Part, row},
@@ -16,7 +17,10 @@ use ratatui::{buffer::Buffer, layout::Rect};
 /// Draws it.
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let mut parts = phase(view);
-    parts.extend(card(view));
+    // What the card did last is not what it does.
+    if !view.state.link_is_lost() {
+        parts.extend(card(view));
+    }
     row(&parts, view.theme, area, buffer);
 }
 
@@ -24,6 +28,9 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
 fn phase(view: &View<'_>) -> Vec<Part> {
     let badge = |role, word: &str| Part::new(0, role, format!(" {word}  "));
     let more = |text: String| Part::new(1, Role::Plain, text).joined();
+    if let Some(trouble) = link::trouble(view).filter(|_| !view.ended) {
+        return vec![badge(trouble.role, trouble.word), Part::new(0, trouble.role, trouble.text).joined()];
+    }
     match (&view.state.engine, &view.state.run) {
         _ if view.ended && !view.options.watch_only => {
             vec![badge(Role::Bad, "ENDED"), more("the agent is gone".into())]
