@@ -17,12 +17,15 @@ use wattscope::{
         dataset::Dataset,
         ledger::{self, Ledger, Work},
     },
-    agent,
+    agent::{
+        self,
+        fleet::{self, FleetHandle, Member},
+    },
     check::{self, Kept, Reference},
-    cli::{self, Cli, Color, Command, Live, Look, Marker},
+    cli::{self, Cli, Color, Command, DevicesError, Live, Look, Marker},
     clock::Clock,
     engine::{self, WeightsFile, device},
-    event::Precision,
+    event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
     exporter::Exporter,
     host,
     infer::{self, Model},
@@ -30,7 +33,7 @@ use wattscope::{
     progress::{self, Detail, Printer},
     report::{self, Record, Source},
     session::{
-        Recorder, Recordings, State,
+        Fleet, Recorder, Recordings,
         export::{self, ExportError, Format},
         recordings,
         replay::Tape,
@@ -65,6 +68,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Replay(args)) => replay(args, log),
         Some(Command::Export(args)) => export(&args),
         Some(Command::Sweep(args)) => sweep(&args, log),
+        Some(Command::Merge(args)) => merge(&args),
         Some(Command::Report(args)) => report(&args),
         Some(Command::Networks { json }) => networks(json),
         Some(Command::Devices { json }) => devices(json),
@@ -95,6 +99,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         eprintln!("Without one: wattscope run --network {} (wattscope run --help)", args.network);
         return Ok(ExitCode::from(2));
     }
+    let stations = stations(&args.device).unwrap_or_else(|error| refuse(error));
     let weights = args.weights.map(|path| weights_file(&args.network, path));
     let named = args.record.as_deref().map(record_to);
     let exporter = args.metrics.map(Exporter::start).transpose().unwrap_or_else(|error| refuse(error));
@@ -110,16 +115,20 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
             network: Some(args.network),
             batch: Some(args.batch),
             precision: args.precision,
-            device: Some(args.device),
+            device: args.device.first().cloned(),
         },
+        stations: stations.clone(),
         ..looks(&args.look)
     };
     let agent = agent::Options { weights, fold: !args.no_fold, ..agent_options(true, args.memory_limit)? };
     let start = || {
-        let agent = agent::start(agent, Clock::start());
+        let agents = match &*stations {
+            [] => FleetHandle::from(agent::start(agent, Clock::start())),
+            several => FleetHandle::join(fleet::start_each(&agent, several, Clock::start())),
+        };
         match exporter {
-            Some(exporter) => exporter.tap(agent),
-            None => agent,
+            Some(exporter) => exporter.tap(agents),
+            None => agents,
         }
     };
     let exit = runtime()?.block_on(ui::run(options, &mut recordings, start))?;
@@ -129,6 +138,12 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         Err(error) => eprintln!("{error}"),
     }
     Ok(ExitCode::from(exit.code()))
+}
+
+/// The devices of several stations; none where there is one.
+fn stations(devices: &[String]) -> Result<Vec<String>, DevicesError> {
+    cli::check_devices(devices)?;
+    Ok(if devices.len() > 1 { devices.to_vec() } else { Vec::new() })
 }
 
 /// Where unnamed recordings are, in the user's state directory.
@@ -158,7 +173,7 @@ fn looks(look: &Look) -> ui::Options {
 
 /// A recording to a file that must not be there yet.
 fn record_to(path: &Path) -> Recorder {
-    Recorder::create(path, &State::default()).unwrap_or_else(|error| refuse(error))
+    Recorder::create(path, &Fleet::default()).unwrap_or_else(|error| refuse(error))
 }
 
 /// `wattscope replay`.
@@ -203,7 +218,7 @@ fn export(args: &cli::Export) -> eyre::Result<ExitCode> {
 
 /// `wattscope report`.
 fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
-    let sources = args.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?;
+    let sources = args.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?.concat();
     let written = report::report(&sources, &args.output, args.force)?;
     for losses in &written.losses {
         eprintln!("{losses}: the report is of what could be read");
@@ -213,19 +228,31 @@ fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
 
 /// `wattscope run`.
 fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let configs = args.configs(&device::enumerate()).unwrap_or_else(|error| refuse(error));
-    let weights = args.weights.clone().zip(configs.first());
+    let stations = stations(&args.device).unwrap_or_else(|error| refuse(error));
+    let devices = device::enumerate();
+    let plan_on = |device: &String| {
+        let configs = args.configs(device, &devices).unwrap_or_else(|error| refuse(error));
+        plan(configs, 1, None, args.seconds, 0.0)
+    };
+    let plans: Vec<Plan> = args.device.iter().map(plan_on).collect();
+    let weights = args.weights.clone().zip(plans[0].configs.first());
     let weights = weights.map(|(path, config)| weights_file(&config.network, path));
     let recorder = args.record.as_deref().map(record_to);
     start_log(log);
-    let stepper = Stepper::new(plan(configs, 1, None, args.seconds, 0.0), false);
     let options = agent::Options { weights, fold: !args.no_fold, ..agent_options(false, args.memory_limit)? };
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Failures);
-    let mut job = Job::new(stepper, recorder);
     let mut code = ExitCode::SUCCESS;
     let end = runtime()?.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        sweep::measure(agent::start(options, Clock::start()), &mut job, interrupt, &mut printer).await
+        if stations.is_empty() {
+            let stepper = Stepper::new(plans.into_iter().next().unwrap_or_default(), false);
+            let (agent, mut job) = (agent::start(options, Clock::start()), Job::new(stepper, recorder));
+            return sweep::measure(agent, &mut job, interrupt, &mut printer).await;
+        }
+        let agents = FleetHandle::join(fleet::start_each(&options, &stations, Clock::start()));
+        let each = (0..).zip(plans).collect();
+        let mut job = sweep::fleet::Job::new(Fleet::of(stations.len()), recorder, each, false, false);
+        sweep::fleet::measure(agents, &mut job, interrupt, &mut printer).await
     })?;
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
@@ -234,35 +261,152 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
 /// `wattscope sweep`.
 fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let devices = device::enumerate();
-    // Six digits are typed without a mistake, and make orders enough.
-    let seed = jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
-    let plan = args.plan(&devices, seed).unwrap_or_else(|error| refuse(error));
-    if args.force && args.output.exists() {
-        std::fs::remove_file(&args.output).wrap_err_with(|| args.output.display().to_string())?;
+    let Order { plan, seeded, output } = order(args, &devices);
+    if args.force && output.exists() {
+        std::fs::remove_file(&output).wrap_err_with(|| output.display().to_string())?;
     }
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Steps);
     printer.recall(true);
-    let asked = file::Asked { plan: &plan, seed: args.seed.is_some(), devices: &devices };
-    let SweepFile { recorder, state, losses, resumed } =
-        file::open(&args.output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
+    let host = host::name();
+    let names: Vec<String> = args.device.iter().map(|name| resolved(name, &devices)).collect();
+    let place = |device| file::Place { host: &host, device, devices: &devices };
+    let places: Vec<_> = names.iter().map(|name| place(name)).collect();
+    let asked = file::Asked { plan: &plan, seed: seeded, places: &places };
+    let SweepFile { mut recorder, fleet, agents, losses, resumed } =
+        file::open(&output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
     printer.recall(false);
     start_log(log);
-    printer.say(&progress::introduction(&plan, &state, &args.output, &losses));
+    printer.say(&progress::introduction(&plan, places.len(), &fleet, &output, &losses));
+    if let Some(recorder) = &mut recorder {
+        welcome(recorder, &fleet, &agents, &host, &printer)?;
+    }
     let (mut code, mut end) = (ExitCode::SUCCESS, End::Complete);
-    let todo = recorder.is_some();
-    let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan, true) };
-    let mut job = Job { stepper, state, recorder };
-    if todo {
+    let mut fleet = fleet;
+    if let Some(recorder) = recorder {
         let options = agent_options(false, args.memory_limit)?;
-        let options = agent::Options { idle: sweep::IDLE_BEFORE, last_run: job.state.last_run, ..options };
-        end = runtime()?.block_on(async {
+        let options = agent::Options { idle: sweep::IDLE_BEFORE, ..options };
+        (fleet, end) = runtime()?.block_on(async {
             let interrupt = async { code = ExitCode::from(interrupted().await) };
-            sweep::measure(agent::start(options, Clock::start()), &mut job, interrupt, &mut printer).await
+            let work = Sweeping { fleet, recorder, agents, resumed };
+            work.measure(&options, &names, interrupt, &mut printer).await
         })?;
     }
-    printer.say(&progress::conclusion(&job.state, &args.output));
+    printer.say(&progress::conclusion(&fleet, &output));
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
+}
+
+/// What a sweep is asked to do.
+struct Order {
+    plan: Plan,
+    /// Whether the seed was asked for.
+    seeded: bool,
+    /// Where it goes: for a shard a file of its own.
+    output: PathBuf,
+}
+
+fn order(args: &cli::Sweep, devices: &[DeviceInfo]) -> Order {
+    cli::check_devices(&args.device).unwrap_or_else(|error| refuse(error));
+    let variable = |name: &str| std::env::var(name).ok();
+    let shard = args.shard.map(|asked| asked.resolve(variable).unwrap_or_else(|error| refuse(error)));
+    // Six digits are typed without a mistake, and make orders enough.
+    let new = || jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
+    let seed = shard.map_or_else(new, |(_, seed)| seed);
+    let plan_on = |seed| args.plan(&args.device[0], devices, seed).unwrap_or_else(|error| refuse(error));
+    let plan = plan_on(seed);
+    // Each of the others must be there, too, and compute so.
+    for name in &args.device {
+        let device = device::resolve(name, devices).unwrap_or_else(|error| refuse(error));
+        let offered = plan.configs.iter().try_for_each(|config| device::check_precision(device, config.precision));
+        offered.unwrap_or_else(|error| refuse(error));
+    }
+    let dealt = args.device.len() > 1 && !args.each;
+    let Some((shard, _)) = shard else {
+        return Order { plan: Plan { dealt, ..plan }, seeded: args.seed.is_some(), output: args.output.clone() };
+    };
+    // Shards that are begun later, by another job even, join those that are there.
+    let known = file::seed_of(shard.files(&args.output), &plan).filter(|_| args.seed.is_none());
+    let plan = known.map_or(plan, plan_on);
+    let part = Some((shard.index, shard.count));
+    Order { plan: Plan { shard: part, dealt, ..plan }, seeded: args.seed.is_some(), output: shard.file(&args.output) }
+}
+
+/// The name of a device as it is listed.
+fn resolved(name: &str, devices: &[DeviceInfo]) -> String {
+    device::resolve(name, devices).unwrap_or_else(|error| refuse(error)).name.clone()
+}
+
+/// Says in the stream and on the terminal that another host goes on with what one began.
+fn welcome(
+    recorder: &mut Recorder,
+    fleet: &Fleet,
+    agents: &[(StationId, Plan)],
+    host: &str,
+    printer: &Printer<impl Write>,
+) -> eyre::Result<()> {
+    if !fleet.has_begun() || agents.iter().all(|(on, _)| fleet.get((*on).into()).is_some()) {
+        return Ok(());
+    }
+    let before = fleet.names(false).join(", ");
+    let text = format!("{host} goes on with what was begun on {before}");
+    printer.say(&text);
+    let body = Body::Notice { level: Level::Info, text };
+    // On the clock of what goes on: its zero.
+    Ok(recorder.send(Event { t: 0, body })?)
+}
+
+/// A sweep on its way.
+struct Sweeping {
+    fleet: Fleet,
+    recorder: Recorder,
+    agents: Vec<(StationId, Plan)>,
+    resumed: bool,
+}
+
+impl Sweeping {
+    /// Measures: alone as a single station, or as one of several.
+    async fn measure(
+        self,
+        options: &agent::Options,
+        devices: &[String],
+        interrupt: impl Future<Output = ()>,
+        printer: &mut Printer<impl Write>,
+    ) -> io::Result<(Fleet, End)> {
+        let Self { fleet, recorder, agents, resumed } = self;
+        let clock = Clock::start();
+        let last_run = |on: StationId| fleet.get(on.into()).map_or(0, |state| state.last_run);
+        if let ([(0, plan)], false) = (&agents[..], fleet.is_several()) {
+            let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan.clone(), true) };
+            let options = agent::Options { last_run: last_run(0), ..options.clone() };
+            let mut job = Job { stepper, state: fleet.into_first(), recorder: Some(recorder) };
+            let end = sweep::measure(agent::start(options, clock), &mut job, interrupt, printer).await?;
+            return Ok((job.state.into(), end));
+        }
+        let member = |((on, _), device): (&(StationId, Plan), &String)| {
+            let options = agent::Options { last_run: last_run(*on), ..fleet::options_for(options, device, devices) };
+            Member { agent: agent::start(options, clock), device: Some(device.clone()) }
+        };
+        let handle = FleetHandle::join(agents.iter().zip(devices).map(member).collect());
+        let deal = agents.iter().any(|(_, plan)| plan.is_shared());
+        let mut job = sweep::fleet::Job::new(fleet, Some(recorder), agents, deal, true);
+        let end = sweep::fleet::measure(handle, &mut job, interrupt, printer).await?;
+        Ok((job.fleet, end))
+    }
+}
+
+/// `wattscope merge`.
+fn merge(args: &cli::Merge) -> eyre::Result<ExitCode> {
+    let merged = match sweep::merge::merge(&args.files, &args.output, args.force) {
+        Ok(merged) => merged,
+        Err(error) => return Ok(sorry(&error)),
+    };
+    for (path, losses) in &merged.losses {
+        eprintln!("{}: not everything could be read: {losses}", path.display());
+    }
+    merged.duplicates.iter().for_each(|duplicate| eprintln!("{duplicate}"));
+    merged.missing.iter().for_each(|(step, config)| eprintln!("missing: step {}, {config}", step + 1));
+    print(format!("{}: {merged}\n", args.output.display()).as_bytes())?;
+    Ok(if merged.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What a script is told: `interrupted` is the code of the signal that came, if one did.

@@ -384,8 +384,9 @@ fn neighbours(state: &State, device: &str) -> Vec<String> {
     all.iter().map(|n| format!("{} ({})", n.name, n.pid)).collect()
 }
 
-/// Columns of the table; the round where there are several.
-const COLUMNS: [&str; 17] = [
+/// Columns of the table; host and round where there are several.
+const COLUMNS: [&str; 18] = [
+    "<host",
     "<network",
     "batch",
     "<prec",
@@ -408,17 +409,20 @@ const COLUMNS: [&str; 17] = [
 /// The results as a table, with the reasons for what is absent or failed below it.
 pub fn table(records: &[Record]) -> String {
     let repeated = records.iter().any(|record| record.round > 1);
-    let titles: Vec<_> = COLUMNS.into_iter().filter(|title| repeated || *title != "round").collect();
+    let hosts = records.iter().any(|record| record.host != records[0].host);
+    let has = |title: &&str| (repeated || *title != "round") && (hosts || *title != "<host");
+    let titles: Vec<_> = COLUMNS.into_iter().filter(has).collect();
     let mut table = Table::new(&titles);
     for record in records {
         let head =
             [record.network.clone(), record.batch.to_string(), record.precision.to_string(), record.device.clone()];
+        let host = hosts.then(|| record.host.clone().unwrap_or_default());
         let round = repeated.then(|| record.round.to_string());
         let rest = match &record.outcome {
             Outcome::Measured(figures) => cells(&mut table, figures),
             Outcome::Failed { error, .. } => vec![table.absent(error)],
         };
-        table.row(head.into_iter().chain(round).chain(rest));
+        table.row(host.into_iter().chain(head).chain(round).chain(rest));
     }
     table.render() + &footer(records)
 }

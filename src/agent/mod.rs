@@ -1,6 +1,7 @@
 //! The agent: one per host. It samples the sensors, starts and watches over the engine, and joins both into one stream.
 
 mod child;
+pub mod fleet;
 mod idle;
 mod local;
 
@@ -55,6 +56,10 @@ pub struct Options {
     pub last_run: RunId,
     /// The program whose `engine` command is the engine.
     pub program: PathBuf,
+    /// The only device that is asked for: no sensors but those that tell of it are read. Every one of the host by default.
+    pub only: Option<String>,
+    /// Whether no other card of this host has an agent: rails that feed the whole board are read as its own then.
+    pub alone: bool,
 }
 
 impl Options {
@@ -71,6 +76,8 @@ impl Options {
             checks: None,
             last_run: 0,
             program,
+            only: None,
+            alone: true,
         }
     }
 }
@@ -98,6 +105,8 @@ fn header(folded: bool) -> Header {
         memory_bytes: host::memory().map_or(0, |memory| memory.total),
         command: std::env::args().collect(),
         folded,
+        device: None,
+        stations: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub fn of(state: &State) -> Vec<Body> {
         how: how.clone(),
     }));
     facts.extend(running(state));
+    facts.extend(state.gone.clone().map(|reason| Body::Gone { reason }));
     facts
 }
 
