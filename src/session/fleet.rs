@@ -129,7 +129,8 @@ impl Fleet {
         let mut shared = first.clone();
         for sweep in all().filter(|sweep| sweep.plan.is_like(&first.plan).is_ok()) {
             if sweep.plan.shard != first.plan.shard {
-                shared.plan.shard = None;
+                // Parts of one whole, whoever does them.
+                (shared.plan.shard, shared.plan.dealt) = (None, true);
             }
             shared.since = shared.since.max(sweep.since);
             shared.add(sweep);

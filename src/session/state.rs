@@ -175,7 +175,8 @@ impl State {
                 self.end_run(t);
                 self.engine = Engine::Absent;
                 self.sensors.values_mut().for_each(|sensor| sensor.series.gap(t));
-                self.gone = Some(reason.clone());
+                let reason = if reason.is_empty() { "nothing comes from it any more" } else { reason };
+                self.gone = Some(reason.to_owned());
             }
             _ => self.engine_event(t, &event.body),
         }

@@ -348,7 +348,7 @@ fn stations_are_recorded_side_by_side_and_each_comes_back() {
     let (_directory, late) = in_a_directory("late.jsonl");
     Recorder::create(&late, &fleet).unwrap().finish().unwrap();
     let (told, ..) = replay::fold_all(&late).unwrap();
-    assert_eq!(told.names(false), fleet.names(false));
+    assert_eq!(told.names(true), fleet.names(true));
 }
 
 #[test]

@@ -225,7 +225,9 @@ fn a_knob_turns_every_station_on_its_own_device_and_the_focus_moves_by_keys_clic
 fn what_a_station_says_has_its_name_and_a_station_that_is_gone_says_why_and_comes_back() {
     let mut app = fleet_app(&FOUR, Marker::Braille);
     trouble(&mut app);
-    assert!(show(&mut app, 150, 40).contains(" GONE  ssh node-18: connection reset"));
+    let shown = show(&mut app, 150, 40);
+    assert!(shown.contains(" GONE ") && shown.contains("ssh node-18: connection reset by"), "{shown}");
+    assert!(shown.contains("ENGINE DIED") && shown.contains("kernel was out of memory; starting"), "{shown}");
     say(&mut app, 2, Body::Notice { level: Level::Warning, text: "the fan has stopped".to_owned() });
     assert!(show(&mut app, 120, 36).contains(" node-17 · cuda:0: the fan has stopped"));
     say(&mut app, 3, Body::Header(crate::event::Header { host: "node-18".into(), ..Default::default() }));

@@ -9,8 +9,8 @@ use crate::{
         view::View,
         widgets::{
             big::Size,
-            gauge::Gauge,
-            pane::{Part, columns, frame, pack, place, row},
+            gauge::{Gauge, Number},
+            pane::{Part, columns, frame, pack, place, row, wrapped},
             scope::Scope,
         },
     },
@@ -38,7 +38,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
         let left = area.width * i as u16 / page.columns as u16;
         let width = area.width * (i as u16 + 1) / page.columns as u16 - left;
         let column = Rect { x: area.x + left, width, ..area };
-        let name = names.iter().map(|of| &of[on]).find(|name| columns(name) + 4 <= usize::from(width));
+        let name = names.iter().map(|of| &of[on]).find(|name| columns(name) + 6 <= usize::from(width));
         let name = name.unwrap_or(&names[1][on]);
         station(&stations[on], name, &traces[on], column, buffer);
         drawn.hits.push((column, Action::Station(on)));
@@ -77,24 +77,24 @@ fn rows(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
         let gap = " ".repeat(wide - columns(name));
         let look = if on == view.focus { Role::Current } else { Role::Strong };
         let mut parts = vec![Part::new(0, look, name.clone()), Part::new(2, Role::Plain, gap).joined()];
-        match trouble(&of) {
-            Some(said) => parts.extend(said),
-            None => parts.extend(live::gauges(&of, of.state.current_result().as_ref()).iter().flat_map(brief)),
+        match status::trouble(&of) {
+            Some((role, word, text)) => {
+                parts.push(Part::new(0, role, word));
+                parts.push(Part::new(0, Role::Plain, format!(": {text}")).joined());
+            }
+            None => parts.extend(brief(&live::gauges(&of, of.state.current_result().as_ref()))),
         }
         row(&parts, view.theme, line, buffer);
         drawn.hits.push((line, Action::Station(on)));
     }
 }
 
-/// A number with its unit, in a row of others.
-fn brief(gauge: &Gauge<'_>) -> Vec<Part> {
-    gauge.parts(false)
-}
-
-/// Why nothing comes from a station.
-fn trouble(view: &View<'_>) -> Option<Vec<Part>> {
-    let reason = view.state.gone.as_ref()?;
-    Some(vec![Part::new(0, Role::Bad, "GONE"), Part::new(0, Role::Plain, format!(": {reason}")).joined()])
+/// The numbers with their units; where there are none yet, what they wait for, once.
+fn brief(gauges: &[Gauge<'_>]) -> Vec<Part> {
+    match &gauges[0].number {
+        Number::Waiting(reason) => vec![Part::new(0, Role::Dim, reason.clone())],
+        _ => gauges.iter().filter(|g| matches!(g.number, Number::Value(..))).flat_map(|g| g.parts(false)).collect(),
+    }
 }
 
 /// A station's curve and what is written over it.
@@ -130,13 +130,23 @@ fn power<'a>(view: &View<'a>) -> Option<&'a SensorState> {
 fn station(view: &View<'_>, name: &str, trace: &Trace<'_>, area: Rect, buffer: &mut Buffer) {
     let look = if view.on == view.focus { Role::Current } else { Role::Title };
     let title = view.device_info().map(|info| info.title.clone()).unwrap_or_default();
-    let title = [Part::new(0, look, name), Part::new(2, Role::Plain, title)];
+    // Seen without colours, too.
+    let mark = if view.on == view.focus { view.theme.pick("▸ ", "> ") } else { "" };
+    let title = [Part::new(0, look, format!("{mark}{name}")), Part::new(2, Role::Plain, title)];
     let mut rest = frame(&title, view.theme, area, buffer);
     row(&status::parts(view), view.theme, top(&mut rest), buffer);
     let result = view.state.current_result();
     let gauges = live::gauges(view, result.as_ref());
-    match arrange(rest) {
-        Some((height, size)) => {
+    let size = arrange(rest);
+    let height = size.map_or(gauges.len() as u16, |(height, _)| 2 * height).min(rest.height);
+    match (status::trouble(view), size) {
+        // Why there are no numbers, in their place: the curves stay side by side.
+        (Some((role, _, text)), _) => {
+            let place = Rect { x: rest.x + 1, width: rest.width.saturating_sub(2), height, ..rest };
+            wrapped(&text, role, view.theme, place, buffer);
+            rest = Rect { y: rest.y + height, height: rest.height - height, ..rest };
+        }
+        (None, Some((height, size))) => {
             for (i, gauge) in gauges.iter().enumerate() {
                 let (across, down) = (i as u16 % 2, i as u16 / 2);
                 let left = rest.width * across / 2;
@@ -146,7 +156,7 @@ fn station(view: &View<'_>, name: &str, trace: &Trace<'_>, area: Rect, buffer: &
             }
             rest = Rect { y: rest.y + 2 * height, height: rest.height - 2 * height, ..rest };
         }
-        None => {
+        (None, None) => {
             for gauge in gauges.iter().take(usize::from(rest.height)) {
                 gauge.line(view.theme, top(&mut rest), buffer);
             }

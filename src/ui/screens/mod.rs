@@ -246,7 +246,8 @@ fn tabs_right(view: &View<'_>) -> Vec<Part> {
     }
     if view.looks.screen == Screen::Live {
         let (_, window) = view.time();
-        parts.push(Part::new(0, Role::Dim, format!("{} axis, + -", format::duration(window as f64 / 1e9))));
+        let drop = u8::from(view.fleet.is_several());
+        parts.push(Part::new(drop, Role::Dim, format!("{} axis, + -", format::duration(window as f64 / 1e9))));
     }
     parts
 }

@@ -30,6 +30,19 @@ pub fn parts(view: &View<'_>) -> Vec<Part> {
     parts
 }
 
+/// Why a station measures nothing, though it was asked to: in a word and in more words.
+pub fn trouble(view: &View<'_>) -> Option<(Role, &'static str, String)> {
+    if let Some(reason) = &view.state.gone {
+        return Some((Role::Bad, "GONE", reason.clone()));
+    }
+    if let Engine::Died { reason, .. } = &view.state.engine {
+        return Some((Role::Bad, "ENGINE DIED", format!("{reason}; starting another")));
+    }
+    let failure = view.wanted.filter(|_| view.state.run.is_none()).and_then(|c| view.state.failures.get(c))?;
+    let word = if failure.out_of_memory { "OUT OF MEMORY" } else { "GIVEN UP" };
+    Some((Role::Bad, word, failure.reason.clone()))
+}
+
 /// A word for where the run stands, and more about it.
 fn phase(view: &View<'_>) -> Vec<Part> {
     let badge = |role, word: &str| Part::new(0, role, format!(" {word}  "));
