@@ -1,6 +1,7 @@
 //! Every command and flag.
 
 use crate::{
+    agent::remote::Target,
     engine::device::{self, DeviceError},
     event::{Config, DeviceInfo, Nanos, Plan, Precision},
     session::export::{Format, Table},
@@ -25,6 +26,7 @@ Examples:
                                                … as one JSON object a line
   wattscope sweep --networks paper -o paper.jsonl.zst
                                                … of every network of the paper at every batch size, kept
+  wattscope --on \"ssh gpu-box\"                 the live screen of another host's engine
   wattscope replay                             what the live screen showed last, again
   wattscope networks                           what can be measured
   wattscope devices                            on what, and why not on more";
@@ -34,6 +36,7 @@ Examples:
   wattscope run --network alexnet,resnet50 --batch 1,16
   wattscope run --network all --batch 1 --seconds 10 --json > all.jsonl
   wattscope run --network vgg16 --device cuda:0 --precision f32,f16
+  wattscope run --network vgg16 --on \"srun --gres=gpu:1\"
 
 Exit status:
   0    everything was measured
@@ -209,8 +212,11 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the devices of this host, the missing ones with the reason
+    /// List the devices of this host, or of another one, the missing ones with the reason
     Devices {
+        /// Where they are.
+        #[command(flatten)]
+        place: Place,
         /// Print an array of JSON objects instead of a table
         #[arg(long)]
         json: bool,
@@ -241,6 +247,9 @@ pub enum Command {
 ])]
         command: Option<String>,
     },
+    /// The far side of --on: started by the other side, not by people
+    #[command(hide = true)]
+    Agent,
     /// The process that runs networks: started by the agent, not by people
     #[command(hide = true)]
     Engine {
@@ -280,6 +289,9 @@ pub struct Live {
     /// Weights of the network to begin with, .pth or .safetensors; every other network keeps made-up ones
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
+    /// Where the engine is.
+    #[command(flatten)]
+    pub place: Place,
     /// What the screen looks like.
     #[command(flatten)]
     pub look: Look,
@@ -295,6 +307,25 @@ pub struct Live {
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it again
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// Where the engine is.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// Command that leads to the host to measure on, such as "ssh gpu-box"; the same wattscope has to be there. Several
+    /// --on are several hosts, side by side
+    #[arg(long, value_name = "COMMAND", value_parser = command_line, value_hint = ValueHint::CommandString)]
+    pub on: Vec<String>,
+    /// wattscope at the far end of --on, where it is not in the PATH there
+    #[arg(long, value_name = "PROGRAM", default_value = "wattscope", value_parser = command_line, requires = "on")]
+    pub far: String,
+}
+
+impl Place {
+    /// The far ends; none where the engine is on this host.
+    pub fn targets(&self) -> Vec<Target> {
+        self.on.iter().map(|on| Target { on: on.clone(), program: self.far.clone() }).collect()
+    }
 }
 
 /// What the screen looks like.
@@ -368,6 +399,9 @@ pub struct Run {
     /// Weights of the network, .pth or .safetensors, instead of made-up ones; for one network only
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
+    /// Where the engine is.
+    #[command(flatten)]
+    pub place: Place,
     /// Print each result as a JSON object on a line of its own, as soon as it is measured
     #[arg(long)]
     pub json: bool,
@@ -414,6 +448,9 @@ pub struct Sweep {
     /// Time in which the engine rests between two configurations, such as 2s or 500ms
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = cooldown)]
     pub cooldown: Duration,
+    /// Where the engine is.
+    #[command(flatten)]
+    pub place: Place,
     /// With several devices: measure everything on each, instead of dealing steps to whoever is free
     #[arg(long)]
     pub each: bool,
@@ -710,6 +747,14 @@ pub fn manual(command: Option<&str>, out: &mut impl std::io::Write) -> std::io::
     clap_mangen::Man::new(page).render(out)
 }
 
+/// A command for a shell: not an empty one.
+fn command_line(s: &str) -> Result<String, String> {
+    match s.trim() {
+        "" => Err("a command, such as \"ssh gpu-box\"".to_owned()),
+        command => Ok(command.to_owned()),
+    }
+}
+
 /// A device's name in the form that the registry of devices has it in.
 fn device_name(s: &str) -> Result<String, String> {
     match (s, s.strip_prefix("cuda:").map(str::parse::<u16>)) {
@@ -940,6 +985,8 @@ mod tests {
             ("wattscope --memory-limit 3XB", "unknown unit 'XB'"),
             ("wattscope run", "--network"),
             ("wattscope sweep", "--output"),
+            ("wattscope --on= ", "such as \"ssh gpu-box\""),
+            ("wattscope --far /opt/wattscope", "--on <COMMAND>"),
             ("wattscope sweep --networks papr -o x", "'paper'"),
             ("wattscope sweep --batches 1..x -o x", "1..256"),
             ("wattscope sweep --repeat 0 -o x", "1..=100"),

@@ -349,6 +349,9 @@ pub enum Body {
     /// Nothing is measured until a configuration is asked for; `engine_stopped`: and nothing of ours holds the device.
     Resting { engine_stopped: bool },
 
+    /// How the far end of a remote agent is reached. Sent on change, and about once a second.
+    Link(Link),
+
     /// A sweep began.
     Plan(Plan),
     /// A step of the sweep is done; its run, if there is one, ends here.
@@ -375,6 +378,45 @@ impl Body {
             _ => None,
         }
     }
+}
+
+/// The link to the far end of a command such as `ssh gpu-box`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// The command that reaches it.
+    pub on: String,
+    /// Name of the far host, as soon as it said so.
+    pub host: Option<String>,
+    /// Whether it is reached.
+    #[serde(flatten)]
+    pub state: LinkState,
+}
+
+/// Whether the far end is reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum LinkState {
+    /// The command was started and the far end has not answered yet.
+    Connecting {
+        /// The newest word of the command: `srun: job 7 queued and waiting for resources`.
+        said: Option<String>,
+    },
+    /// It is.
+    Up {
+        /// Round trip of a ping, median of the last ones, ns; none before the first.
+        rtt_ns: Option<u64>,
+        /// Received over the last seconds, compressed as it is, bytes/s.
+        down_bytes_per_s: f64,
+        /// Sent over the last seconds, bytes/s.
+        up_bytes_per_s: f64,
+    },
+    /// It is not, and neither engine nor sensors are.
+    Lost {
+        /// Why, in words.
+        reason: String,
+        /// Time to the next attempt, s; none where there will be none.
+        retry_in_s: Option<f64>,
+    },
 }
 
 /// How much a [`Body::Notice`] matters.

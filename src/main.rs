@@ -19,10 +19,11 @@ use wattscope::{
     },
     agent::{
         self,
-        fleet::{self, FleetHandle, Member},
+        posts::{self, Post, Seat},
+        serve,
     },
     check::{self, Kept, Reference},
-    cli::{self, Cli, Color, Command, DevicesError, Live, Look, Marker},
+    cli::{self, Cli, Color, Command, Live, Look, Marker, Place},
     clock::Clock,
     engine::{self, WeightsFile, device},
     event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
@@ -71,7 +72,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Merge(args)) => merge(&args),
         Some(Command::Report(args)) => report(&args),
         Some(Command::Networks { json }) => networks(json),
-        Some(Command::Devices { json }) => devices(json),
+        Some(Command::Devices { place, json }) => devices(&place, json),
         Some(Command::Check(args)) => check(&args),
         Some(Command::Infer(args)) => infer(&args),
         Some(Command::Accuracy(args)) => accuracy(&args, log),
@@ -85,6 +86,7 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
             cli::manual(command.as_deref(), &mut page)?;
             print(&page)
         }
+        Some(Command::Agent) => far_side(log),
         Some(Command::Engine { epoch, memory_limit, weights, weights_of, no_fold }) => {
             let weights = weights_of.zip(weights).map(|(network, path)| WeightsFile { network, path });
             engine::run(Clock::since(epoch), memory_limit, weights, !no_fold)
@@ -99,7 +101,8 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         eprintln!("Without one: wattscope run --network {} (wattscope run --help)", args.network);
         return Ok(ExitCode::from(2));
     }
-    let stations = stations(&args.device).unwrap_or_else(|error| refuse(error));
+    let posts = posts(&args.place, &args.device);
+    refuse_weights(&args.place, args.weights.as_deref());
     let weights = args.weights.map(|path| weights_file(&args.network, path));
     let named = args.record.as_deref().map(record_to);
     let exporter = args.metrics.map(Exporter::start).transpose().unwrap_or_else(|error| refuse(error));
@@ -117,15 +120,12 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
             precision: args.precision,
             device: args.device.first().cloned(),
         },
-        stations: stations.clone(),
+        stations: if posts.len() > 1 { posts.iter().map(|post| post.device.clone()).collect() } else { Vec::new() },
         ..looks(&args.look)
     };
     let agent = agent::Options { weights, fold: !args.no_fold, ..agent_options(true, args.memory_limit)? };
     let start = || {
-        let agents = match &*stations {
-            [] => FleetHandle::from(agent::start(agent, Clock::start())),
-            several => FleetHandle::join(fleet::start_each(&agent, several, Clock::start())),
-        };
+        let agents = posts::start(&posts, &agent, Clock::start());
         match exporter {
             Some(exporter) => exporter.tap(agents),
             None => agents,
@@ -140,10 +140,10 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
     Ok(ExitCode::from(exit.code()))
 }
 
-/// The devices of several stations; none where there is one.
-fn stations(devices: &[String]) -> Result<Vec<String>, DevicesError> {
-    cli::check_devices(devices)?;
-    Ok(if devices.len() > 1 { devices.to_vec() } else { Vec::new() })
+/// Where to measure: each device of each place, once.
+fn posts(place: &Place, devices: &[String]) -> Vec<Post> {
+    cli::check_devices(devices).unwrap_or_else(|error| refuse(error));
+    posts::posts(&place.targets(), devices)
 }
 
 /// Where unnamed recordings are, in the user's state directory.
@@ -228,13 +228,17 @@ fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
 
 /// `wattscope run`.
 fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let stations = stations(&args.device).unwrap_or_else(|error| refuse(error));
-    let devices = device::enumerate();
-    let plan_on = |device: &String| {
-        let configs = args.configs(device, &devices).unwrap_or_else(|error| refuse(error));
+    let runtime = runtime()?;
+    refuse_weights(&args.place, args.weights.as_deref());
+    let seats = match runtime.block_on(reach(posts(&args.place, &args.device))) {
+        Ok(seats) => seats,
+        Err(code) => return Ok(code),
+    };
+    let plan_of = |seat: &Seat| {
+        let configs = args.configs(&seat.device, &seat.site.devices).unwrap_or_else(|error| refuse(error));
         plan(configs, 1, None, args.seconds, 0.0)
     };
-    let plans: Vec<Plan> = args.device.iter().map(plan_on).collect();
+    let plans: Vec<Plan> = seats.iter().map(plan_of).collect();
     let weights = args.weights.clone().zip(plans[0].configs.first());
     let weights = weights.map(|(path, config)| weights_file(&config.network, path));
     let recorder = args.record.as_deref().map(record_to);
@@ -242,17 +246,21 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let options = agent::Options { weights, fold: !args.no_fold, ..agent_options(false, args.memory_limit)? };
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Failures);
     let mut code = ExitCode::SUCCESS;
-    let end = runtime()?.block_on(async {
+    let end = runtime.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        if stations.is_empty() {
-            let stepper = Stepper::new(plans.into_iter().next().unwrap_or_default(), false);
-            let (agent, mut job) = (agent::start(options, Clock::start()), Job::new(stepper, recorder));
-            return sweep::measure(agent, &mut job, interrupt, &mut printer).await;
+        let clock = Clock::start();
+        match <[Seat; 1]>::try_from(seats) {
+            Ok([seat]) => {
+                let stepper = Stepper::new(plans.into_iter().next().unwrap_or_default(), false);
+                let mut job = Job::new(stepper, recorder);
+                sweep::measure(posts::sit_alone(seat, options, clock), &mut job, interrupt, &mut printer).await
+            }
+            Err(seats) => {
+                let (fleet, each) = (Fleet::of(seats.len()), (0..).zip(plans).collect());
+                let mut job = sweep::fleet::Job::new(fleet, recorder, each, false, false);
+                sweep::fleet::measure(posts::sit(seats, &options, &[], clock), &mut job, interrupt, &mut printer).await
+            }
         }
-        let agents = FleetHandle::join(fleet::start_each(&options, &stations, Clock::start()));
-        let each = (0..).zip(plans).collect();
-        let mut job = sweep::fleet::Job::new(Fleet::of(stations.len()), recorder, each, false, false);
-        sweep::fleet::measure(agents, &mut job, interrupt, &mut printer).await
     })?;
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
@@ -260,40 +268,45 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
 
 /// `wattscope sweep`.
 fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let devices = device::enumerate();
-    let Order { plan, seeded, output } = order(args, &devices);
+    let runtime = runtime()?;
+    let mut seats = match runtime.block_on(reach(posts(&args.place, &args.device))) {
+        Ok(seats) => seats,
+        Err(code) => return Ok(code),
+    };
+    let Order { plan, seeded, output } = order(args, &seats);
     if args.force && output.exists() {
         std::fs::remove_file(&output).wrap_err_with(|| output.display().to_string())?;
     }
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Steps);
     printer.recall(true);
-    let host = host::name();
-    let names: Vec<String> = args.device.iter().map(|name| resolved(name, &devices)).collect();
-    let place = |device| file::Place { host: &host, device, devices: &devices };
-    let places: Vec<_> = names.iter().map(|name| place(name)).collect();
+    seats.iter_mut().for_each(|seat| seat.device = resolved(seat));
+    let places: Vec<_> = seats.iter().map(place).collect();
     let asked = file::Asked { plan: &plan, seed: seeded, places: &places };
-    let SweepFile { mut recorder, fleet, agents, losses, resumed } =
+    let SweepFile { mut recorder, mut fleet, agents, losses, resumed } =
         file::open(&output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
     printer.recall(false);
     start_log(log);
     printer.say(&progress::introduction(&plan, places.len(), &fleet, &output, &losses));
     if let Some(recorder) = &mut recorder {
-        welcome(recorder, &fleet, &agents, &host, &printer)?;
+        welcome(recorder, &fleet, &agents, &seats, &printer)?;
     }
     let (mut code, mut end) = (ExitCode::SUCCESS, End::Complete);
-    let mut fleet = fleet;
     if let Some(recorder) = recorder {
-        let options = agent_options(false, args.memory_limit)?;
-        let options = agent::Options { idle: sweep::IDLE_BEFORE, ..options };
-        (fleet, end) = runtime()?.block_on(async {
+        let options = agent::Options { idle: sweep::IDLE_BEFORE, ..agent_options(false, args.memory_limit)? };
+        (fleet, end) = runtime.block_on(async {
             let interrupt = async { code = ExitCode::from(interrupted().await) };
             let work = Sweeping { fleet, recorder, agents, resumed };
-            work.measure(&options, &names, interrupt, &mut printer).await
+            work.measure(seats, options, interrupt, &mut printer).await
         })?;
     }
     printer.say(&progress::conclusion(&fleet, &output));
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
+}
+
+/// A seat as the file of a sweep knows it.
+fn place(Seat { site, device }: &Seat) -> file::Place<'_> {
+    file::Place { host: &site.host, device, devices: &site.devices }
 }
 
 /// What a sweep is asked to do.
@@ -305,35 +318,35 @@ struct Order {
     output: PathBuf,
 }
 
-fn order(args: &cli::Sweep, devices: &[DeviceInfo]) -> Order {
-    cli::check_devices(&args.device).unwrap_or_else(|error| refuse(error));
+fn order(args: &cli::Sweep, seats: &[Seat]) -> Order {
     let variable = |name: &str| std::env::var(name).ok();
     let shard = args.shard.map(|asked| asked.resolve(variable).unwrap_or_else(|error| refuse(error)));
     // Six digits are typed without a mistake, and make orders enough.
     let new = || jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
     let seed = shard.map_or_else(new, |(_, seed)| seed);
-    let plan_on = |seed| args.plan(&args.device[0], devices, seed).unwrap_or_else(|error| refuse(error));
-    let plan = plan_on(seed);
+    let first = &seats[0];
+    let plan_of = |seed| args.plan(&first.device, &first.site.devices, seed).unwrap_or_else(|error| refuse(error));
+    let plan = plan_of(seed);
     // Each of the others must be there, too, and compute so.
-    for name in &args.device {
-        let device = device::resolve(name, devices).unwrap_or_else(|error| refuse(error));
+    for Seat { site, device } in seats {
+        let device = device::resolve(device, &site.devices).unwrap_or_else(|error| refuse(error));
         let offered = plan.configs.iter().try_for_each(|config| device::check_precision(device, config.precision));
         offered.unwrap_or_else(|error| refuse(error));
     }
-    let dealt = args.device.len() > 1 && !args.each;
+    let dealt = seats.len() > 1 && !args.each;
     let Some((shard, _)) = shard else {
         return Order { plan: Plan { dealt, ..plan }, seeded: args.seed.is_some(), output: args.output.clone() };
     };
     // Shards that are begun later, by another job even, join those that are there.
     let known = file::seed_of(shard.files(&args.output), &plan).filter(|_| args.seed.is_none());
-    let plan = known.map_or(plan, plan_on);
+    let plan = known.map_or(plan, plan_of);
     let part = Some((shard.index, shard.count));
     Order { plan: Plan { shard: part, dealt, ..plan }, seeded: args.seed.is_some(), output: shard.file(&args.output) }
 }
 
 /// The name of a device as it is listed.
-fn resolved(name: &str, devices: &[DeviceInfo]) -> String {
-    device::resolve(name, devices).unwrap_or_else(|error| refuse(error)).name.clone()
+fn resolved(Seat { site, device }: &Seat) -> String {
+    device::resolve(device, &site.devices).unwrap_or_else(|error| refuse(error)).name.clone()
 }
 
 /// Says in the stream and on the terminal that another host goes on with what one began.
@@ -341,14 +354,16 @@ fn welcome(
     recorder: &mut Recorder,
     fleet: &Fleet,
     agents: &[(StationId, Plan)],
-    host: &str,
+    seats: &[Seat],
     printer: &Printer<impl Write>,
 ) -> eyre::Result<()> {
-    if !fleet.has_begun() || agents.iter().all(|(on, _)| fleet.get((*on).into()).is_some()) {
+    let new = agents.iter().zip(seats).filter(|((on, _), _)| fleet.get((*on).into()).is_none());
+    let new: Vec<&str> = new.map(|(_, seat)| seat.site.host.as_str()).collect();
+    if !fleet.has_begun() || new.is_empty() {
         return Ok(());
     }
-    let before = fleet.names(false).join(", ");
-    let text = format!("{host} goes on with what was begun on {before}");
+    let (before, now) = (fleet.names(false).join(", "), new.join(", "));
+    let text = format!("{now} goes on with what was begun on {before}");
     printer.say(&text);
     let body = Body::Notice { level: Level::Info, text };
     // On the clock of what goes on: its zero.
@@ -367,26 +382,27 @@ impl Sweeping {
     /// Measures: alone as a single station, or as one of several.
     async fn measure(
         self,
-        options: &agent::Options,
-        devices: &[String],
+        seats: Vec<Seat>,
+        options: agent::Options,
         interrupt: impl Future<Output = ()>,
         printer: &mut Printer<impl Write>,
     ) -> io::Result<(Fleet, End)> {
         let Self { fleet, recorder, agents, resumed } = self;
         let clock = Clock::start();
-        let last_run = |on: StationId| fleet.get(on.into()).map_or(0, |state| state.last_run);
-        if let ([(0, plan)], false) = (&agents[..], fleet.is_several()) {
-            let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan.clone(), true) };
-            let options = agent::Options { last_run: last_run(0), ..options.clone() };
-            let mut job = Job { stepper, state: fleet.into_first(), recorder: Some(recorder) };
-            let end = sweep::measure(agent::start(options, clock), &mut job, interrupt, printer).await?;
-            return Ok((job.state.into(), end));
-        }
-        let member = |((on, _), device): (&(StationId, Plan), &String)| {
-            let options = agent::Options { last_run: last_run(*on), ..fleet::options_for(options, device, devices) };
-            Member { agent: agent::start(options, clock), device: Some(device.clone()) }
+        let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
+        let last_runs: Vec<_> = agents.iter().map(last_run).collect();
+        let seats = match (<[Seat; 1]>::try_from(seats), &agents[..]) {
+            (Ok([seat]), [(0, plan)]) if !fleet.is_several() => {
+                let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan.clone(), true) };
+                let agent = posts::sit_alone(seat, agent::Options { last_run: last_runs[0], ..options }, clock);
+                let mut job = Job { stepper, state: fleet.into_first(), recorder: Some(recorder) };
+                let end = sweep::measure(agent, &mut job, interrupt, printer).await?;
+                return Ok((job.state.into(), end));
+            }
+            (Ok(seat), _) => Vec::from(seat),
+            (Err(seats), _) => seats,
         };
-        let handle = FleetHandle::join(agents.iter().zip(devices).map(member).collect());
+        let handle = posts::sit(seats, &options, &last_runs, clock);
         let deal = agents.iter().any(|(_, plan)| plan.is_shared());
         let mut job = sweep::fleet::Job::new(fleet, Some(recorder), agents, deal, true);
         let end = sweep::fleet::measure(handle, &mut job, interrupt, printer).await?;
@@ -407,6 +423,37 @@ fn merge(args: &cli::Merge) -> eyre::Result<ExitCode> {
     merged.missing.iter().for_each(|(step, config)| eprintln!("missing: step {}, {config}", step + 1));
     print(format!("{}: {merged}\n", args.output.display()).as_bytes())?;
     Ok(if merged.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `wattscope agent`.
+fn far_side(log: Option<&Path>) -> eyre::Result<ExitCode> {
+    if io::stdin().is_terminal() {
+        eprintln!("error: `wattscope agent` is the far side of --on, and is started by the other side:");
+        eprintln!("wattscope --on \"ssh HOST\"");
+        return Ok(ExitCode::from(2));
+    }
+    start_log(log);
+    let options = agent_options(true, None)?;
+    let why = runtime()?.block_on(serve::serve(options))?;
+    tracing::info!("{why}");
+    // A thread may still wait for a line of stdin, which may never come: the end of the process does not.
+    std::process::exit(0)
+}
+
+/// The hosts to measure on, once they are reached; otherwise says why one is not.
+async fn reach(posts: Vec<Post>) -> Result<Vec<Seat>, ExitCode> {
+    tokio::select! {
+        reached = posts::reach(posts, |said| eprintln!("{said}")) => reached.map_err(|error| sorry(&error)),
+        // What was started ends with it.
+        code = interrupted() => Err(ExitCode::from(code)),
+    }
+}
+
+/// Weights are files of this host, and a far end has others.
+fn refuse_weights(place: &Place, weights: Option<&Path>) {
+    if let (Some(on), Some(weights)) = (place.on.first(), weights) {
+        refuse(format!("--weights {} is a file of this host, and \"{on}\" leads to another one", weights.display()));
+    }
 }
 
 /// What a script is told: `interrupted` is the code of the signal that came, if one did.
@@ -436,9 +483,21 @@ fn networks(json: bool) -> eyre::Result<ExitCode> {
     if json { print_json(&networks) } else { print(listing::network_table(&networks).as_bytes()) }
 }
 
-fn devices(json: bool) -> eyre::Result<ExitCode> {
-    let devices = device::enumerate();
-    if json { print_json(&devices) } else { print(listing::device_table(&devices).as_bytes()) }
+fn devices(place: &Place, json: bool) -> eyre::Result<ExitCode> {
+    let seats = match runtime()?.block_on(reach(posts(place, &["auto".to_owned()]))) {
+        Ok(seats) => seats,
+        Err(code) => return Ok(code),
+    };
+    let devices: Vec<&[DeviceInfo]> = seats.iter().map(|seat| &seat.site.devices[..]).collect();
+    match (&devices[..], json) {
+        ([devices], true) => print_json(devices),
+        (all, true) => print_json(&all),
+        ([devices], false) => print(listing::device_table(devices).as_bytes()),
+        _ => {
+            let table = |seat: &Seat| format!("{}\n{}", seat.site.host, listing::device_table(&seat.site.devices));
+            print(seats.iter().map(table).collect::<Vec<_>>().join("\n").as_bytes())
+        }
+    }
 }
 
 /// `wattscope check`.

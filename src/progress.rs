@@ -1,7 +1,7 @@
 //! How a sweep gets on, on stderr, and its results on stdout as they come.
 
 use crate::{
-    event::{Nanos, Phase, Plan, StationId},
+    event::{LinkState, Nanos, Phase, Plan, StationId},
     report::{Figures, Outcome, Record, table},
     session::{Fleet, State, Sweep, read::Losses},
     sweep::{Measured, Observer, fleet},
@@ -35,6 +35,8 @@ pub struct Printer<W> {
     places: Vec<(usize, u32, StationId)>,
     /// Whether what comes is read from a file: it was printed when it was measured.
     recalling: bool,
+    /// Far ends that were lost when they were last looked at.
+    lost: BTreeSet<StationId>,
 }
 
 impl<W: Write> Printer<W> {
@@ -46,7 +48,16 @@ impl<W: Write> Printer<W> {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len}  {wide_msg}") {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        Self { out, json, detail, bar, records: Vec::new(), places: Vec::new(), recalling: false }
+        Self {
+            out,
+            json,
+            detail,
+            bar,
+            records: Vec::new(),
+            places: Vec::new(),
+            recalling: false,
+            lost: BTreeSet::new(),
+        }
     }
 
     /// What was printed so far.
@@ -82,6 +93,25 @@ impl<W: Write> Printer<W> {
 }
 
 impl<W: Write> Printer<W> {
+    /// Says when the far end of a station is lost, and when it is there again.
+    fn link(&mut self, on: StationId, state: &State) {
+        let Some(link) = &state.link else { return };
+        let lost = self.lost.contains(&on);
+        match &link.state {
+            LinkState::Lost { reason, retry_in_s } if !lost => {
+                self.lost.insert(on);
+                let next = if retry_in_s.is_some() { "; trying again" } else { "" };
+                self.say(&format!("\"{}\" is lost: {reason}{next}", link.on));
+            }
+            LinkState::Lost { reason, retry_in_s: None } => self.say(&format!("\"{}\" is given up: {reason}", link.on)),
+            LinkState::Up { .. } if lost => {
+                self.lost.remove(&on);
+                self.say(&format!("\"{}\" is reached again", link.on));
+            }
+            _ => {}
+        }
+    }
+
     fn draw(&self, (count, total): (usize, usize), message: String) {
         self.bar.set_length(total as u64);
         self.bar.set_position(count as u64);
@@ -122,6 +152,7 @@ impl<W: Write> Printer<W> {
 
 impl<W: Write> Observer for Printer<W> {
     fn progress(&mut self, state: &State) {
+        self.link(0, state);
         let Some(sweep) = state.sweep.as_ref().filter(|_| !self.bar.is_hidden()) else { return };
         let left = if sweep.is_on() { format!(" · {}", left(sweep, state.now)) } else { String::new() };
         self.draw((sweep.count(), sweep.total()), line(state) + &left);
@@ -135,6 +166,7 @@ impl<W: Write> Observer for Printer<W> {
 
 impl<W: Write> fleet::Observer for Printer<W> {
     fn progress(&mut self, fleet: &Fleet) {
+        fleet.iter().for_each(|(on, state)| self.link(on, state));
         if self.bar.is_hidden() {
             return;
         }
@@ -312,6 +344,9 @@ pub fn roughly(seconds: f64) -> String {
 /// One line on the run in progress: where it stands, how many batches, what one takes, what it draws.
 pub fn line(state: &State) -> String {
     let Some(run) = &state.run else {
+        if state.link_is_lost() {
+            return "waiting for the far end".to_owned();
+        }
         let resting = if state.sweeping() { "resting" } else { "reading idle power" };
         return if state.resting { resting } else { "starting the engine" }.to_owned();
     };

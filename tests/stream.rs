@@ -28,6 +28,14 @@ fn body() -> impl Strategy<Value = Body> {
         })),
         Just(Body::Card(Card { power_cap_w: Some(700.0), ..Card::default() })),
         Just(Body::Reset),
+        (prop::option::of(".{0,12}"), any::<Option<u64>>(), number.clone()).prop_map(|(said, rtt_ns, x)| {
+            let state = match (said, rtt_ns) {
+                (Some(reason), Some(_)) => LinkState::Lost { reason, retry_in_s: Some(x) },
+                (None, Some(_)) => LinkState::Up { rtt_ns, down_bytes_per_s: x, up_bytes_per_s: x },
+                (said, None) => LinkState::Connecting { said },
+            };
+            Body::Link(Link { on: "ssh gpu-box".into(), host: None, state })
+        }),
         (config(), prop::option::of(number.clone())).prop_map(|(config, error)| {
             let Config { network, precision, device, .. } = config;
             Body::Checks { checks: vec![Checked { network, device, precision, error, bound: 1e-4, pass: false }] }

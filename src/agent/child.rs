@@ -164,7 +164,8 @@ async fn last_words(mut lines: Lines<BufReader<ChildStderr>>) -> String {
     Vec::from(tail).join("\n")
 }
 
-fn describe(status: std::process::ExitStatus) -> String {
+/// How a process ended, in words.
+pub(super) fn describe(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),

@@ -1,10 +1,7 @@
 //! Several agents as one: their streams joined, each event tagged with its station, and commands handed to all or to one.
 
-use super::{AgentHandle, Options, start};
-use crate::{
-    clock::Clock,
-    event::{Body, Command, Event, FLEET_SCHEMA, Nanos, StationId, Tagged},
-};
+use super::AgentHandle;
+use crate::event::{Body, Command, Event, FLEET_SCHEMA, Nanos, StationId, Tagged};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -159,25 +156,6 @@ impl Pass {
     fn say(&self, event: Event) -> bool {
         self.to_user.send(Tagged { on: self.on, event }).is_ok()
     }
-}
-
-/// Starts an agent of this host for each of some devices.
-pub fn start_each(options: &Options, devices: &[String], clock: Clock) -> Vec<Member> {
-    let member = |device: &String| {
-        let options = options_for(options, device, devices);
-        Member { agent: start(options, clock), device: Some(device.clone()) }
-    };
-    devices.iter().map(member).collect()
-}
-
-/// The options of one agent of several of a host: it reads the sensors that its device needs, and no others. A single one
-/// reads them all.
-pub fn options_for(options: &Options, device: &str, all: &[String]) -> Options {
-    if all.len() < 2 {
-        return options.clone();
-    }
-    let cards = all.iter().filter(|device| device.starts_with("cuda")).count();
-    Options { only: Some(device.to_owned()), alone: cards < 2, ..options.clone() }
 }
 
 #[cfg(test)]

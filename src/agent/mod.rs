@@ -1,9 +1,18 @@
 //! The agent: one per host. It samples the sensors, starts and watches over the engine, and joins both into one stream.
+//!
+//! [`start`] starts that of this host; [`remote`] that of another one, at the far end of a command, where [`serve`] speaks for
+//! it. Whoever holds the [`AgentHandle`] can't tell one from the other.
 
+mod backlog;
 mod child;
 pub mod fleet;
 mod idle;
 mod local;
+pub mod posts;
+pub mod remote;
+pub mod serve;
+pub mod site;
+pub mod wire;
 
 use crate::{
     clock::Clock,

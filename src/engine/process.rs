@@ -128,7 +128,7 @@ fn put(pipe: &mut impl Write, event: &Event) -> std::io::Result<()> {
 
 /// Takes the pipe behind stdout for the events alone and points stdout at stderr: a library that prints must not break
 /// the stream.
-fn take_stdout() -> File {
+pub(crate) fn take_stdout() -> File {
     // SAFETY: both descriptors are open for the whole process; the new one is owned by the File alone.
     unsafe {
         let pipe = libc::fcntl(libc::STDOUT_FILENO, libc::F_DUPFD_CLOEXEC, 3);

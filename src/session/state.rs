@@ -41,6 +41,8 @@ pub struct State {
     pub checks: Option<Vec<Checked>>,
     /// Sensors, the absent ones too, by number.
     pub sensors: BTreeMap<SensorId, SensorState>,
+    /// Those of the agent before, until the same ones are announced by the agent that took over: their curves go on.
+    pub former: Vec<SensorState>,
     /// What cards say about themselves, by device name.
     pub cards: BTreeMap<String, Card>,
     /// Why a device lowered its clocks, by device name; empty or missing where it does not.
@@ -51,6 +53,8 @@ pub struct State {
     pub peaks: BTreeMap<(String, Precision), (f64, String)>,
     /// The engine's process.
     pub engine: Engine,
+    /// How the far end is reached; none where the agent is this host's.
+    pub link: Option<Link>,
     /// The run in progress.
     pub run: Option<Run>,
     /// Median wall latency of each report of batches, ms; warm-up included.
@@ -152,7 +156,7 @@ impl State {
             Body::Network(facts) => keep(&mut self.networks, facts.id.clone(), facts.clone()),
             Body::Accuracy(accuracy) => keep(&mut self.accuracies, accuracy.network.clone(), accuracy.clone()),
             Body::Checks { checks } => self.checks = Some(checks.clone()),
-            Body::Sensors { sensors } => sensors.iter().for_each(|s| self.announce(s)),
+            Body::Sensors { sensors } => sensors.iter().for_each(|s| self.announce(t, s)),
             Body::Samples { values } => values.iter().for_each(|(id, value)| self.sample(t, *id, *value)),
             Body::Idle { sensors } => sensors.iter().for_each(|idle| self.idle(idle)),
             Body::SensorsLost { sensors, reason } => self.lose(t, sensors, reason),
@@ -162,6 +166,7 @@ impl State {
             Body::Peak { device, precision, flops, how } => {
                 keep(&mut self.peaks, (device.clone(), *precision), (*flops, how.clone()));
             }
+            Body::Link(link) => self.linked(t, link),
             Body::Notice { level, text } => self.notice(t, *level, text.clone()),
             Body::Reset => self.reset(t),
             Body::Paused { paused } => {
@@ -189,13 +194,28 @@ impl State {
             self.end_run(t);
             self.engine = Engine::Absent;
             self.resting = false;
-            self.sensors.clear();
+            self.former = std::mem::take(&mut self.sensors).into_values().collect();
             self.throttle.clear();
             self.neighbours.clear();
         }
         if let Some(sweep) = &mut self.sweep {
             sweep.since = t;
         }
+    }
+
+    /// With a link that is lost the engine and the sensors at its end are gone.
+    fn linked(&mut self, t: Nanos, link: &Link) {
+        if matches!(link.state, LinkState::Lost { .. }) && !self.link_is_lost() {
+            self.end_run(t);
+            self.engine = Engine::Absent;
+            self.sensors.values_mut().for_each(|sensor| sensor.series.gap(t));
+        }
+        self.link = Some(link.clone());
+    }
+
+    /// Whether there is a far end that is not reached.
+    pub fn link_is_lost(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| matches!(link.state, LinkState::Lost { .. }))
     }
 
     fn sweep_event(&mut self, t: Nanos, body: &Body) {
@@ -236,8 +256,8 @@ impl State {
     }
 
     /// Whether nobody is there to be asked.
-    pub const fn is_lost(&self) -> bool {
-        self.gone.is_some()
+    pub fn is_lost(&self) -> bool {
+        self.gone.is_some() || self.link.as_ref().is_some_and(|link| !matches!(link.state, LinkState::Up { .. }))
     }
 
     fn rest(&mut self, t: Nanos, engine_stopped: bool) {
@@ -287,15 +307,20 @@ impl State {
         }
     }
 
-    fn announce(&mut self, sensor: &Sensor) {
+    fn announce(&mut self, t: Nanos, sensor: &Sensor) {
         if self.sensors.len() >= SENSORS && !self.sensors.contains_key(&sensor.id) {
             return;
         }
-        let known = self.sensors.entry(sensor.id).or_insert_with(|| SensorState {
-            info: sensor.clone(),
-            series: Series::default(),
-            idle: Moments::default(),
-            idle_after: Moments::default(),
+        let same = |known: &Sensor| {
+            (&known.source, &known.device, known.quantity, &known.label)
+                == (&sensor.source, &sensor.device, sensor.quantity, &sensor.label)
+        };
+        let former = &mut self.former;
+        let known = self.sensors.entry(sensor.id).or_insert_with(|| {
+            let before = former.iter().position(|s| same(&s.info)).map(|at| former.swap_remove(at).series);
+            let mut series = before.unwrap_or_default();
+            series.gap(t);
+            SensorState { info: sensor.clone(), series, idle: Moments::default(), idle_after: Moments::default() }
         });
         known.info = sensor.clone();
     }
@@ -737,6 +762,34 @@ mod tests {
         s.batches(5, true, 50, S / 10);
         s.say(Body::Resting { engine_stopped: false });
         assert_eq!((s.state.runs.len(), s.state.run.is_none()), (5, true), "after it every run counts again");
+    }
+
+    #[test]
+    fn a_lost_link_ends_the_run_and_what_it_came_to_is_kept() {
+        let mut s = Stream::new();
+        let link = |state| Body::Link(Link { on: "ssh gpu-box".into(), host: Some("gpu-box".into()), state });
+        let lost = || LinkState::Lost { reason: "gone".into(), retry_in_s: Some(1.0) };
+        s.say(link(LinkState::Up { rtt_ns: Some(1), down_bytes_per_s: 1.0, up_bytes_per_s: 1.0 }));
+        s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+        s.phase(1, 1, Phase::Steady);
+        s.read(3, 300.0, 300.0);
+        s.batches(1, true, 10, S / 10);
+        s.say(link(lost()));
+        assert!(s.state.link_is_lost() && s.state.run.is_none() && s.state.engine == Engine::Absent);
+        assert_eq!((s.state.results.len(), s.state.results[0].batches), (1, 10));
+        assert_eq!(s.state.reading("cpu", Quantity::PowerInstant), None, "an old reading is not shown as a new one");
+        let before = s.state.clone();
+        s.say(link(lost()));
+        assert_eq!(s.state, before, "said again, it is lost once");
+        // Another agent, which numbers its sensors in another way.
+        s.say(Body::Header(Header::default()));
+        s.say(Body::Sensors { sensors: vec![sensor(7, "cpu", Quantity::PowerInstant, None)] });
+        s.say(Body::Samples { values: vec![(7, 70.0)] });
+        let power = &s.state.sensors[&7];
+        assert_eq!(
+            (power.series.iter().filter(|(_, watts)| *watts == 300.0).count(), power.idle.mean()),
+            (30, Some(70.0))
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     agent::fleet::Addressed,
-    event::{Body, Checked, Command, Config, Event, Level, Phase, Precision, StationId, Tagged},
+    event::{Body, Checked, Command, Config, Event, Level, Link, LinkState, Phase, Precision, StationId, Tagged},
     session::{Fleet, State},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -116,6 +116,40 @@ fn live_screen_in_trouble() {
 #[test]
 fn live_screen_before_anything_happened() {
     snapshots("live_start", &Script::gpu(1.0), "");
+}
+
+fn link(state: LinkState) -> Body {
+    Body::Link(Link { on: "ssh gpu-box".into(), host: Some("gpu-box".into()), state })
+}
+
+#[test]
+fn live_screen_of_a_far_engine() {
+    let mut script = demo::live();
+    let (rtt_ns, down_bytes_per_s, up_bytes_per_s) = (Some(12_345_678), 8_123.0, 412.0);
+    script.say(link(LinkState::Up { rtt_ns, down_bytes_per_s, up_bytes_per_s }));
+    snapshots("far", &script, "");
+    script.say(link(LinkState::Lost { reason: "nothing was heard for 5 s".into(), retry_in_s: Some(3.2) }));
+    snapshots("far_lost", &script, "");
+    assert!(show(&mut app(&script), 40, 3).contains("LINK LOST"), "there is room for it everywhere");
+}
+
+#[test]
+fn live_screen_before_a_far_engine_is_reached() {
+    let mut app = App::new(options(), options().theme());
+    let mut say = |body| {
+        app.apply(&Event { t: 5_000_000_000, body });
+        show(&mut app, 80, 24)
+    };
+    say(Body::Header(crate::event::Header::default()));
+    let word = Some("srun: job 7 queued and waiting for resources".to_owned());
+    let connecting = Link { on: "srun --gres=gpu:1".into(), host: None, state: LinkState::Connecting { said: word } };
+    let screen = say(Body::Link(connecting.clone()));
+    assert!(screen.contains("CONNECTING") && screen.contains("queued and waiting"), "{screen}");
+    let reason =
+        "wattscope was not found at the far end of \"srun --gres=gpu:1\": build it there, or copy this one there";
+    let state = LinkState::Lost { reason: reason.into(), retry_in_s: Some(30.0) };
+    let screen = say(Body::Link(Link { state, ..connecting }));
+    assert!(screen.contains("LINK LOST  retrying in 30 s") && screen.contains("copy this one there"), "{screen}");
 }
 
 #[test]
@@ -834,6 +868,10 @@ fn anything() -> impl Strategy<Value = Body> {
             Body::OutOfMemory { run, config, requested_bytes: None, message }
         }),
         1 => (text, config).prop_map(|(reason, config)| Body::EngineDied { reason, in_a_row: 2, run: 1, config }),
+        1 => (text, prop::option::of(any::<f64>())).prop_map(|(reason, retry_in_s)| link(LinkState::Lost { reason, retry_in_s })),
+        1 => any::<(Option<u64>, f64)>().prop_map(|(rtt_ns, rate)| {
+            link(LinkState::Up { rtt_ns, down_bytes_per_s: rate, up_bytes_per_s: rate })
+        }),
         1 => text.prop_map(|text| Body::Notice { level: Level::Error, text }),
         1 => text.prop_map(|reason| Body::SensorsLost { sensors: vec![0, 3], reason }),
         1 => Just(Body::Reset),

@@ -1,6 +1,6 @@
 //! The live screen of several stations: a column each, and the same axes in all of them, so that eyes can compare.
 
-use super::{Drawn, live, status, top};
+use super::{Drawn, link, live, status, top};
 use crate::{
     session::state::SensorState,
     ui::{
@@ -132,7 +132,11 @@ fn station(view: &View<'_>, name: &str, trace: &Trace<'_>, area: Rect, buffer: &
     let title = view.device_info().map(|info| info.title.clone()).unwrap_or_default();
     // Seen without colours, too.
     let mark = if view.on == view.focus { view.theme.pick("▸ ", "> ") } else { "" };
-    let title = [Part::new(0, look, format!("{mark}{name}")), Part::new(2, Role::Plain, title)];
+    let title = [
+        Part::new(0, look, format!("{mark}{name}")),
+        Part::new(2, Role::Plain, title),
+        Part::new(3, Role::Plain, link::figures(view).unwrap_or_default().trim_start()),
+    ];
     let mut rest = frame(&title, view.theme, area, buffer);
     row(&status::parts(view), view.theme, top(&mut rest), buffer);
     let result = view.state.current_result();

@@ -1,6 +1,6 @@
 //! The live screen: four numbers to be read from across the room, and the scope.
 
-use super::top;
+use super::{link, top};
 use crate::{
     analysis::segment::{self as analysis, level},
     event::{Nanos, Phase, Quantity},
@@ -55,6 +55,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
             place(&pack_with(&parts, area.width, "  ", view.theme), top(&mut rest), buffer);
         }
     }
+    link::explain(view, &mut rest, buffer);
     if rest.height >= 5 {
         scope(view, result, rest, buffer);
     }
@@ -107,6 +108,7 @@ fn waits_for(view: &View<'_>) -> Number {
             Some(Phase::Tuning) if view.device() == Some("cpu") => "first batch",
             Some(Phase::Tuning) => "first batch: compiling and tuning kernels",
             Some(_) => "waiting for the first batches",
+            None if view.state.link_is_lost() => "the link is lost",
             None => "nothing runs yet",
         }
         .to_owned(),

@@ -4,6 +4,7 @@ pub mod findings;
 pub mod fleet;
 pub mod help;
 pub mod layers;
+pub mod link;
 pub mod live;
 pub mod plateau;
 pub mod status;
@@ -171,6 +172,9 @@ fn header_right(view: &View<'_>) -> Vec<Part> {
         let title = view.device_info().map(|d| d.title.clone()).filter(|t| t != device);
         parts.push(Part::new(3, Role::Plain, title.unwrap_or_default()));
         parts.push(Part::new(2, Role::Plain, device));
+    }
+    if !view.fleet.is_several() {
+        parts.extend(link::header(view));
     }
     parts.extend(clock(view));
     parts

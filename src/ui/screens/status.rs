@@ -6,6 +6,7 @@ use crate::{
     ui::{
         app::HINT_FOR,
         format,
+        screens::link,
         theme::Role,
         view::View,
         widgets::pane::{Part, row},
@@ -35,6 +36,9 @@ pub fn trouble(view: &View<'_>) -> Option<(Role, &'static str, String)> {
     if let Some(reason) = &view.state.gone {
         return Some((Role::Bad, "GONE", reason.clone()));
     }
+    if let Some(trouble) = link::trouble(view) {
+        return Some((trouble.role, trouble.word, trouble.text));
+    }
     if let Engine::Died { reason, .. } = &view.state.engine {
         return Some((Role::Bad, "ENGINE DIED", format!("{reason}; starting another")));
     }
@@ -47,6 +51,9 @@ pub fn trouble(view: &View<'_>) -> Option<(Role, &'static str, String)> {
 fn phase(view: &View<'_>) -> Vec<Part> {
     let badge = |role, word: &str| Part::new(0, role, format!(" {word}  "));
     let more = |text: String| Part::new(1, Role::Plain, text).joined();
+    if let Some(trouble) = link::trouble(view).filter(|_| !view.ended) {
+        return vec![badge(trouble.role, trouble.word), Part::new(0, trouble.role, trouble.text).joined()];
+    }
     match (&view.state.engine, &view.state.run) {
         _ if view.state.gone.is_some() => {
             vec![badge(Role::Bad, "GONE"), more(view.state.gone.clone().unwrap_or_default())]

@@ -1,0 +1,212 @@
+//! What waits for a link: everything that happened, reports of batches joined, and of sensors no more than a slow link can
+//! be late by.
+
+use crate::event::{Batches, Body, Event, SensorId};
+use std::collections::{BTreeSet, VecDeque};
+
+/// Ticks of sensors that may wait: some seconds of every source.
+const MOST_TICKS: usize = 200;
+
+/// Batches that one report may come to.
+const MOST_BATCHES: usize = 100_000;
+
+/// The events that wait, oldest first.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    waiting: VecDeque<Event>,
+    ticks: usize,
+    dropped: u64,
+    /// Reports of batches since the last reset or pause.
+    reports: u64,
+}
+
+impl Backlog {
+    /// Takes an event.
+    pub fn push(&mut self, event: Event) {
+        let Event { t, body } = event;
+        let body = match body {
+            Body::Batches(batches) => Body::Batches(self.joined(batches)),
+            body => body,
+        };
+        match &body {
+            Body::Batches(_) => self.reports += 1,
+            Body::Reset | Body::Paused { .. } => self.reports = 0,
+            _ => {}
+        }
+        self.ticks += usize::from(is_tick(&body));
+        self.waiting.push_back(Event { t, body });
+        if self.ticks > MOST_TICKS {
+            self.thin();
+        }
+    }
+
+    /// Takes the oldest event.
+    pub fn pop(&mut self) -> Option<Event> {
+        let event = self.waiting.pop_front()?;
+        self.ticks -= usize::from(is_tick(&event.body));
+        Some(event)
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Readings that were left out since the last call.
+    pub fn dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// A report and the one before it as one, where nothing but readings lies between them: what is counted is the same.
+    fn joined(&mut self, new: Batches) -> Batches {
+        // The first report after a reset may have begun before it, and then belongs to neither side: it stays alone.
+        if self.reports < 2 {
+            return new;
+        }
+        let between = |event: &Event| matches!(event.body, Body::Samples { .. } | Body::Memory(_));
+        let Some(at) = self.waiting.iter().rposition(|event| !between(event)) else { return new };
+        let fits = |old: &Batches| {
+            (old.run, old.steady, old.device_ns.is_empty()) == (new.run, new.steady, new.device_ns.is_empty())
+                && old.wall_ns.len() + new.wall_ns.len() <= MOST_BATCHES
+        };
+        match &self.waiting[at].body {
+            Body::Batches(old) if fits(old) => {}
+            _ => return new,
+        }
+        let Some(Event { body: Body::Batches(old), .. }) = self.waiting.remove(at) else { return new };
+        let merged = |old: Vec<u64>, new: Vec<u64>| {
+            let mut all = [old, new].concat();
+            all.sort_unstable();
+            all
+        };
+        Batches {
+            run: new.run,
+            steady: new.steady,
+            span_ns: old.span_ns.saturating_add(new.span_ns),
+            wall_ns: merged(old.wall_ns, new.wall_ns),
+            device_ns: merged(old.device_ns, new.device_ns),
+        }
+    }
+
+    /// Leaves out all readings but the newest of each sensor.
+    fn thin(&mut self) {
+        let mut seen = BTreeSet::<SensorId>::new();
+        let (mut kept, mut ticks) = (VecDeque::with_capacity(self.waiting.len()), 0);
+        while let Some(Event { t, body }) = self.waiting.pop_back() {
+            let body = match body {
+                Body::Samples { values } => {
+                    let all = values.len();
+                    let new: Vec<_> = values.into_iter().filter(|(id, _)| seen.insert(*id)).collect();
+                    self.dropped += (all - new.len()) as u64;
+                    if new.is_empty() {
+                        continue;
+                    }
+                    ticks += 1;
+                    Body::Samples { values: new }
+                }
+                body => body,
+            };
+            kept.push_front(Event { t, body });
+        }
+        (self.waiting, self.ticks) = (kept, ticks);
+    }
+}
+
+fn is_tick(body: &Body) -> bool {
+    matches!(body, Body::Samples { .. })
+}
+
+/// Whether an event is worth a bundle of its own: not what comes all the time, and not what is long.
+pub fn urgent(body: &Body) -> bool {
+    !matches!(
+        body,
+        Body::Samples { .. }
+            | Body::Batches(_)
+            | Body::Memory(_)
+            | Body::Network(_)
+            | Body::Accuracy(_)
+            | Body::Idle { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{Memory, Phase, PhaseChange, Quantity},
+        session::State,
+        testing::{config, sensor},
+    };
+    use proptest::prelude::*;
+
+    fn samples(t: u64, id: SensorId) -> Event {
+        Event { t, body: Body::Samples { values: vec![(id, t as f64)] } }
+    }
+
+    fn batches(t: u64, run: u64, steady: bool, wall_ns: &[u64]) -> Event {
+        let span_ns = wall_ns.iter().sum();
+        let body = Batches { run, steady, span_ns, wall_ns: wall_ns.to_vec(), device_ns: vec![] };
+        Event { t, body: Body::Batches(body) }
+    }
+
+    fn all(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
+        let mut backlog = Backlog { reports: 2, ..Backlog::default() };
+        events.into_iter().for_each(|event| backlog.push(event));
+        std::iter::from_fn(|| backlog.pop()).collect()
+    }
+
+    #[test]
+    fn reports_of_a_run_become_one_and_nothing_else_does() {
+        let memory = Event { t: 2, body: Body::Memory(Memory { run: 1, ..Memory::default() }) };
+        let said = all([batches(1, 1, true, &[30, 40]), samples(2, 0), memory.clone(), batches(3, 1, true, &[10, 35])]);
+        assert_eq!(said, [samples(2, 0), memory, batches(3, 1, true, &[10, 30, 35, 40])]);
+        let apart = [batches(1, 1, false, &[1]), batches(2, 1, true, &[1]), batches(3, 2, true, &[1])];
+        assert_eq!(all(apart.clone()), apart);
+        let reset = [batches(1, 1, true, &[1]), Event { t: 2, body: Body::Reset }, batches(3, 1, true, &[1])];
+        assert_eq!(all(reset.clone()), reset, "what was counted before a reset stays before it");
+        let after = all([reset.to_vec(), vec![batches(4, 1, true, &[1]), batches(5, 1, true, &[1])]].concat());
+        assert_eq!(after.len(), 4, "and so does what may have begun before it: {after:?}");
+    }
+
+    #[test]
+    fn on_a_slow_link_the_newest_readings_wait_and_everything_else() {
+        let mut backlog = Backlog::default();
+        for t in 0..1000 {
+            backlog.push(samples(t, (t % 3) as SensorId));
+            if t % 100 == 0 {
+                backlog.push(Event { t, body: Body::Reset });
+            }
+        }
+        assert!(backlog.waiting.len() <= MOST_TICKS + 10, "{}", backlog.waiting.len());
+        assert_eq!(backlog.waiting.iter().filter(|event| event.body == Body::Reset).count(), 10);
+        assert_eq!(backlog.waiting.back(), Some(&samples(999, 0)));
+        let dropped = backlog.dropped();
+        let left = std::iter::from_fn(|| backlog.pop()).filter(|event| is_tick(&event.body)).count() as u64;
+        assert_eq!((dropped + left, backlog.dropped(), backlog.ticks), (1000, 0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_counted_is_the_same_joined_or_not(reports in prop::collection::vec((1u64..4, 1u64..50, any::<bool>()), 1..60)) {
+            let mut stream = vec![Event { t: 0, body: Body::Sensors { sensors: vec![sensor(0, "cpu", Quantity::PowerInstant, None)] } }];
+            let mut t = 0;
+            for phase in [Phase::WarmingUp, Phase::Steady] {
+                stream.push(Event { t, body: Body::Phase(PhaseChange { run: 1, config: config("vgg16", 1), phase, warm_up: None }) });
+            }
+            for (n, each, read) in reports {
+                t += n * each;
+                stream.push(batches(t, 1, true, &vec![each; n as usize]));
+                if read {
+                    stream.push(samples(t, 0));
+                }
+            }
+            let fold = |events: &[Event]| {
+                let mut state = State::default();
+                events.iter().for_each(|event| state.apply(event));
+                state
+            };
+            let (one, other) = (fold(&stream), fold(&all(stream.clone())));
+            prop_assert_eq!(one.current_result(), other.current_result());
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! An engine at the far end of a command: the handshake, a run, and everything that a link does to a stream.
+//!
+//! The commands are local ones, so that no test needs a network; `tests/remote/ssh` does the same with a real sshd. A link
+//! that delays, throttles, damages and cuts is [`link`], this very file started again.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[path = "support/terminal.rs"]
+#[allow(dead_code)] // other tests use the rest
+mod support;
+
+use std::{
+    future::Future,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command as Process, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc::sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+use support::{Terminal, alive, engines};
+use wattscope::{
+    agent::{
+        AgentHandle, Options,
+        remote::{self, Connection, Target},
+        wire::{self, Down, Frame, Unpacker, Up, Versions, Welcome},
+    },
+    clock::Clock,
+    event::{Body, Command, Config, Event, Level, LinkState, Phase, Precision},
+    session::{Reader, State},
+};
+
+const BIN: &str = env!("CARGO_BIN_EXE_wattscope");
+
+/// One test at a time: engines take every core.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    let _alone = alone();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+fn config(batch: u32) -> Config {
+    Config { network: "squeezenet1.1".into(), batch, precision: Precision::F32, device: "cpu".into() }
+}
+
+/// A command that leads to this host again through [`link`].
+fn through(faults: &str) -> String {
+    let own = std::env::current_exe().unwrap();
+    format!("env LINK='{faults}' {} link --exact --ignored --nocapture", own.display())
+}
+
+fn target(on: &str) -> Target {
+    Target { on: on.into(), program: BIN.into() }
+}
+
+fn gone(pid: i32, seconds: f64) {
+    let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+    while alive(pid) {
+        assert!(Instant::now() < deadline, "process {pid} is still there after {seconds} s");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn kill(pid: i32, signal: i32) {
+    // SAFETY: a signal to a process that this test has started.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+}
+
+/// State and parent of a process.
+fn status(pid: i32) -> (char, i32) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let mut rest = stat.rsplit_once(") ").unwrap().1.split(' ');
+    (rest.next().unwrap().chars().next().unwrap(), rest.next().unwrap().parse().unwrap())
+}
+
+/// The process of a wattscope command among all that a process has started.
+fn running(parent: i32, command: &str) -> i32 {
+    let mut all = engines(parent);
+    let mut next = 0;
+    while let Some(pid) = all.get(next).copied() {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0);
+        if words.next() == Some(BIN.as_bytes()) && words.next() == Some(command.as_bytes()) {
+            return pid;
+        }
+        all.extend(engines(pid));
+        next += 1;
+    }
+    panic!("no {command} under process {parent}")
+}
+
+/// A remote agent and what it has said so far.
+struct Session {
+    agent: AgentHandle,
+    events: Vec<Event>,
+    state: State,
+}
+
+impl Session {
+    fn start(on: &str) -> Self {
+        let agent = remote::start(target(on), None, Options::new(PathBuf::new()), Clock::start(), None);
+        Self { agent, events: Vec::new(), state: State::default() }
+    }
+
+    fn ask(&self, command: Command) {
+        self.agent.commands.send(command).unwrap();
+    }
+
+    /// Folds events until one fits.
+    async fn until(&mut self, what: &str, mut fits: impl FnMut(&Body) -> bool) -> Body {
+        let wait = async {
+            loop {
+                let event = self.agent.events.recv().await.expect("the stream goes on");
+                self.state.apply(&event);
+                self.events.push(event.clone());
+                if fits(&event.body) {
+                    return event.body;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+        let telling = |e: &&Event| !matches!(e.body, Body::Samples { .. } | Body::Batches(_) | Body::Network(_));
+        waited.unwrap_or_else(|_| {
+            let events: Vec<_> = self.events.iter().filter(telling).map(|e| format!("{e:?}")).collect();
+            panic!("not seen: {what}; events:\n{}", events.join("\n"))
+        })
+    }
+
+    /// The engine's process.
+    async fn engine(&mut self) -> i32 {
+        match self.until("an engine", |body| matches!(body, Body::EngineStarted { .. })).await {
+            Body::EngineStarted { pid, .. } => pid as i32,
+            _ => unreachable!(),
+        }
+    }
+
+    /// The number of the run that is steady with `batch`.
+    async fn steady(&mut self, batch: u32) -> u64 {
+        let is = |body: &Body| matches!(body, Body::Phase(c) if c.phase == Phase::Steady && c.config == config(batch));
+        match self.until("steady", is).await {
+            Body::Phase(change) => change.run,
+            _ => unreachable!(),
+        }
+    }
+
+    async fn lost(&mut self) -> String {
+        let lost = |body: &Body| matches!(body, Body::Link(link) if matches!(link.state, LinkState::Lost { .. }));
+        match self.until("the loss of the link", lost).await {
+            Body::Link(wattscope::event::Link { state: LinkState::Lost { reason, .. }, .. }) => reason,
+            _ => unreachable!(),
+        }
+    }
+
+    async fn up(&mut self) -> f64 {
+        let up = |body: &Body| matches!(body, Body::Link(link) if matches!(link.state, LinkState::Up { .. }));
+        match self.until("a link", up).await {
+            Body::Link(wattscope::event::Link { state: LinkState::Up { rtt_ns, .. }, .. }) => {
+                rtt_ns.unwrap() as f64 / 1e6
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    /// Asks the agent to stop, and waits for the end of the stream.
+    async fn stop(mut self) {
+        self.ask(Command::Stop);
+        let end = async { while self.agent.events.recv().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(3), end).await.expect("the stream ends");
+    }
+}
+
+#[test]
+fn a_run_at_the_far_end_is_measured_and_recorded_like_one_here() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let motd = "sh -c 'echo Welcome to gpu-box; printf \"no mail\"; exec \"$@\"' x";
+    let line = "run --network squeezenet1.1 --batch 2 --device cpu --seconds 0.3 --json --record x.jsonl";
+    let mut command = Process::new(BIN);
+    command.args(line.split(' ')).args(["--on", motd, "--far", BIN]);
+    let output = command.current_dir(directory.path()).env("XDG_STATE_HOME", directory.path()).output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{err}");
+    assert_eq!((out.lines().count(), err.as_str()), (1, ""), "{out}");
+    assert!(out.contains(r#""network":"squeezenet1.1""#) && out.contains(r#""batch":2"#), "{out}");
+
+    let events: Vec<Event> = Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().map(|tagged| tagged.event).collect();
+    let headers: Vec<_> =
+        events.iter().filter_map(|e| if let Body::Header(header) = &e.body { Some(header) } else { None }).collect();
+    assert!(matches!(events[0].body, Body::Header(_)) && headers.len() == 2, "{headers:?}");
+    assert!(headers[1].command.contains(&"--record".to_owned()), "the command line as it was given: {headers:?}");
+    assert_eq!(headers[0].started, headers[1].started);
+    assert!(headers[1].cpus > 0 && headers[0].host == headers[1].host);
+    assert!(events.iter().any(|e| matches!(&e.body, Body::Link(link) if link.on == motd)));
+    assert!(events.windows(2).all(|pair| pair[0].t <= pair[1].t + 500_000_000), "one clock");
+    let engine =
+        events.iter().find_map(|e| if let Body::EngineStarted { pid, .. } = e.body { Some(pid) } else { None });
+    gone(engine.unwrap() as i32, 2.0);
+}
+
+#[test]
+fn what_the_far_end_lacks_is_said_before_anything_runs() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    for (more, said) in [
+        (vec!["--on", "env A=1", "--far", "/no/wattscope"], "not found at the far end of \"env A=1\""),
+        (vec!["--on", "no-such-command"], "\"no-such-command\" was not found on this host"),
+        (vec!["--on", "sh -c 'echo no way in >&2; exit 3' x"], "ended (exit code 3): no way in"),
+        (vec!["--on", "sh -c 'yes x'"], "is no wattscope: x"),
+        (vec!["--on", "env A=1", "--far", BIN, "--device", "cuda:9"], "cuda"),
+        (vec!["--on", "ssh a", "--weights", "w.pth"], "w.pth is a file of this host"),
+    ] {
+        let mut command = Process::new(BIN);
+        command.args(["run", "--network", "squeezenet1.1"]).args(&more);
+        let output = command.current_dir(directory.path()).env("XDG_STATE_HOME", directory.path()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(said) && !output.status.success(), "{more:?}: {text}");
+    }
+}
+
+#[test]
+fn another_version_at_the_far_end_is_named_with_what_to_do() {
+    block_on(async {
+        let hello = r#"wattscope-wire {"wire":99,"schema":1,"version":"7.0.0","host":"x","devices":[]}"#;
+        let on = format!("sh -c 'echo \"$0\"; cat' '{hello}'");
+        let error = Connection::open(&target(&on), |_| {}).await.unwrap_err().to_string();
+        assert!(error.contains("wattscope 7.0.0 (wire 99, schema 1)"), "{error}");
+        assert!(error.contains(&format!("install {} there, or 7.0.0 here", env!("CARGO_PKG_VERSION"))), "{error}");
+    });
+}
+
+#[test]
+fn a_killed_far_end_is_replaced_and_its_runs_are_numbered_on() {
+    block_on(async {
+        let mut session = Session::start("env A=1");
+        session.ask(Command::Run { config: config(2) });
+        let engine = session.engine().await;
+        let first = session.steady(2).await;
+        session.until("a batch that counts", |body| matches!(body, Body::Batches(b) if b.steady)).await;
+        kill(status(engine).1, libc::SIGKILL);
+        let reason = session.lost().await;
+        assert!(reason.contains("SIGKILL"), "{reason}");
+        gone(engine, 2.0);
+        assert!(session.state.run.is_none() && session.state.results.len() == 1, "what was measured is kept");
+        // Asked for while nobody hears it: the newest counts.
+        session.ask(Command::Run { config: config(4) });
+        session.ask(Command::Run { config: config(1) });
+        let second = session.engine().await;
+        let run = session.steady(1).await;
+        assert!(run > first && engine != second, "{first} {run}");
+        let told =
+            |e: &&Event| matches!(&e.body, Body::Notice { level: Level::Info, text } if text.contains("reached again"));
+        assert_eq!(session.events.iter().filter(told).count(), 1);
+        assert!(!session.events.iter().any(|e| matches!(&e.body, Body::Phase(c) if c.config.batch == 4)));
+        session.stop().await;
+        gone(second, 2.0);
+    });
+}
+
+#[test]
+fn a_damaged_line_is_found_out_and_the_link_begins_anew() {
+    block_on(async {
+        let once = tempfile::tempdir().unwrap();
+        let mut session = Session::start(&through(&format!("damage=30000 once={}", once.path().join("x").display())));
+        session.ask(Command::Run { config: config(1) });
+        let reason = session.lost().await;
+        assert!(reason.contains("damages"), "{reason}");
+        session.steady(1).await;
+        session.stop().await;
+    });
+}
+
+#[test]
+fn silence_is_a_loss_too() {
+    block_on(async {
+        let once = tempfile::tempdir().unwrap();
+        let mut session = Session::start(&through(&format!("hang=20000 once={}", once.path().join("x").display())));
+        session.ask(Command::Run { config: config(1) });
+        let engine = session.engine().await;
+        let reason = session.lost().await;
+        assert!(reason.contains("nothing was heard for 5 s"), "{reason}");
+        gone(engine, 2.0);
+        session.steady(1).await;
+        session.stop().await;
+    });
+}
+
+#[test]
+fn through_a_slow_and_distant_link_comes_everything_that_counts() {
+    block_on(async {
+        let mut session = Session::start(&through("rate=20000 delay=100"));
+        session.ask(Command::Run { config: config(1) });
+        session.steady(1).await;
+        let (mut batches, until) = (0, Instant::now() + Duration::from_secs(3));
+        let mut newest = 0;
+        while Instant::now() < until {
+            session.until("an event", |_| true).await;
+            let event = session.events.last().unwrap();
+            match &event.body {
+                Body::Batches(report) if report.steady => batches += report.wall_ns.len() as u64,
+                Body::Samples { .. } => newest = event.t,
+                _ => {}
+            }
+        }
+        let trip = session.up().await;
+        assert!((200.0..1000.0).contains(&trip), "{trip} ms");
+        assert_eq!(session.state.run.as_ref().unwrap().steady.batches, batches);
+        let late = session.state.now.saturating_sub(newest) as f64 / 1e9;
+        assert!(late < 1.0, "the newest reading is {late} s old");
+        assert!(
+            !session
+                .events
+                .iter()
+                .any(|e| matches!(e.body, Body::Link(ref l) if matches!(l.state, LinkState::Lost { .. })))
+        );
+        session.stop().await;
+    });
+}
+
+#[test]
+fn a_pause_stops_the_far_engine_and_one_that_is_stopped_does_not_stay_behind() {
+    block_on(async {
+        let mut session = Session::start("env A=1");
+        session.ask(Command::Run { config: config(1) });
+        let engine = session.engine().await;
+        session.steady(1).await;
+        session.ask(Command::Pause { paused: true });
+        session.until("the pause", |body| *body == Body::Paused { paused: true }).await;
+        assert_eq!(status(engine).0, 'T');
+        session.ask(Command::Pause { paused: false });
+        session.until("its end", |body| *body == Body::Paused { paused: false }).await;
+        session.until("batches", |body| matches!(body, Body::Batches(_))).await;
+        session.ask(Command::Pause { paused: true });
+        session.until("another", |body| *body == Body::Paused { paused: true }).await;
+        kill(status(engine).1, libc::SIGKILL);
+        session.lost().await;
+        gone(engine, 2.0);
+        // The agent that takes over pauses at once.
+        session.until("the pause again", |body| *body == Body::Paused { paused: true }).await;
+        session.ask(Command::Pause { paused: false });
+        session.steady(1).await;
+        session.stop().await;
+    });
+}
+
+#[test]
+fn what_a_sweep_says_of_itself_needs_no_link() {
+    block_on(async {
+        let mut session = Session::start("false");
+        session.lost().await;
+        session.ask(Command::EndSweep);
+        session.until("the answer", |body| *body == Body::SweepEnded).await;
+        session.stop().await;
+    });
+}
+
+/// The far side alone, spoken to by hand.
+struct Far {
+    child: Child,
+    engine: i32,
+}
+
+impl Far {
+    /// One that measures, and ends when it was not pinged for `silence_s`.
+    fn start(silence_s: u32) -> Self {
+        let mut child = Process::new(BIN);
+        child.arg("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = child.env("XDG_STATE_HOME", directory.path()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n').map(Result::unwrap);
+        assert!(lines.by_ref().any(|line| wire::introduced::<Versions>(&line).is_some()), "a hello");
+        let welcome = Welcome {
+            versions: Versions::own(),
+            period_ns: 50_000_000,
+            idle_ns: 0,
+            step_back: true,
+            memory_limit: None,
+            fold: true,
+            last_run: 40,
+            silence_s,
+            only: None,
+            alone: true,
+        };
+        let stdin = child.stdin.as_mut().unwrap();
+        writeln!(stdin, "{}", wire::introduce(&welcome).unwrap()).unwrap();
+        stdin.write_all(&wire::frame(&Down::Command(Command::Run { config: config(1) })).unwrap()).unwrap();
+        let (mut unpacker, mut bundles, mut engine) = (Unpacker::new().unwrap(), 0, None);
+        while engine.is_none() {
+            let line = lines.next().expect("an engine");
+            let Ok(Frame::Bundle(bundle)) = wire::open::<Up>(&line) else { continue };
+            bundles += 1;
+            stdin.write_all(&wire::frame(&Down::Ack(bundles)).unwrap()).unwrap();
+            let events = unpacker.unpack(&bundle).unwrap();
+            engine = events
+                .iter()
+                .find_map(|e| if let Body::EngineStarted { pid, .. } = e.body { Some(pid as i32) } else { None });
+        }
+        thread::spawn(move || lines.for_each(drop));
+        Self { child, engine: engine.unwrap() }
+    }
+
+    fn ends(&mut self, seconds: f64) {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the far side is still there after {seconds} s");
+            thread::sleep(Duration::from_millis(5));
+        }
+        gone(self.engine, 2.0);
+    }
+}
+
+#[test]
+fn the_far_side_ends_with_its_engine_as_soon_as_nobody_listens() {
+    let _alone = alone();
+    let mut silent = Far::start(2);
+    let since = Instant::now();
+    silent.ends(6.0);
+    assert!(since.elapsed() > Duration::from_millis(1500), "{:?}", since.elapsed());
+
+    let mut hung_up = Far::start(60);
+    drop(hung_up.child.stdin.take());
+    hung_up.ends(4.0);
+
+    let mut signalled = Far::start(60);
+    kill(signalled.child.id() as i32, libc::SIGHUP);
+    signalled.ends(4.0);
+
+    let mut killed = Far::start(60);
+    kill(killed.child.id() as i32, libc::SIGKILL);
+    killed.ends(1.0);
+}
+
+#[test]
+fn the_screen_says_what_the_link_does_and_goes_on() {
+    let _alone = alone();
+    let line = ["--device", "cpu", "--network", "squeezenet1.1", "--on", "env A=1", "--far", BIN];
+    let mut terminal = Terminal::start(&line, 36, 150);
+    let steady = |s: &str| s.contains("STEADY") && s.contains("kB/s");
+    terminal.wait_for("steady", 20.0, steady);
+    let engine = running(terminal.pid(), "engine");
+    kill(running(terminal.pid(), "agent"), libc::SIGKILL);
+    terminal.wait_for("the loss", 5.0, |s| s.contains("LINK LOST") && s.contains("retrying in"));
+    gone(engine, 2.0);
+    terminal.wait_for("steady again", 20.0, steady);
+    let engine = running(terminal.pid(), "engine");
+    terminal.press("q");
+    assert_eq!(terminal.wait_exit(3.0).exit_code(), 0);
+    gone(engine, 2.0);
+}
+
+#[test]
+fn the_far_side_is_not_for_people() {
+    let mut terminal = Terminal::start(&["agent"], 10, 100);
+    terminal.wait_for("a word on it", 5.0, |s| s.contains("--on"));
+    assert_eq!(terminal.wait_exit(3.0).exit_code(), 2);
+}
+
+/// What a link does to what passes through it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Faults {
+    /// Time that everything takes, ms.
+    delay: u64,
+    /// Bytes a second; as fast as can be where this is 0.
+    rate: u64,
+    /// Byte from the far end that is changed; none where this is 0.
+    damage: u64,
+    /// Bytes from the far end after which nothing passes any more, either way; none where this is 0.
+    hang: u64,
+}
+
+#[test]
+#[ignore = "measures what compression saves of a recording: SESSION=x.jsonl cargo test --test remote saves -- --ignored --nocapture"]
+fn what_compression_saves() {
+    let Ok(path) = std::env::var("SESSION") else { return };
+    let mut events = Reader::open(Path::new(&path)).unwrap().flatten().map(|tagged| tagged.event).peekable();
+    let mut packer = wire::Packer::new().unwrap();
+    let (mut plain, mut packed, mut seconds) = ([0, 0], [0, 0], [0.0; 2]);
+    let begin = events.peek().unwrap().t;
+    while let Some(first) = events.peek().map(|event| event.t) {
+        // The facts of the networks come in the beginning.
+        let late = usize::from(first > begin + 5_000_000_000);
+        let until = first + 100_000_000;
+        let bundle = std::iter::from_fn(|| events.next_if(|event| event.t <= until)).collect::<Vec<_>>();
+        plain[late] += bundle.iter().map(|event| serde_json::to_vec(event).unwrap().len() + 1).sum::<usize>();
+        let mut bundle = bundle.into_iter();
+        packed[late] += packer.pack(|| bundle.next()).unwrap().len();
+        seconds[late] += events.peek().map_or(0.0, |next| next.t.saturating_sub(first) as f64 / 1e9);
+    }
+    for (late, what) in ["first 5 s", "then"].iter().enumerate() {
+        let rate = |bytes: usize| bytes as f64 / 1e3 / seconds[late];
+        println!(
+            "{what}: {} bytes as lines, {} packed; {:.2} and {:.2} kB/s",
+            plain[late],
+            packed[late],
+            rate(plain[late]),
+            rate(packed[late])
+        );
+    }
+}
+
+/// Not a test: the link, started by others as a command that runs what is behind it.
+#[test]
+#[ignore = "started by the other tests"]
+fn link() {
+    let Ok(settings) = std::env::var("LINK") else { return };
+    let mut faults = Faults::default();
+    for (name, value) in settings.split(' ').filter_map(|setting| setting.split_once('=')) {
+        let number = value.parse().unwrap_or(0);
+        match name {
+            "delay" => faults.delay = number,
+            "rate" => faults.rate = number,
+            "damage" => faults.damage = number,
+            "hang" => faults.hang = number,
+            // The second time it is a sound link.
+            "once" if Path::new(value).exists() => faults = Faults::default(),
+            "once" => std::fs::write(value, "").unwrap(),
+            _ => panic!("{name}"),
+        }
+    }
+    let command: Vec<String> = std::env::args().skip_while(|arg| arg != "--nocapture").skip(1).collect();
+    let mut child = Process::new(&command[0]);
+    let mut child = child.args(&command[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let down = Faults { damage: 0, hang: 0, ..faults };
+    thread::spawn(move || pump(std::io::stdin(), to, down));
+    pump(from, std::io::stdout(), faults);
+    std::process::exit(child.wait().unwrap().code().unwrap_or(1));
+}
+
+fn pump(mut from: impl Read + Send + 'static, mut to: impl Write, faults: Faults) {
+    let (sender, receiver) = sync_channel::<(Instant, Vec<u8>)>(64);
+    thread::spawn(move || {
+        let (mut passed, mut bytes) = (0, vec![0; 1024]);
+        while let Ok(n @ 1..) = from.read(&mut bytes) {
+            let before = passed;
+            passed += n as u64;
+            if (before..passed).contains(&faults.damage) && faults.damage > 0 {
+                bytes[(faults.damage - before) as usize] ^= 1;
+            }
+            if faults.hang > 0 && passed > faults.hang {
+                loop {
+                    thread::park();
+                }
+            }
+            if sender.send((Instant::now() + Duration::from_millis(faults.delay), bytes[..n].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    while let Ok((due, bytes)) = receiver.recv() {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if to.write_all(&bytes).and_then(|()| to.flush()).is_err() {
+            return;
+        }
+        if faults.rate > 0 {
+            thread::sleep(Duration::from_secs_f64(bytes.len() as f64 / faults.rate as f64));
+        }
+    }
+}
