@@ -5,7 +5,7 @@ use crate::{
     engine::device::{self, DeviceError},
     event::{Config, DeviceInfo, Nanos, Plan, Precision},
     session::export::{Format, Table},
-    sweep::plan,
+    sweep::{plan, shard},
     ui::app,
     zoo,
 };
@@ -79,16 +79,38 @@ FILE is the session itself, compressed if its name ends in .zst. After an interr
 what is done is not measured again. What did not fit into memory is recorded as such, and so are the larger batches that
 are not tried then.
 
+Several devices share the work: each step goes to whoever is free, and one that is lost gives its step back. Under a
+scheduler each of N processes measures its part, every Nth step of one plan, into FILE with the part in its name
+(x.1of4.jsonl.zst), and `wattscope merge` joins them. --shard auto reads SLURM_PROCID and SLURM_NTASKS, those of a job array
+too, or JOB_COMPLETION_INDEX of an indexed Kubernetes Job; of how many, Kubernetes does not say: auto/N, or JOB_COMPLETIONS
+in the pod's environment. The seed is the job's number, or 2016 where there is none; any host goes on with any part.
+
 Examples:
   wattscope sweep -o session.jsonl.zst
   wattscope sweep --networks resnet18,vgg16 --batches 1..32,48 --repeat 1 -o x.jsonl
   wattscope sweep --networks all --precisions f32,f16 --device cuda:0 --cooldown 5s -o card.jsonl.zst
+  wattscope sweep --device cuda:0,cuda:1 -o both.jsonl.zst
+  srun -N 4 wattscope sweep --shard auto -o x.jsonl.zst && wattscope merge x.?of4.jsonl.zst -o x.jsonl.zst
 
 Exit status:
   0    everything was measured
   1    something failed; the rest is measured all the same
   2    bad usage, or FILE holds something else
   130  Ctrl-C; what was measured until then is in FILE";
+
+const MERGE_HELP: &str = "\
+Of a step that several files hold the first one that was measured counts, in the order of the files; what is left out is
+said. Every run keeps its host and device. Steps that no file holds are listed: OUT is written all the same, and merged
+again with the missing files later on.
+
+Examples:
+  wattscope merge x.*of4.jsonl.zst -o x.jsonl.zst
+  wattscope merge x.jsonl.zst x.3of4.jsonl.zst -o x.jsonl.zst
+
+Exit status:
+  0  every step of the plan is in OUT
+  1  some are missing, or a file is of another sweep
+  2  bad usage";
 
 const REPORT_HELP: &str = "\
 DIR then holds report.html (one file, nothing loaded from elsewhere), report.md and figures/*.svg: Figures 1 to 10 of
@@ -199,6 +221,9 @@ pub enum Command {
     /// Measure many configurations, in rounds and in random order, into a session file
     #[command(after_help = SWEEP_HELP)]
     Sweep(Sweep),
+    /// Join the files of a sweep's shards into one, each step once
+    #[command(after_help = MERGE_HELP)]
+    Merge(Merge),
     /// Show a recording on the live screen: pause, rewind, any speed
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
@@ -245,7 +270,8 @@ pub enum Command {
     Man {
         /// The command whose page is wanted; the main page if none is given
         #[arg(value_parser = [
- "run", "layers", "sweep", "replay", "export", "report", "networks", "devices", "check", "infer", "accuracy", "completions",
+ "run", "layers", "sweep", "merge", "replay", "export", "report", "networks", "devices", "check", "infer", "accuracy",
+ "completions",
 ])]
         command: Option<String>,
     },
@@ -288,9 +314,9 @@ pub struct Live {
     /// Arithmetic to begin with; the device's first if not given
     #[arg(short, long, value_name = "P", value_parser = precision())]
     pub precision: Option<Precision>,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
-    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
-    pub device: String,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …; several, separated by commas, side by side
+    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', default_value = "auto", value_parser = device_name)]
+    pub device: Vec<String>,
     /// Weights of the network to begin with, .pth or .safetensors; every other network keeps made-up ones
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
@@ -338,18 +364,19 @@ impl Graph {
 /// Where the engine is.
 #[derive(Clone, Debug, Args)]
 pub struct Place {
-    /// Command that leads to the host to measure on, such as "ssh gpu-box"; the same wattscope has to be there
+    /// Command that leads to the host to measure on, such as "ssh gpu-box"; the same wattscope has to be there. Several
+    /// --on are several hosts, side by side
     #[arg(long, value_name = "COMMAND", value_parser = command_line, value_hint = ValueHint::CommandString)]
-    pub on: Option<String>,
+    pub on: Vec<String>,
     /// wattscope at the far end of --on, where it is not in the PATH there
     #[arg(long, value_name = "PROGRAM", default_value = "wattscope", value_parser = command_line, requires = "on")]
     pub far: String,
 }
 
 impl Place {
-    /// The far end; none where the engine is on this host.
-    pub fn target(&self) -> Option<Target> {
-        Some(Target { on: self.on.clone()?, program: self.far.clone() })
+    /// The far ends; none where the engine is on this host.
+    pub fn targets(&self) -> Vec<Target> {
+        self.on.iter().map(|on| Target { on: on.clone(), program: self.far.clone() }).collect()
     }
 }
 
@@ -418,9 +445,9 @@ pub struct Run {
     /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
     #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = seconds)]
     pub seconds: f64,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
-    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
-    pub device: String,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …; several, separated by commas, side by side
+    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', default_value = "auto", value_parser = device_name)]
+    pub device: Vec<String>,
     /// Weights of the network, .pth or .safetensors, instead of made-up ones; for one network only
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
@@ -490,9 +517,9 @@ pub struct Sweep {
     /// Precisions, separated by commas; the device's first if not given
     #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = precision())]
     pub precisions: Vec<Precision>,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
-    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = device_name)]
-    pub device: String,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …; several, separated by commas, side by side
+    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', default_value = "auto", value_parser = device_name)]
+    pub device: Vec<String>,
     /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
     #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = seconds)]
     pub seconds: f64,
@@ -503,7 +530,7 @@ pub struct Sweep {
     /// Order of each round: random against drift, or as given
     #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
     pub order: Order,
-    /// Seed of the random order; a new one each time, and that of FILE where a sweep goes on
+    /// Seed of the random order; a new one each time, that of FILE where a sweep goes on, and that of the job for shards
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Time in which the engine rests between two configurations, such as 2s or 500ms
@@ -512,6 +539,13 @@ pub struct Sweep {
     /// Where the engine is.
     #[command(flatten)]
     pub place: Place,
+    /// With several devices: measure everything on each, instead of dealing steps to whoever is free
+    #[arg(long)]
+    pub each: bool,
+    /// Measure one of N parts only, into a file of its own: I/N, or auto, as the scheduler says; auto/N where it does not
+    /// say of how many
+    #[arg(long, value_name = "I/N", value_parser = str::parse::<shard::Asked>)]
+    pub shard: Option<shard::Asked>,
     /// The session file; one that holds this very sweep, interrupted, is gone on with
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
@@ -537,6 +571,20 @@ pub enum Order {
     Random,
     /// Networks, then precisions, then batch sizes
     Given,
+}
+
+/// `wattscope merge`.
+#[derive(Clone, Debug, Args)]
+pub struct Merge {
+    /// Files of shards, of a dealt sweep, or merged before
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The new file, compressed if its name ends in .zst; it may be one of those that are joined
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Write over OUT, whatever it holds
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `wattscope report`.
@@ -685,13 +733,38 @@ pub enum ConfigError {
     WeightsOfSeveral,
 }
 
+/// Devices that can't be stations side by side.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DevicesError {
+    /// Two engines on one device would measure each other.
+    #[error("{0} is named twice: two engines on one device would measure each other")]
+    Twice(String),
+    /// Which device it stands for is known too late.
+    #[error("auto stands for one device: name each of several, as in --device cuda:0,cuda:1")]
+    Auto,
+}
+
+/// Checks that several devices are several.
+///
+/// # Errors
+/// If one is there twice, or is not named.
+pub fn check_devices(devices: &[String]) -> Result<(), DevicesError> {
+    if devices.len() > 1 && devices.iter().any(|device| device == "auto") {
+        return Err(DevicesError::Auto);
+    }
+    match devices.iter().enumerate().find(|(i, device)| devices[..*i].contains(device)) {
+        Some((_, device)) => Err(DevicesError::Twice(device.clone())),
+        None => Ok(()),
+    }
+}
+
 impl Run {
-    /// The configurations asked for, each once: networks, then precisions, then batch sizes.
+    /// The configurations asked for on one of the devices, each once: networks, then precisions, then batch sizes.
     ///
     /// # Errors
     /// If the host lacks the device, or the device a precision, or weights are given for several networks.
-    pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, ConfigError> {
-        let configs = configs(&self.network, &self.precision, &self.batch, &self.device, devices)?;
+    pub fn configs(&self, device: &str, devices: &[DeviceInfo]) -> Result<Vec<Config>, ConfigError> {
+        let configs = configs(&self.network, &self.precision, &self.batch, device, devices)?;
         if self.weights.is_some() && configs.iter().any(|config| config.network != configs[0].network) {
             return Err(ConfigError::WeightsOfSeveral);
         }
@@ -710,13 +783,13 @@ impl Layers {
 }
 
 impl Sweep {
-    /// What is to be measured, in the order of a seed.
+    /// What is to be measured on one of the devices, in the order of a seed.
     ///
     /// # Errors
     /// If the host lacks the device, or the device a precision.
-    pub fn plan(&self, devices: &[DeviceInfo], seed: u64) -> Result<Plan, DeviceError> {
+    pub fn plan(&self, device: &str, devices: &[DeviceInfo], seed: u64) -> Result<Plan, DeviceError> {
         let batches = self.batches.iter().flat_map(|batches| batches.0.iter().copied()).collect::<Vec<_>>();
-        let configs = configs(&self.networks, &self.precisions, &batches, &self.device, devices)?;
+        let configs = configs(&self.networks, &self.precisions, &batches, device, devices)?;
         let seed = (self.order == Order::Random).then_some(self.seed.unwrap_or(seed));
         Ok(plan::plan(configs, self.repeat, seed, self.seconds, self.cooldown.as_secs_f64()))
     }
@@ -938,7 +1011,7 @@ mod tests {
     #[test]
     fn every_combination_is_measured_once_and_in_order() {
         let run = run("wattscope run --network vgg16,resnet18,vgg16 --batch 1,8 --precision f16,f32 --seconds 0.5");
-        let configs = run.configs(&host()).unwrap();
+        let configs = run.configs("cpu", &host()).unwrap();
         let short: Vec<_> = configs.iter().map(|c| format!("{} {} {}", c.network, c.precision, c.batch)).collect();
         let expected = ["vgg16 f16 1", "vgg16 f16 8", "vgg16 f32 1", "vgg16 f32 8"];
         assert_eq!(short[..4], expected);
@@ -948,7 +1021,7 @@ mod tests {
 
     #[test]
     fn all_means_the_registry_and_no_precision_the_devices_first() {
-        let configs = run("wattscope run --network all").configs(&host()).unwrap();
+        let configs = run("wattscope run --network all").configs("auto", &host()).unwrap();
         assert_eq!(configs.len(), zoo::registry().len());
         assert!(configs.iter().all(|c| c.precision == Precision::F32 && c.batch == 1));
     }
@@ -962,26 +1035,41 @@ mod tests {
 
     #[test]
     fn a_sweep_is_every_combination_in_every_round() {
-        let paper = sweep("wattscope sweep -o x.jsonl").plan(&host(), 7).unwrap();
+        let paper = sweep("wattscope sweep -o x.jsonl").plan("auto", &host(), 7).unwrap();
         assert_eq!((paper.configs.len(), paper.steps(), paper.seed), (14 * 7, 3 * 14 * 7, Some(7)));
         assert!(paper.configs.iter().all(|c| !["alexnet-owt", "squeezenet1.1"].contains(&c.network.as_str())));
         let line = "wattscope sweep --networks vgg16,all --batches 1..4,3 --precisions f16 --repeat 1 --seed 5 -o x";
-        let all = sweep(line).plan(&host(), 7).unwrap();
+        let all = sweep(line).plan("auto", &host(), 7).unwrap();
         assert_eq!((all.configs.len(), all.seed), (4 * zoo::registry().len(), Some(5)));
         let batches: Vec<u32> = all.configs[..4].iter().map(|c| c.batch).collect();
         assert_eq!((batches, all.configs[0].network.as_str()), (vec![1, 2, 4, 3], "vgg16"));
         let given = sweep("wattscope sweep -n vgg16 -b 1,2 -r 2 --order given --cooldown 500ms -o x");
-        let given = given.plan(&host(), 7).unwrap();
+        let given = given.plan("auto", &host(), 7).unwrap();
         assert_eq!((given.order, given.seed, given.cooldown_s), (vec![0, 1, 0, 1], None, 0.5));
     }
 
     #[test]
     fn what_the_host_lacks_is_named_with_the_reason() {
-        let error = |line| run(line).configs(&host()).unwrap_err().to_string();
+        let error = |line| {
+            let run = run(line);
+            run.configs(&run.device[0], &host()).unwrap_err().to_string()
+        };
         let no_cuda = error("wattscope run --network all --device cuda");
         assert_eq!(no_cuda, "cuda:0: libcuda.so.1 not found");
         let no_bf16 = error("wattscope run --network all --precision bf16");
         assert_eq!(no_bf16, "cpu has no bf16: it has f32, f16");
+    }
+
+    #[test]
+    fn several_devices_are_named_and_each_once() {
+        let devices = |line: &str| parse(line).unwrap().live.device;
+        assert_eq!(devices("wattscope --device cuda,cuda:1"), ["cuda:0", "cuda:1"]);
+        assert_eq!(check_devices(&devices("wattscope --device cuda:1,cpu")), Ok(()));
+        assert_eq!(check_devices(&devices("wattscope")), Ok(()));
+        let said = |line: &str| check_devices(&devices(line)).unwrap_err().to_string();
+        assert!(said("wattscope --device cpu,cpu").starts_with("cpu is named twice"));
+        assert!(said("wattscope --device cuda,cuda:0").starts_with("cuda:0 is named twice"));
+        assert!(said("wattscope --device auto,cpu").contains("--device cuda:0,cuda:1"));
     }
 
     #[test]

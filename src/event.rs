@@ -9,6 +9,15 @@ use std::{fmt, str::FromStr};
 /// Version of the stream's schema: raised when a reader of the old one would misread the new.
 pub const SCHEMA: u32 = 1;
 
+/// The version that a stream of several stations says in its first header: to a reader of [`SCHEMA`] they would be one.
+pub const FLEET_SCHEMA: u32 = 2;
+
+/// Number of a station within its session: one device of one host, with an agent and a stream of its own.
+pub type StationId = u16;
+
+/// Stations that a session has at the most: a bound on what a damaged number makes of a state.
+pub const MOST_STATIONS: usize = 1024;
+
 /// Monotonic nanoseconds since the session began.
 pub type Nanos = u64;
 
@@ -143,6 +152,13 @@ pub struct Plan {
     pub seconds: f64,
     /// Time in which the engine rests between two steps, s.
     pub cooldown_s: f64,
+    /// Which part of the steps is this one's: those whose number leaves the first of these over when it is divided by the
+    /// second. All of them where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<(u32, u32)>,
+    /// Whether its steps are dealt to several stations, each of which has the same plan and does some of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dealt: bool,
 }
 
 /// What became of a step of a sweep.
@@ -184,27 +200,91 @@ impl Event {
     /// # Errors
     /// If the line is no event.
     pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
+        let frequent = line.strip_prefix(b"{").and_then(|rest| Self::frequent(line, rest));
+        frequent.map_or_else(|| serde_json::from_slice(line), Ok)
+    }
+
+    /// Reads a line of one of the two frequent kinds, whose `rest` begins with its time.
+    fn frequent(line: &[u8], rest: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Samples {
             #[serde(deserialize_with = "compact::readings")]
             values: Vec<(SensorId, f64)>,
         }
-        let frequent = match head(line) {
-            Some((t, b"samples")) => {
-                serde_json::from_slice(line).ok().map(|Samples { values }| Self { t, body: Body::Samples { values } })
-            }
-            Some((t, b"batches")) => {
-                serde_json::from_slice(line).ok().map(|batches| Self { t, body: Body::Batches(batches) })
-            }
+        let (t, name) = head(rest)?;
+        let body = match name {
+            b"samples" => serde_json::from_slice(line).ok().map(|Samples { values }| Body::Samples { values }),
+            b"batches" => serde_json::from_slice(line).ok().map(Body::Batches),
             _ => None,
         };
+        Some(Self { t, body: body? })
+    }
+}
+
+/// An event, and which station it is from: a line of a session. Station 0 is not written, so that the lines of a session
+/// of one station are its events and nothing more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tagged {
+    /// The station.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub on: StationId,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+// serde hands over a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+// serde hands over a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+const fn is_first(station: &StationId) -> bool {
+    *station == 0
+}
+
+impl Tagged {
+    /// Reads a line, as fast as [`Event::parse`] does.
+    ///
+    /// # Errors
+    /// If the line is no event.
+    pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
+        let frequent = tag(line).and_then(|(on, rest)| Some(Self { on, event: Event::frequent(line, rest)? }));
         frequent.map_or_else(|| serde_json::from_slice(line), Ok)
     }
 }
 
-/// Time and type of a line that begins as this module writes them.
-fn head(line: &[u8]) -> Option<(Nanos, &[u8])> {
-    let rest = line.strip_prefix(br#"{"t":"#)?;
+impl From<Event> for Tagged {
+    fn from(event: Event) -> Self {
+        Self { on: 0, event }
+    }
+}
+
+impl From<&Event> for Tagged {
+    fn from(event: &Event) -> Self {
+        event.clone().into()
+    }
+}
+
+impl From<&Self> for Tagged {
+    fn from(tagged: &Self) -> Self {
+        tagged.clone()
+    }
+}
+
+/// The station of a line that begins as this module writes it, and what follows from its time on.
+fn tag(line: &[u8]) -> Option<(StationId, &[u8])> {
+    let Some(number) = line.strip_prefix(br#"{"on":"#) else { return Some((0, line.strip_prefix(b"{")?)) };
+    let digits = number.iter().position(|byte| !byte.is_ascii_digit())?;
+    let on = std::str::from_utf8(&number[..digits]).ok()?.parse().ok()?;
+    Some((on, number[digits..].strip_prefix(b",")?))
+}
+
+/// Time and type of what begins as this module writes them.
+fn head(rest: &[u8]) -> Option<(Nanos, &[u8])> {
+    let rest = rest.strip_prefix(br#""t":"#)?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     let t = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
     let name = rest[digits..].strip_prefix(br#","type":""#)?;
@@ -295,6 +375,24 @@ pub enum Body {
     SweepEnded,
     /// Something that the user should read.
     Notice { level: Level, text: String },
+    /// Nothing more comes from this station, unless another header does; others may go on.
+    Gone { reason: String },
+}
+
+impl Body {
+    /// The run that it is about, to be numbered anew.
+    pub const fn run_mut(&mut self) -> Option<&mut RunId> {
+        match self {
+            Self::EngineDied { run, .. }
+            | Self::Failing { run, .. }
+            | Self::Weights { run, .. }
+            | Self::OutOfMemory { run, .. } => Some(run),
+            Self::Phase(change) => Some(&mut change.run),
+            Self::Batches(batches) => Some(&mut batches.run),
+            Self::Memory(memory) => Some(&mut memory.run),
+            _ => None,
+        }
+    }
 }
 
 /// The link to the far end of a command such as `ssh gpu-box`.
@@ -351,7 +449,7 @@ pub enum Level {
 /// What a record must keep to be believed later (MLPerf Power rules, arXiv 2410.12032).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// [`SCHEMA`] of the writer.
+    /// What a reader has to know: [`SCHEMA`], or [`FLEET_SCHEMA`] where there are several stations.
     pub schema: u32,
     /// Version of wattscope that wrote it.
     pub version: String,
@@ -374,6 +472,12 @@ pub struct Header {
     /// Whether networks run with their batch norms folded into the layers before them.
     #[serde(default)]
     pub folded: bool,
+    /// The device of this station, where there are several and it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// How many stations there are, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stations: Option<StationId>,
 }
 
 /// A network's logits on a device, compared with the reference's.

@@ -3,11 +3,12 @@
 //! The exporter folds the same events as the screen and answers a scrape from what they add up to, so a dashboard shows
 //! what the screen shows. Sensors are gauges of their newest reading; what is counted (batches, images) is a counter of
 //! everything since the program began, by configuration, so that a collector's own windows are right whatever its period.
+//! Of several stations each has its own, told apart by host and device.
 
 use crate::{
-    agent::AgentHandle,
-    event::{Batches, Body, Config, Event, Phase, Quantity},
-    session::{State, state::SensorState},
+    agent::fleet::FleetHandle,
+    event::{Batches, Body, Config, Event, Phase, Quantity, StationId, Tagged},
+    session::{Fleet, RunResult, State, state::SensorState},
 };
 use axum::{Router, extract, http::header, response::IntoResponse, routing::get};
 use prometheus_client::{
@@ -29,7 +30,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 use thiserror::Error;
-use tokio::sync::{mpsc::unbounded_channel, oneshot};
+use tokio::sync::oneshot;
 
 /// What a scrape is answered in.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -94,24 +95,14 @@ impl Exporter {
     }
 
     /// Takes note of an event.
-    pub fn observe(&self, event: &Event) {
-        self.metrics.lock().apply(event);
+    pub fn observe(&self, tagged: &Tagged) {
+        self.metrics.lock().apply(tagged);
     }
 
-    /// The same agent, with everything that it says taken note of on its way; the endpoint closes when its stream ends.
+    /// The same agents, with everything that they say taken note of on its way; the endpoint closes when their stream ends.
     /// Needs a tokio runtime.
-    pub fn tap(self, agent: AgentHandle) -> AgentHandle {
-        let AgentHandle { commands, events: mut from_agent } = agent;
-        let (to_user, events) = unbounded_channel();
-        tokio::spawn(async move {
-            while let Some(event) = from_agent.recv().await {
-                self.observe(&event);
-                if to_user.send(event).is_err() {
-                    break;
-                }
-            }
-        });
-        AgentHandle { commands, events }
+    pub fn tap(self, agents: FleetHandle) -> FleetHandle {
+        agents.tap(move |tagged| self.observe(tagged))
     }
 }
 
@@ -143,10 +134,16 @@ async fn scrape(extract::State(metrics): extract::State<Arc<Metrics>>) -> impl I
 #[derive(Debug, Default)]
 struct Metrics(Mutex<Totals>);
 
-/// The state that the screen has, and what is counted beside it.
+/// The states that the screen has, and what is counted beside them.
 #[derive(Debug, Default)]
 struct Totals {
-    state: State,
+    fleet: Fleet,
+    counts: BTreeMap<StationId, Counts>,
+}
+
+/// What is counted of one station.
+#[derive(Debug, Default)]
+struct Counts {
     counted: BTreeMap<Config, Counted>,
     engine_deaths: u64,
     out_of_memory: u64,
@@ -185,28 +182,32 @@ impl Metrics {
 }
 
 impl Totals {
-    fn apply(&mut self, event: &Event) {
-        self.state.apply(event);
+    fn apply(&mut self, tagged: &Tagged) {
+        self.fleet.apply(tagged);
+        let Some(state) = self.fleet.get(tagged.on.into()) else { return };
+        self.counts.entry(tagged.on).or_default().apply(state, &tagged.event);
+    }
+}
+
+impl Counts {
+    /// Counts an event that was folded into `state`.
+    fn apply(&mut self, state: &State, event: &Event) {
         match &event.body {
-            Body::Batches(batches) if batches.steady => self.count(batches),
+            Body::Batches(batches) if batches.steady => self.count(state, batches),
             Body::EngineDied { .. } => self.engine_deaths += 1,
             Body::OutOfMemory { .. } => self.out_of_memory += 1,
             _ => {}
         }
     }
 
-    fn count(&mut self, batches: &Batches) {
-        let Some(run) = self.state.run.as_ref().filter(|run| run.id == batches.run) else { return };
+    fn count(&mut self, state: &State, batches: &Batches) {
+        let Some(run) = state.run.as_ref().filter(|run| run.id == batches.run) else { return };
         if run.phase != Phase::Steady || (self.counted.len() >= CONFIGS && !self.counted.contains_key(&run.config)) {
             return;
         }
         let counted = self.counted.entry(run.config.clone()).or_default();
         counted.images += batches.wall_ns.len() as u64 * u64::from(run.config.batch);
         batches.wall_ns.iter().for_each(|ns| counted.latency.observe(*ns as f64 / 1e9));
-    }
-
-    fn host(&self) -> String {
-        self.state.header.as_ref().map(|header| header.host.clone()).unwrap_or_default()
     }
 }
 
@@ -215,24 +216,41 @@ type Labels = Vec<(&'static str, String)>;
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let totals = self.lock();
-        let mut out = Out { encoder: &mut encoder, host: totals.host() };
-        out.program(&totals)?;
-        out.counted(&totals)?;
-        out.run(&totals.state)?;
-        out.throttle(&totals.state)?;
-        out.sensors(&totals.state)
+        let none = Counts::default();
+        let several = totals.fleet.is_several();
+        let station = |(on, state)| Station { state, counts: totals.counts.get(&on).unwrap_or(&none), several };
+        let stations: Vec<_> = totals.fleet.iter().map(station).collect();
+        let mut out = Out { encoder: &mut encoder };
+        out.program(&stations)?;
+        out.counted(&stations)?;
+        out.runs(&stations)?;
+        out.throttle(&stations)?;
+        out.sensors(&stations)
     }
 }
 
-/// Writes metrics, each with the host that it is of.
-struct Out<'a, 'b> {
-    encoder: &'a mut DescriptorEncoder<'b>,
-    host: String,
+/// What is told of one station.
+struct Station<'a> {
+    state: &'a State,
+    counts: &'a Counts,
+    several: bool,
 }
 
-impl Out<'_, '_> {
+impl Station<'_> {
+    /// Labels, with the host before them.
     fn labels(&self, labels: Labels) -> Labels {
-        [vec![("host", self.host.clone())], labels].concat()
+        let host = self.state.header.as_ref().map(|header| header.host.clone()).unwrap_or_default();
+        [vec![("host", host)], labels].concat()
+    }
+
+    /// Labels of what belongs to the station as a whole: its device tells it from others of its host.
+    fn own(&self, labels: Labels) -> Labels {
+        let device = self.several.then(|| ("device", self.device()));
+        self.labels(device.into_iter().chain(labels).collect())
+    }
+
+    fn device(&self) -> String {
+        self.state.device().unwrap_or_default().to_owned()
     }
 
     fn configured(&self, config: &Config, more: Labels) -> Labels {
@@ -245,116 +263,153 @@ impl Out<'_, '_> {
         self.labels([labels, more].concat())
     }
 
-    /// One metric of as many label sets as there are values; nothing at all where there are none.
+    fn sensor(&self, sensor: &SensorState) -> Labels {
+        let info = &sensor.info;
+        let method = info.method.iter().map(|method| ("method", method.clone()));
+        let engine = matches!(info.quantity, Quantity::EngineUtilisation | Quantity::EngineMemory);
+        let device = if engine && self.several { self.device() } else { info.device.clone() };
+        let labels = [("device", device), ("source", info.source.clone()), ("sensor", info.label.clone())];
+        self.labels(labels.into_iter().chain(method).collect())
+    }
+}
+
+/// Values with their labels.
+type Values<M> = Vec<(Labels, M)>;
+
+/// Writes metrics.
+struct Out<'a, 'b> {
+    encoder: &'a mut DescriptorEncoder<'b>,
+}
+
+impl Out<'_, '_> {
+    /// One metric of as many label sets as there are values; nothing at all where there are none. What two stations of one
+    /// host both say, such as how busy its processors are, is said once.
     fn family<M: EncodeMetric>(
         &mut self,
         name: &str,
         help: &str,
         unit: Option<Unit>,
-        values: &[(Labels, M)],
+        values: impl IntoIterator<Item = (Labels, M)>,
     ) -> fmt::Result {
+        let mut said = BTreeSet::new();
+        let values: Values<M> = values.into_iter().filter(|(labels, _)| said.insert(labels.clone())).collect();
         let Some((_, first)) = values.first() else { return Ok(()) };
         let mut metric = self.encoder.encode_descriptor(name, help, unit.as_ref(), first.metric_type())?;
         values.iter().try_for_each(|(labels, value)| value.encode(MetricEncoder::encode_family(&mut metric, labels)?))
     }
 
-    fn program(&mut self, totals: &Totals) -> fmt::Result {
-        if let Some(header) = &totals.state.header {
+    fn program(&mut self, stations: &[Station<'_>]) -> fmt::Result {
+        let build = |station: &Station<'_>| {
+            let header = station.state.header.as_ref()?;
             let build = vec![("version", header.version.clone()), ("burn", header.burn.clone())];
-            self.family("build", "Versions of the program", None, &[(self.labels(vec![]), Info::new(build))])?;
-        }
-        let count = |n| [(self.labels(vec![]), ConstCounter::new(n))];
-        let (deaths, out_of_memory) = (count(totals.engine_deaths), count(totals.out_of_memory));
-        self.family("engine_deaths", "Engine processes that died though nobody asked them to", None, &deaths)?;
-        self.family("out_of_memory", "Batches for which the device had not enough memory", None, &out_of_memory)
+            Some((station.own(vec![]), Info::new(build)))
+        };
+        let count = |of: fn(&Counts) -> u64| {
+            let one = move |station: &Station<'_>| (station.own(vec![]), ConstCounter::new(of(station.counts)));
+            stations.iter().map(one)
+        };
+        let (deaths, memory) = (count(|counts| counts.engine_deaths), count(|counts| counts.out_of_memory));
+        self.family("build", "Versions of the program", None, stations.iter().filter_map(build))?;
+        self.family("engine_deaths", "Engine processes that died though nobody asked them to", None, deaths)?;
+        self.family("out_of_memory", "Batches for which the device had not enough memory", None, memory)
     }
 
-    fn counted(&mut self, totals: &Totals) -> fmt::Result {
-        let configs = || totals.counted.iter().map(|(config, counted)| (self.configured(config, vec![]), counted));
-        let images: Vec<_> = configs().map(|(labels, c)| (labels, ConstCounter::new(c.images))).collect();
-        let latency: Vec<_> = configs().map(|(labels, c)| (labels, c.latency.clone())).collect();
-        self.family("images", "Images of steady batches", None, &images)?;
-        self.family("batch_latency", "Device-synchronised wall time of a steady batch", Some(Unit::Seconds), &latency)
+    fn counted(&mut self, stations: &[Station<'_>]) -> fmt::Result {
+        let configs = || {
+            stations.iter().flat_map(|station| {
+                let counted = station.counts.counted.iter();
+                counted.map(move |(config, counted)| (station.configured(config, vec![]), counted))
+            })
+        };
+        let images = configs().map(|(labels, counted)| (labels, ConstCounter::new(counted.images)));
+        let latency = configs().map(|(labels, counted)| (labels, counted.latency.clone()));
+        self.family("images", "Images of steady batches", None, images)?;
+        let help = "Device-synchronised wall time of a steady batch";
+        self.family("batch_latency", help, Some(Unit::Seconds), latency)
     }
 
-    fn run(&mut self, state: &State) -> fmt::Result {
-        if let Some(run) = &state.run {
-            let steady =
-                [(self.configured(&run.config, vec![]), ConstGauge::new(i64::from(run.phase == Phase::Steady)))];
-            self.family(
-                "run_steady",
-                "Whether the run in progress has converged: only then do batches count",
-                None,
-                &steady,
-            )?;
-        }
-        let Some(result) = state.current_result() else { return Ok(()) };
-        let with = |more| self.configured(&result.config, more);
-        let gauge = |more, value: f64| [(with(more), ConstGauge::new(value))];
-        let latency = &result.latency_ms;
-        let percentiles = [("50", latency.p50), ("90", latency.p90), ("99", latency.p99)];
-        let percentiles =
-            percentiles.map(|(p, ms)| (with(vec![("percentile", p.to_owned())]), ConstGauge::new(ms / 1e3)));
-        let throughput = gauge(vec![], result.images_per_s);
-        let utilisation = result.flop_utilisation.map(|percent| gauge(vec![], percent / 100.0));
-        let power = result.power.as_ref().ok().map(|power| {
-            let kinds = [("gross", Some(power.gross_w)), ("idle", power.idle_w), ("net", power.net_w)];
-            let labels = |kind: &str| with(vec![("kind", kind.to_owned()), ("sensor", power.sensor.clone())]);
-            let watts: Vec<_> = kinds.iter().filter_map(|(k, w)| Some((labels(k), ConstGauge::new((*w)?)))).collect();
-            (watts, gauge(vec![("source", power.energy_source.clone())], power.joules_per_image))
+    /// The runs in progress.
+    fn runs(&mut self, stations: &[Station<'_>]) -> fmt::Result {
+        let steady = stations.iter().filter_map(|station| {
+            let run = station.state.run.as_ref()?;
+            let steady = ConstGauge::new(i64::from(run.phase == Phase::Steady));
+            Some((station.configured(&run.config, vec![]), steady))
         });
+        let help = "Whether the run in progress has converged: only then do batches count";
+        self.family("run_steady", help, None, steady)?;
+        let running = stations.iter().filter_map(|station| Some((station, station.state.current_result()?)));
+        let runs: Vec<_> = running.map(|(station, result)| Running { station, result }).collect();
         let help = "Device-synchronised wall time of a batch of the run in progress";
-        self.family("run_batch_latency", help, Some(Unit::Seconds), &percentiles)?;
+        self.family("run_batch_latency", help, Some(Unit::Seconds), runs.iter().flat_map(Running::latency))?;
         let per_second = Unit::Other("images_per_second".to_owned());
-        self.family("run_throughput", "Images a second, gaps between batches included", Some(per_second), &throughput)?;
-        if let Some(utilisation) = utilisation {
-            let help = "Operations a second over the peak measured on the device";
-            self.family("run_flop_utilisation", help, Some(ratio()), &utilisation)?;
-        }
-        let Some((watts, joules)) = power else { return Ok(()) };
-        self.family(
-            "run_power",
-            "Mean power of the run in progress; net is gross less idle",
-            Some(watts_unit()),
-            &watts,
-        )?;
-        self.family("run_image_energy", "Energy an image of the run in progress, gross", Some(Unit::Joules), &joules)
+        let throughput = runs.iter().map(|run| run.gauge(vec![], run.result.images_per_s));
+        let help = "Images a second, gaps between batches included";
+        self.family("run_throughput", help, Some(per_second), throughput)?;
+        let share = |run: &Running<'_>| Some(run.gauge(vec![], run.result.flop_utilisation? / 100.0));
+        let help = "Operations a second over the peak measured on the device";
+        self.family("run_flop_utilisation", help, Some(ratio()), runs.iter().filter_map(share))?;
+        let help = "Mean power of the run in progress; net is gross less idle";
+        self.family("run_power", help, Some(watts_unit()), runs.iter().flat_map(Running::power))?;
+        let help = "Energy an image of the run in progress, gross";
+        self.family("run_image_energy", help, Some(Unit::Joules), runs.iter().filter_map(Running::energy))
     }
 
-    fn throttle(&mut self, state: &State) -> fmt::Result {
-        let reasons =
-            state.throttle.iter().flat_map(|(device, reasons)| reasons.iter().map(move |reason| (device, reason)));
-        let labels = |device: &String, reason: &String| vec![("device", device.clone()), ("reason", reason.clone())];
-        let throttled: Vec<_> = reasons.map(|(d, r)| (self.labels(labels(d, r)), ConstGauge::new(1i64))).collect();
-        self.family("throttled", "1 for each reason why a device lowers its clocks", None, &throttled)
+    fn throttle(&mut self, stations: &[Station<'_>]) -> fmt::Result {
+        let throttled = stations.iter().flat_map(|station| {
+            let all = station.state.throttle.iter();
+            let all = all.flat_map(|(device, reasons)| reasons.iter().map(move |reason| (device, reason)));
+            all.map(move |(device, reason)| {
+                let labels = vec![("device", device.clone()), ("reason", reason.clone())];
+                (station.labels(labels), ConstGauge::new(1i64))
+            })
+        });
+        self.family("throttled", "1 for each reason why a device lowers its clocks", None, throttled)
     }
 
-    fn sensors(&mut self, state: &State) -> fmt::Result {
-        let quantities: BTreeSet<Quantity> = state.sensors.values().map(|sensor| sensor.info.quantity).collect();
+    fn sensors(&mut self, stations: &[Station<'_>]) -> fmt::Result {
+        let all = || stations.iter().flat_map(|of| of.state.sensors.values().map(move |sensor| (of, sensor)));
+        let quantities: BTreeSet<Quantity> = all().map(|(_, sensor)| sensor.info.quantity).collect();
         for quantity in quantities {
             let Metric { name, help, unit, factor } = metric(quantity);
-            let values: Vec<_> = state
-                .sensors
-                .values()
-                .filter(|sensor| sensor.info.quantity == quantity && sensor.info.absent.is_none())
-                .filter_map(|sensor| Some((self.sensor(sensor), sensor.series.last()?.1 * factor)))
-                .collect();
+            let here = all().filter(|(_, sensor)| sensor.info.quantity == quantity && sensor.info.absent.is_none());
+            let values = here.filter_map(|(of, sensor)| Some((of.sensor(sensor), sensor.series.last()?.1 * factor)));
             if quantity == Quantity::Energy {
-                let counters: Vec<_> = values.into_iter().map(|(l, v)| (l, ConstCounter::new(v))).collect();
-                self.family(name, help, Some(unit), &counters)?;
+                self.family(name, help, Some(unit), values.map(|(labels, value)| (labels, ConstCounter::new(value))))?;
             } else {
-                let gauges: Vec<_> = values.into_iter().map(|(l, v)| (l, ConstGauge::new(v))).collect();
-                self.family(name, help, Some(unit), &gauges)?;
+                self.family(name, help, Some(unit), values.map(|(labels, value)| (labels, ConstGauge::new(value))))?;
             }
         }
         Ok(())
     }
+}
 
-    fn sensor(&self, sensor: &SensorState) -> Labels {
-        let info = &sensor.info;
-        let method = info.method.iter().map(|method| ("method", method.clone()));
-        let labels = [("device", &info.device), ("source", &info.source), ("sensor", &info.label)];
-        self.labels(labels.map(|(name, value)| (name, value.clone())).into_iter().chain(method).collect())
+/// A run in progress and what it has come to.
+struct Running<'a> {
+    station: &'a Station<'a>,
+    result: RunResult,
+}
+
+impl Running<'_> {
+    fn gauge(&self, more: Labels, value: f64) -> (Labels, ConstGauge<f64>) {
+        (self.station.configured(&self.result.config, more), ConstGauge::new(value))
+    }
+
+    fn latency(&self) -> Values<ConstGauge<f64>> {
+        let latency = &self.result.latency_ms;
+        let percentiles = [("50", latency.p50), ("90", latency.p90), ("99", latency.p99)];
+        percentiles.map(|(p, ms)| self.gauge(vec![("percentile", p.to_owned())], ms / 1e3)).into()
+    }
+
+    fn power(&self) -> Values<ConstGauge<f64>> {
+        let Ok(power) = &self.result.power else { return Vec::new() };
+        let kinds = [("gross", Some(power.gross_w)), ("idle", power.idle_w), ("net", power.net_w)];
+        let labels = |kind: &str| vec![("kind", kind.to_owned()), ("sensor", power.sensor.clone())];
+        kinds.iter().filter_map(|(kind, watts)| Some(self.gauge(labels(kind), (*watts)?))).collect()
+    }
+
+    fn energy(&self) -> Option<(Labels, ConstGauge<f64>)> {
+        let power = self.result.power.as_ref().ok()?;
+        Some(self.gauge(vec![("source", power.energy_source.clone())], power.joules_per_image))
     }
 }
 

@@ -20,15 +20,14 @@ use wattscope::{
     },
     agent::{
         self,
-        remote::{self, Target},
+        posts::{self, Post, Seat},
         serve,
-        site::Site,
     },
     check::{self, Kept, Reference},
-    cli::{self, Cli, Color, Command, Live, Look, Marker},
+    cli::{self, Cli, Color, Command, Live, Look, Marker, Place},
     clock::Clock,
     engine::{self, Choices, WeightsFile, device},
-    event::Precision,
+    event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
     exporter::Exporter,
     host,
     infer::{self, Model},
@@ -36,7 +35,7 @@ use wattscope::{
     progress::{self, Detail, LayersPrinter, Printer},
     report::{self, Record, Source},
     session::{
-        Recorder, Recordings, State,
+        Fleet, Recorder, Recordings,
         export::{self, ExportError, Format},
         recordings,
         replay::Tape,
@@ -72,9 +71,10 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Replay(args)) => replay(args, log),
         Some(Command::Export(args)) => export(&args),
         Some(Command::Sweep(args)) => sweep(&args, log),
+        Some(Command::Merge(args)) => merge(&args),
         Some(Command::Report(args)) => report(&args),
         Some(Command::Networks { json }) => networks(json),
-        Some(Command::Devices { place, json }) => devices(place.target(), json),
+        Some(Command::Devices { place, json }) => devices(&place, json),
         Some(Command::Check(args)) => check(&args),
         Some(Command::Infer(args)) => infer(&args),
         Some(Command::Accuracy(args)) => accuracy(&args, log),
@@ -104,8 +104,8 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         eprintln!("Without one: wattscope run --network {} (wattscope run --help)", args.network);
         return Ok(ExitCode::from(2));
     }
-    let far = args.place.target();
-    refuse_weights(far.as_ref(), args.weights.as_deref());
+    let posts = posts(&args.place, &args.device);
+    refuse_weights(&args.place, args.weights.as_deref());
     let weights = args.weights.map(|path| weights_file(&args.network, path));
     let named = args.record.as_deref().map(record_to);
     let exporter = args.metrics.map(Exporter::start).transpose().unwrap_or_else(|error| refuse(error));
@@ -121,21 +121,18 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
             network: Some(args.network),
             batch: Some(args.batch),
             precision: args.precision,
-            device: Some(args.device),
+            device: args.device.first().cloned(),
         },
+        stations: if posts.len() > 1 { posts.iter().map(|post| post.device.clone()).collect() } else { Vec::new() },
         ..looks(&args.look)
     };
     let (fold, graph) = (!args.no_fold, args.graph.wanted());
     let agent = agent::Options { weights, fold, graph, ..agent_options(true, args.memory_limit)? };
     let start = || {
-        let clock = Clock::start();
-        let agent = match far {
-            Some(far) => remote::start(far, None, agent, clock, None),
-            None => agent::start(agent, clock),
-        };
+        let agents = posts::start(&posts, &agent, Clock::start());
         match exporter {
-            Some(exporter) => exporter.tap(agent),
-            None => agent,
+            Some(exporter) => exporter.tap(agents),
+            None => agents,
         }
     };
     let exit = runtime()?.block_on(ui::run(options, &mut recordings, start))?;
@@ -145,6 +142,12 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         Err(error) => eprintln!("{error}"),
     }
     Ok(ExitCode::from(exit.code()))
+}
+
+/// Where to measure: each device of each place, once.
+fn posts(place: &Place, devices: &[String]) -> Vec<Post> {
+    cli::check_devices(devices).unwrap_or_else(|error| refuse(error));
+    posts::posts(&place.targets(), devices)
 }
 
 /// Where unnamed recordings are, in the user's state directory.
@@ -174,7 +177,7 @@ fn looks(look: &Look) -> ui::Options {
 
 /// A recording to a file that must not be there yet.
 fn record_to(path: &Path) -> Recorder {
-    Recorder::create(path, &State::default()).unwrap_or_else(|error| refuse(error))
+    Recorder::create(path, &Fleet::default()).unwrap_or_else(|error| refuse(error))
 }
 
 /// `wattscope replay`.
@@ -219,7 +222,7 @@ fn export(args: &cli::Export) -> eyre::Result<ExitCode> {
 
 /// `wattscope report`.
 fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
-    let sources = args.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?;
+    let sources = args.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?.concat();
     let written = report::report(&sources, &args.output, args.force)?;
     for losses in &written.losses {
         eprintln!("{losses}: the report is of what could be read");
@@ -229,26 +232,40 @@ fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
 
 /// `wattscope run`.
 fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let (runtime, far) = (runtime()?, args.place.target());
-    refuse_weights(far.as_ref(), args.weights.as_deref());
-    let site = match runtime.block_on(reach(far)) {
-        Ok(site) => site,
+    let runtime = runtime()?;
+    refuse_weights(&args.place, args.weights.as_deref());
+    let seats = match runtime.block_on(reach(posts(&args.place, &args.device))) {
+        Ok(seats) => seats,
         Err(code) => return Ok(code),
     };
-    let configs = args.configs(&site.devices).unwrap_or_else(|error| refuse(error));
-    let weights = args.weights.clone().zip(configs.first());
+    let plan_of = |seat: &Seat| {
+        let configs = args.configs(&seat.device, &seat.site.devices).unwrap_or_else(|error| refuse(error));
+        plan(configs, 1, None, args.seconds, 0.0)
+    };
+    let plans: Vec<Plan> = seats.iter().map(plan_of).collect();
+    let weights = args.weights.clone().zip(plans[0].configs.first());
     let weights = weights.map(|(path, config)| weights_file(&config.network, path));
     let recorder = args.record.as_deref().map(record_to);
     start_log(log);
-    let stepper = Stepper::new(plan(configs, 1, None, args.seconds, 0.0), false);
     let (fold, graph) = (!args.no_fold, args.graph.wanted());
     let options = agent::Options { weights, fold, graph, ..agent_options(false, args.memory_limit)? };
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Failures);
-    let mut job = Job::new(stepper, recorder);
     let mut code = ExitCode::SUCCESS;
     let end = runtime.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        sweep::measure(site.start(options, Clock::start()), &mut job, interrupt, &mut printer).await
+        let clock = Clock::start();
+        match <[Seat; 1]>::try_from(seats) {
+            Ok([seat]) => {
+                let stepper = Stepper::new(plans.into_iter().next().unwrap_or_default(), false);
+                let mut job = Job::new(stepper, recorder);
+                sweep::measure(posts::sit_alone(seat, options, clock), &mut job, interrupt, &mut printer).await
+            }
+            Err(seats) => {
+                let (fleet, each) = (Fleet::of(seats.len()), (0..).zip(plans).collect());
+                let mut job = sweep::fleet::Job::new(fleet, recorder, each, false, false);
+                sweep::fleet::measure(posts::sit(seats, &options, &[], clock), &mut job, interrupt, &mut printer).await
+            }
+        }
     })?;
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
@@ -283,40 +300,161 @@ fn layers(args: &cli::Layers, log: Option<&Path>) -> eyre::Result<ExitCode> {
 /// `wattscope sweep`.
 fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let runtime = runtime()?;
-    let site = match runtime.block_on(reach(args.place.target())) {
-        Ok(site) => site,
+    let mut seats = match runtime.block_on(reach(posts(&args.place, &args.device))) {
+        Ok(seats) => seats,
         Err(code) => return Ok(code),
     };
-    // Six digits are typed without a mistake, and make orders enough.
-    let seed = jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
-    let plan = args.plan(&site.devices, seed).unwrap_or_else(|error| refuse(error));
-    if args.force && args.output.exists() {
-        std::fs::remove_file(&args.output).wrap_err_with(|| args.output.display().to_string())?;
+    let Order { plan, seeded, output } = order(args, &seats);
+    if args.force && output.exists() {
+        std::fs::remove_file(&output).wrap_err_with(|| output.display().to_string())?;
     }
     let mut printer = Printer::new(io::stdout().lock(), args.json, Detail::Steps);
     printer.recall(true);
-    let asked = file::Asked { plan: &plan, seed: args.seed.is_some(), host: &site.host, devices: &site.devices };
-    let SweepFile { recorder, state, losses, resumed } =
-        file::open(&args.output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
+    seats.iter_mut().for_each(|seat| seat.device = resolved(seat));
+    let places: Vec<_> = seats.iter().map(place).collect();
+    let asked = file::Asked { plan: &plan, seed: seeded, places: &places };
+    let SweepFile { mut recorder, mut fleet, agents, losses, resumed } =
+        file::open(&output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
     printer.recall(false);
     start_log(log);
-    printer.say(&progress::introduction(&plan, &state, &args.output, &losses));
+    printer.say(&progress::introduction(&plan, places.len(), &fleet, &output, &losses));
+    if let Some(recorder) = &mut recorder {
+        welcome(recorder, &fleet, &agents, &seats, &printer)?;
+    }
     let (mut code, mut end) = (ExitCode::SUCCESS, End::Complete);
-    let todo = recorder.is_some();
-    let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan, true) };
-    let mut job = Job { stepper, state, recorder };
-    if todo {
-        let options = agent_options(false, args.memory_limit)?;
+    if let Some(recorder) = recorder {
         let (idle, graph) = (sweep::IDLE_BEFORE, args.graph.wanted());
-        let options = agent::Options { idle, graph, last_run: job.state.last_run, ..options };
-        end = runtime.block_on(async {
+        let options = agent::Options { idle, graph, ..agent_options(false, args.memory_limit)? };
+        (fleet, end) = runtime.block_on(async {
             let interrupt = async { code = ExitCode::from(interrupted().await) };
-            sweep::measure(site.start(options, Clock::start()), &mut job, interrupt, &mut printer).await
+            let work = Sweeping { fleet, recorder, agents, resumed };
+            work.measure(seats, options, interrupt, &mut printer).await
         })?;
     }
-    printer.say(&progress::conclusion(&job.state, &args.output));
+    printer.say(&progress::conclusion(&fleet, &output));
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
+}
+
+/// A seat as the file of a sweep knows it.
+fn place(Seat { site, device }: &Seat) -> file::Place<'_> {
+    file::Place { host: &site.host, device, devices: &site.devices }
+}
+
+/// What a sweep is asked to do.
+struct Order {
+    plan: Plan,
+    /// Whether the seed was asked for.
+    seeded: bool,
+    /// Where it goes: for a shard a file of its own.
+    output: PathBuf,
+}
+
+fn order(args: &cli::Sweep, seats: &[Seat]) -> Order {
+    let variable = |name: &str| std::env::var(name).ok();
+    let shard = args.shard.map(|asked| asked.resolve(variable).unwrap_or_else(|error| refuse(error)));
+    // Six digits are typed without a mistake, and make orders enough.
+    let new = || jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
+    let seed = shard.map_or_else(new, |(_, seed)| seed);
+    let first = &seats[0];
+    let plan_of = |seed| args.plan(&first.device, &first.site.devices, seed).unwrap_or_else(|error| refuse(error));
+    let plan = plan_of(seed);
+    // Each of the others must be there, too, and compute so.
+    for Seat { site, device } in seats {
+        let device = device::resolve(device, &site.devices).unwrap_or_else(|error| refuse(error));
+        let offered = plan.configs.iter().try_for_each(|config| device::check_precision(device, config.precision));
+        offered.unwrap_or_else(|error| refuse(error));
+    }
+    let dealt = seats.len() > 1 && !args.each;
+    let Some((shard, _)) = shard else {
+        return Order { plan: Plan { dealt, ..plan }, seeded: args.seed.is_some(), output: args.output.clone() };
+    };
+    // Shards that are begun later, by another job even, join those that are there.
+    let known = file::seed_of(shard.files(&args.output), &plan).filter(|_| args.seed.is_none());
+    let plan = known.map_or(plan, plan_of);
+    let part = Some((shard.index, shard.count));
+    Order { plan: Plan { shard: part, dealt, ..plan }, seeded: args.seed.is_some(), output: shard.file(&args.output) }
+}
+
+/// The name of a device as it is listed.
+fn resolved(Seat { site, device }: &Seat) -> String {
+    device::resolve(device, &site.devices).unwrap_or_else(|error| refuse(error)).name.clone()
+}
+
+/// Says in the stream and on the terminal that another host goes on with what one began.
+fn welcome(
+    recorder: &mut Recorder,
+    fleet: &Fleet,
+    agents: &[(StationId, Plan)],
+    seats: &[Seat],
+    printer: &Printer<impl Write>,
+) -> eyre::Result<()> {
+    let new = agents.iter().zip(seats).filter(|((on, _), _)| fleet.get((*on).into()).is_none());
+    let new: Vec<&str> = new.map(|(_, seat)| seat.site.host.as_str()).collect();
+    if !fleet.has_begun() || new.is_empty() {
+        return Ok(());
+    }
+    let (before, now) = (fleet.names(false).join(", "), new.join(", "));
+    let text = format!("{now} goes on with what was begun on {before}");
+    printer.say(&text);
+    let body = Body::Notice { level: Level::Info, text };
+    // On the clock of what goes on: its zero.
+    Ok(recorder.send(Event { t: 0, body })?)
+}
+
+/// A sweep on its way.
+struct Sweeping {
+    fleet: Fleet,
+    recorder: Recorder,
+    agents: Vec<(StationId, Plan)>,
+    resumed: bool,
+}
+
+impl Sweeping {
+    /// Measures: alone as a single station, or as one of several.
+    async fn measure(
+        self,
+        seats: Vec<Seat>,
+        options: agent::Options,
+        interrupt: impl Future<Output = ()>,
+        printer: &mut Printer<impl Write>,
+    ) -> io::Result<(Fleet, End)> {
+        let Self { fleet, recorder, agents, resumed } = self;
+        let clock = Clock::start();
+        let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
+        let last_runs: Vec<_> = agents.iter().map(last_run).collect();
+        let seats = match (<[Seat; 1]>::try_from(seats), &agents[..]) {
+            (Ok([seat]), [(0, plan)]) if !fleet.is_several() => {
+                let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan.clone(), true) };
+                let agent = posts::sit_alone(seat, agent::Options { last_run: last_runs[0], ..options }, clock);
+                let mut job = Job { stepper, state: fleet.into_first(), recorder: Some(recorder) };
+                let end = sweep::measure(agent, &mut job, interrupt, printer).await?;
+                return Ok((job.state.into(), end));
+            }
+            (Ok(seat), _) => Vec::from(seat),
+            (Err(seats), _) => seats,
+        };
+        let handle = posts::sit(seats, &options, &last_runs, clock);
+        let deal = agents.iter().any(|(_, plan)| plan.is_shared());
+        let mut job = sweep::fleet::Job::new(fleet, Some(recorder), agents, deal, true);
+        let end = sweep::fleet::measure(handle, &mut job, interrupt, printer).await?;
+        Ok((job.fleet, end))
+    }
+}
+
+/// `wattscope merge`.
+fn merge(args: &cli::Merge) -> eyre::Result<ExitCode> {
+    let merged = match sweep::merge::merge(&args.files, &args.output, args.force) {
+        Ok(merged) => merged,
+        Err(error) => return Ok(sorry(&error)),
+    };
+    for (path, losses) in &merged.losses {
+        eprintln!("{}: not everything could be read: {losses}", path.display());
+    }
+    merged.duplicates.iter().for_each(|duplicate| eprintln!("{duplicate}"));
+    merged.missing.iter().for_each(|(step, config)| eprintln!("missing: step {}, {config}", step + 1));
+    print(format!("{}: {merged}\n", args.output.display()).as_bytes())?;
+    Ok(if merged.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `wattscope agent`.
@@ -334,20 +472,19 @@ fn far_side(log: Option<&Path>) -> eyre::Result<ExitCode> {
     std::process::exit(0)
 }
 
-/// The host to measure on, once it is reached; otherwise says why it is not.
-async fn reach(far: Option<Target>) -> Result<Site, ExitCode> {
-    let Some(target) = far else { return Ok(Site::here()) };
+/// The hosts to measure on, once they are reached; otherwise says why one is not.
+async fn reach(posts: Vec<Post>) -> Result<Vec<Seat>, ExitCode> {
     tokio::select! {
-        reached = Site::reach(target, |said| eprintln!("{said}")) => reached.map_err(|error| sorry(&error)),
+        reached = posts::reach(posts, |said| eprintln!("{said}")) => reached.map_err(|error| sorry(&error)),
         // What was started ends with it.
         code = interrupted() => Err(ExitCode::from(code)),
     }
 }
 
 /// Weights are files of this host, and a far end has others.
-fn refuse_weights(far: Option<&Target>, weights: Option<&Path>) {
-    if let (Some(far), Some(weights)) = (far, weights) {
-        refuse(format!("--weights {} is a file of this host, and \"{}\" leads to another one", weights.display(), far.on));
+fn refuse_weights(place: &Place, weights: Option<&Path>) {
+    if let (Some(on), Some(weights)) = (place.on.first(), weights) {
+        refuse(format!("--weights {} is a file of this host, and \"{on}\" leads to another one", weights.display()));
     }
 }
 
@@ -378,12 +515,21 @@ fn networks(json: bool) -> eyre::Result<ExitCode> {
     if json { print_json(&networks) } else { print(listing::network_table(&networks).as_bytes()) }
 }
 
-fn devices(far: Option<Target>, json: bool) -> eyre::Result<ExitCode> {
-    let devices = match runtime()?.block_on(reach(far)) {
-        Ok(site) => site.devices,
+fn devices(place: &Place, json: bool) -> eyre::Result<ExitCode> {
+    let seats = match runtime()?.block_on(reach(posts(place, &["auto".to_owned()]))) {
+        Ok(seats) => seats,
         Err(code) => return Ok(code),
     };
-    if json { print_json(&devices) } else { print(listing::device_table(&devices).as_bytes()) }
+    let devices: Vec<&[DeviceInfo]> = seats.iter().map(|seat| &seat.site.devices[..]).collect();
+    match (&devices[..], json) {
+        ([devices], true) => print_json(devices),
+        (all, true) => print_json(&all),
+        ([devices], false) => print(listing::device_table(devices).as_bytes()),
+        _ => {
+            let table = |seat: &Seat| format!("{}\n{}", seat.site.host, listing::device_table(&seat.site.devices));
+            print(seats.iter().map(table).collect::<Vec<_>>().join("\n").as_bytes())
+        }
+    }
 }
 
 /// `wattscope check`.

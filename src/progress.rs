@@ -1,11 +1,11 @@
 //! How a sweep gets on, on stderr, and its results on stdout as they come.
 
 use crate::{
-    event::{LinkState, Phase, Plan},
+    event::{LinkState, Nanos, Phase, Plan, StationId},
     layers,
     report::{Figures, Outcome, Record, table},
-    session::{State, Sweep, read::Losses},
-    sweep::{Measured, Observer},
+    session::{Fleet, State, Sweep, read::Losses},
+    sweep::{Measured, Observer, fleet},
     table::significant,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -32,12 +32,12 @@ pub struct Printer<W> {
     detail: Detail,
     bar: ProgressBar,
     records: Vec<Record>,
-    /// Of each record its place in the plan and its round, to print the table in that order.
-    places: Vec<(usize, u32)>,
+    /// Of each record its place in the plan, its round and its station, to print the table in that order.
+    places: Vec<(usize, u32, StationId)>,
     /// Whether what comes is read from a file: it was printed when it was measured.
     recalling: bool,
-    /// Whether the far end was lost when it was last looked at.
-    lost: bool,
+    /// Far ends that were lost when they were last looked at.
+    lost: BTreeSet<StationId>,
 }
 
 impl<W: Write> Printer<W> {
@@ -49,7 +49,16 @@ impl<W: Write> Printer<W> {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len}  {wide_msg}") {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        Self { out, json, detail, bar, records: Vec::new(), places: Vec::new(), recalling: false, lost: false }
+        Self {
+            out,
+            json,
+            detail,
+            bar,
+            records: Vec::new(),
+            places: Vec::new(),
+            recalling: false,
+            lost: BTreeSet::new(),
+        }
     }
 
     /// What was printed so far.
@@ -85,42 +94,47 @@ impl<W: Write> Printer<W> {
 }
 
 impl<W: Write> Printer<W> {
-    /// Says when the far end is lost, and when it is there again.
-    fn link(&mut self, state: &State) {
+    /// Says when the far end of a station is lost, and when it is there again.
+    fn link(&mut self, on: StationId, state: &State) {
         let Some(link) = &state.link else { return };
+        let lost = self.lost.contains(&on);
         match &link.state {
-            LinkState::Lost { reason, retry_in_s } if !self.lost => {
-                self.lost = true;
+            LinkState::Lost { reason, retry_in_s } if !lost => {
+                self.lost.insert(on);
                 let next = if retry_in_s.is_some() { "; trying again" } else { "" };
                 self.say(&format!("\"{}\" is lost: {reason}{next}", link.on));
             }
             LinkState::Lost { reason, retry_in_s: None } => self.say(&format!("\"{}\" is given up: {reason}", link.on)),
-            LinkState::Up { .. } if self.lost => {
-                self.lost = false;
+            LinkState::Up { .. } if lost => {
+                self.lost.remove(&on);
                 self.say(&format!("\"{}\" is reached again", link.on));
             }
             _ => {}
         }
     }
-}
 
-impl<W: Write> Observer for Printer<W> {
-    fn progress(&mut self, state: &State) {
-        self.link(state);
-        let Some(sweep) = state.sweep.as_ref().filter(|_| !self.bar.is_hidden()) else { return };
-        self.bar.set_length(sweep.plan.steps() as u64);
-        self.bar.set_position(sweep.count() as u64);
-        let left = if sweep.is_on() { format!(" · {}", left(sweep, state.now)) } else { String::new() };
-        self.bar.set_message(line(state) + &left);
+    fn draw(&self, (count, total): (usize, usize), message: String) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(count as u64);
+        self.bar.set_message(message);
         self.bar.tick();
     }
 
-    fn measured(&mut self, state: &State, measured: Measured) -> io::Result<()> {
+    /// Takes note of what became of a step of a station, whose name is given where there are several; `sweep` is what it is
+    /// counted in.
+    fn note(
+        &mut self,
+        state: &State,
+        (on, name): (StationId, Option<String>),
+        measured: Measured,
+        sweep: Option<&Counted>,
+    ) -> io::Result<()> {
         let record = Record::of(state, &measured);
+        let name = name.map(|name| format!("{name}: ")).unwrap_or_default();
         if !self.recalling {
-            match (&record.outcome, self.detail) {
-                (_, Detail::Steps) => self.say(&step(state, &measured, &record)),
-                (Outcome::Failed { error, .. }, _) => self.say(&format!("{}: {error}", measured.config)),
+            match (&record.outcome, self.detail, sweep) {
+                (_, Detail::Steps, Some(counted)) => self.say(&step(counted, &name, &measured, &record)),
+                (Outcome::Failed { error, .. }, ..) => self.say(&format!("{name}{}: {error}", measured.config)),
                 _ => {}
             }
             if self.json {
@@ -131,7 +145,7 @@ impl<W: Write> Observer for Printer<W> {
         }
         let configs = state.sweep.as_ref().map(|sweep| sweep.plan.configs.as_slice()).unwrap_or_default();
         let place = configs.iter().position(|config| *config == measured.config).unwrap_or(configs.len());
-        self.places.push((place, measured.round));
+        self.places.push((place, measured.round, on));
         self.records.push(record);
         Ok(())
     }
@@ -192,21 +206,87 @@ impl<W: Write> layers::Observer for LayersPrinter<W> {
     }
 }
 
+impl<W: Write> Observer for Printer<W> {
+    fn progress(&mut self, state: &State) {
+        self.link(0, state);
+        let Some(sweep) = state.sweep.as_ref().filter(|_| !self.bar.is_hidden()) else { return };
+        let left = if sweep.is_on() { format!(" · {}", left(sweep, state.now)) } else { String::new() };
+        self.draw((sweep.count(), sweep.total()), line(state) + &left);
+    }
+
+    fn measured(&mut self, state: &State, measured: Measured) -> io::Result<()> {
+        let counted = state.sweep.as_ref().map(|sweep| Counted::of(&[sweep], state.now));
+        self.note(state, (0, None), measured, counted.as_ref())
+    }
+}
+
+impl<W: Write> fleet::Observer for Printer<W> {
+    fn progress(&mut self, fleet: &Fleet) {
+        fleet.iter().for_each(|(on, state)| self.link(on, state));
+        if self.bar.is_hidden() {
+            return;
+        }
+        let sweeps = fleet.sweeps();
+        let sum = |of: fn(&Sweep) -> usize| sweeps.iter().map(of).sum::<usize>();
+        let working = |state: &&State| state.sweep.is_some() && !state.is_lost();
+        let working = fleet.stations().iter().filter(working).count();
+        let seconds = seconds_left(fleet, &sweeps.iter().collect::<Vec<_>>(), working);
+        let left = if seconds > 0.0 { format!(" · about {} left", roughly(seconds)) } else { String::new() };
+        let names = fleet.names(true).into_iter().zip(fleet.stations());
+        let lines: Vec<String> = names.map(|(name, state)| format!("{name}: {}", line(state))).collect();
+        self.draw((sum(Sweep::count), sum(Sweep::total)), lines.join(" │ ") + &left);
+    }
+
+    fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {
+        let sweeps = fleet.sweeps();
+        let counted = (!sweeps.is_empty()).then(|| Counted::of(&sweeps.iter().collect::<Vec<_>>(), fleet.now()));
+        let name = fleet.is_several().then(|| fleet.names(true).swap_remove(on.into()));
+        self.note(&fleet[on.into()], (on, name), measured, counted.as_ref())
+    }
+}
+
+/// Time that the steps to come may take, s: of stations that share a sweep together, otherwise of the one that is last.
+fn seconds_left(fleet: &Fleet, sweeps: &[&Sweep], stations: usize) -> f64 {
+    let left = |sweep: &&&Sweep| sweep.seconds_left(fleet.now());
+    let longest = sweeps.iter().filter(|sweep| sweep.is_on()).map(|sweep| left(&sweep)).fold(0.0, f64::max);
+    let dealt = sweeps.iter().any(|sweep| sweep.plan.dealt);
+    if dealt { longest / stations.max(1) as f64 } else { longest }
+}
+
+/// How far sweeps have come with the step that is about to be done.
+struct Counted {
+    number: usize,
+    all: usize,
+    left: String,
+}
+
+impl Counted {
+    fn of(sweeps: &[&Sweep], now: Nanos) -> Self {
+        let number = 1 + sweeps.iter().map(|sweep| sweep.count()).sum::<usize>();
+        let all = sweeps.iter().map(|sweep| sweep.total()).sum();
+        let after = |sweep: &&Sweep| {
+            let mut after = (*sweep).clone();
+            if let Some((step, _)) = sweep.next() {
+                after.done(step, crate::event::Outcome::Measured, now);
+            }
+            if after.is_on() { after.seconds_left(now) } else { 0.0 }
+        };
+        let seconds = sweeps.iter().map(after).fold(0.0, f64::max);
+        let left =
+            if seconds > 0.0 && number < all { format!(" · about {} left", roughly(seconds)) } else { String::new() };
+        Self { number, all, left }
+    }
+}
+
 /// One line on a step that is about to be done.
-fn step(state: &State, measured: &Measured, record: &Record) -> String {
-    let Some(sweep) = &state.sweep else { return String::new() };
-    let (number, all) = (sweep.count() + 1, sweep.plan.steps());
+fn step(counted: &Counted, name: &str, measured: &Measured, record: &Record) -> String {
+    let Counted { number, all, left } = counted;
     let width = all.to_string().len();
     let said = match &record.outcome {
         Outcome::Measured(figures) => said(figures),
         Outcome::Failed { error, .. } => error.clone(),
     };
-    let mut after = sweep.clone();
-    if let Some((step, _)) = sweep.next() {
-        after.done(step, crate::event::Outcome::Measured, state.now);
-    }
-    let left = if after.is_on() { format!(" · {}", left(&after, state.now)) } else { String::new() };
-    format!("[{number:width$}/{all}] {}: {said}{left}", measured.config)
+    format!("[{number:width$}/{all}] {name}{}: {said}{left}", measured.config)
 }
 
 fn said(figures: &Figures) -> String {
@@ -224,18 +304,29 @@ fn said(figures: &Figures) -> String {
     parts.join(" · ")
 }
 
-/// What a sweep is about to do, and what of it is done.
-pub fn introduction(plan: &Plan, state: &State, file: &Path, losses: &Losses) -> String {
+/// What a sweep is about to do, in how many places, and what of it is done.
+pub fn introduction(plan: &Plan, places: usize, fleet: &Fleet, file: &Path, losses: &Losses) -> String {
     let file = file.display();
-    let Some(sweep) = &state.sweep else {
-        let sweep = Sweep::new(plan.clone(), 0);
-        return format!("{}, into {file}; at least {}", intent(plan), roughly(sweep.seconds_left(0)));
-    };
-    let (done, all) = (sweep.count(), sweep.plan.steps());
+    let sweeps = fleet.sweeps();
+    if sweeps.is_empty() {
+        let seconds = Sweep::new(plan.clone(), 0).seconds_left(0);
+        let seconds = if plan.dealt { seconds / places.max(1) as f64 } else { seconds };
+        let each = match (places > 1, plan.dealt) {
+            (true, true) => format!(", dealt to {places} stations"),
+            (true, false) => format!(", on each of {places} stations"),
+            _ => String::new(),
+        };
+        return format!("{}{each}, into {file}; at least {}", intent(plan), roughly(seconds));
+    }
+    let sum = |of: fn(&Sweep) -> usize| sweeps.iter().map(of).sum::<usize>();
+    let (done, all) = (sum(Sweep::count), sum(Sweep::total));
     let lost = if losses.is_empty() { String::new() } else { format!("; {losses}") };
     match all - done {
         0 => format!("{file}: all {all} steps are done already{lost}"),
-        to_go => format!("{file}: {done} of {all} steps are done, {to_go} to go{lost}; {}", left(sweep, sweep.since)),
+        to_go => {
+            let seconds = seconds_left(fleet, &sweeps.iter().collect::<Vec<_>>(), places);
+            format!("{file}: {done} of {all} steps are done, {to_go} to go{lost}; about {} left", roughly(seconds))
+        }
     }
 }
 
@@ -254,13 +345,22 @@ fn intent(plan: &Plan) -> String {
     ];
     let order = plan.seed.map_or_else(|| "as given".to_owned(), |seed| format!("in random order (seed {seed})"));
     let devices = devices.into_iter().collect::<Vec<_>>().join(", ");
-    format!("{}: {} on {devices}, {order}", counted(plan.steps(), "step"), factors.join(" × "))
+    let part = plan.shard.map(|(index, count)| {
+        let own = Sweep::new(plan.clone(), 0).total();
+        format!("shard {} of {count}, {own} of ", index + 1)
+    });
+    let steps = counted(plan.steps(), "step");
+    format!("{}{steps}: {} on {devices}, {order}", part.unwrap_or_default(), factors.join(" × "))
 }
 
 /// What a sweep came to.
-pub fn conclusion(state: &State, file: &Path) -> String {
-    let Some(sweep) = &state.sweep else { return "nothing was measured".to_owned() };
-    let (done, failed, all) = (sweep.count(), sweep.failures(), sweep.plan.steps());
+pub fn conclusion(fleet: &Fleet, file: &Path) -> String {
+    let sweeps = fleet.sweeps();
+    if sweeps.is_empty() {
+        return "nothing was measured".to_owned();
+    }
+    let sum = |of: fn(&Sweep) -> usize| sweeps.iter().map(of).sum::<usize>();
+    let (done, failed, all) = (sum(Sweep::count), sum(Sweep::failures), sum(Sweep::total));
     let file = file.display();
     let mut said = format!("{} of {all} steps measured", done - failed);
     if failed > 0 {
@@ -269,20 +369,22 @@ pub fn conclusion(state: &State, file: &Path) -> String {
     if done < all {
         return format!("{said}; the same command goes on with {file}");
     }
-    let device = sweep.plan.configs.first().map(|config| config.device.as_str()).unwrap_or_default();
-    if let Some((before, after)) = state.idle_drift(device) {
-        let drift = 100.0 * (after - before) / before;
-        said += &format!(
-            "; idle power {} W before, {} W after ({drift:+.1} %)",
-            significant(before, 3),
-            significant(after, 3)
-        );
+    for (name, state) in fleet.names(true).iter().zip(fleet.stations()) {
+        let name = if fleet.is_several() { format!("{name}: ") } else { String::new() };
+        if let Some((before, after)) = state.idle_drift(state.device().unwrap_or_default()) {
+            let drift = 100.0 * (after - before) / before;
+            said += &format!(
+                "; {name}idle power {} W before, {} W after ({drift:+.1} %)",
+                significant(before, 3),
+                significant(after, 3)
+            );
+        }
     }
     format!("{said}; in {file}")
 }
 
 /// How long the rest may take, in words.
-pub fn left(sweep: &Sweep, now: crate::event::Nanos) -> String {
+pub fn left(sweep: &Sweep, now: Nanos) -> String {
     format!("about {} left", roughly(sweep.seconds_left(now)))
 }
 

@@ -408,8 +408,9 @@ fn neighbours(state: &State, device: &str) -> Vec<String> {
     all.iter().map(|n| format!("{} ({})", n.name, n.pid)).collect()
 }
 
-/// Columns of the table; the round where there are several, the graph where a card could have replayed one.
-const COLUMNS: [&str; 18] = [
+/// Columns of the table; host and round where there are several, the graph where a card could have replayed one.
+const COLUMNS: [&str; 19] = [
+    "<host",
     "<network",
     "batch",
     "<prec",
@@ -433,8 +434,10 @@ const COLUMNS: [&str; 18] = [
 /// The results as a table, with the reasons for what is absent or failed below it.
 pub fn table(records: &[Record]) -> String {
     let repeated = records.iter().any(|record| record.round > 1);
+    let hosts = records.iter().any(|record| record.host != records[0].host);
     let graphs = records.iter().any(|record| record.device != "cpu");
     let shown = |title: &&str| match *title {
+        "<host" => hosts,
         "round" => repeated,
         "graph" => graphs,
         _ => true,
@@ -444,12 +447,13 @@ pub fn table(records: &[Record]) -> String {
     for record in records {
         let head =
             [record.network.clone(), record.batch.to_string(), record.precision.to_string(), record.device.clone()];
+        let host = hosts.then(|| record.host.clone().unwrap_or_default());
         let round = repeated.then(|| record.round.to_string());
         let rest = match &record.outcome {
             Outcome::Measured(figures) => cells(&mut table, figures, graphs),
             Outcome::Failed { error, .. } => vec![table.absent(error)],
         };
-        table.row(head.into_iter().chain(round).chain(rest));
+        table.row(host.into_iter().chain(head).chain(round).chain(rest));
     }
     table.render() + &footer(records)
 }

@@ -3,7 +3,10 @@
 
 pub mod enough;
 pub mod file;
+pub mod fleet;
+pub mod merge;
 pub mod plan;
+pub mod shard;
 pub mod stepper;
 
 pub use enough::enough;
@@ -86,7 +89,7 @@ impl Job {
     fn record(&mut self, event: Event) -> io::Result<Event> {
         let Some(recorder) = &mut self.recorder else { return Ok(event) };
         recorder.send(&event).map_err(io::Error::other)?;
-        Ok(recorder.on_its_clock(&event))
+        Ok(recorder.on_its_clock(event))
     }
 }
 
@@ -150,7 +153,7 @@ async fn steps(agent: &mut AgentHandle, job: &mut Job, observer: &mut impl Obser
 ///
 /// # Errors
 /// Those of the observer.
-pub fn fold(state: &mut State, event: &Event, observer: &mut impl Observer) -> io::Result<()> {
+fn fold(state: &mut State, event: &Event, observer: &mut impl Observer) -> io::Result<()> {
     if let Body::StepDone { step, outcome } = &event.body
         && let Some(measured) = done(state, *step as usize, outcome)
     {

@@ -187,7 +187,8 @@ fn a_run_at_the_far_end_is_measured_and_recorded_like_one_here() {
     assert_eq!((out.lines().count(), err.as_str()), (1, ""), "{out}");
     assert!(out.contains(r#""network":"squeezenet1.1""#) && out.contains(r#""batch":2"#), "{out}");
 
-    let events: Vec<Event> = Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().collect();
+    let events: Vec<Event> =
+        Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().map(|tagged| tagged.event).collect();
     let headers: Vec<_> =
         events.iter().filter_map(|e| if let Body::Header(header) = &e.body { Some(header) } else { None }).collect();
     assert!(matches!(events[0].body, Body::Header(_)) && headers.len() == 2, "{headers:?}");
@@ -379,6 +380,8 @@ impl Far {
             graph: true,
             last_run: 40,
             silence_s,
+            only: None,
+            alone: true,
         };
         let stdin = child.stdin.as_mut().unwrap();
         writeln!(stdin, "{}", wire::introduce(&welcome).unwrap()).unwrap();
@@ -471,7 +474,7 @@ struct Faults {
 #[ignore = "measures what compression saves of a recording: SESSION=x.jsonl cargo test --test remote saves -- --ignored --nocapture"]
 fn what_compression_saves() {
     let Ok(path) = std::env::var("SESSION") else { return };
-    let mut events = Reader::open(Path::new(&path)).unwrap().flatten().peekable();
+    let mut events = Reader::open(Path::new(&path)).unwrap().flatten().map(|tagged| tagged.event).peekable();
     let mut packer = wire::Packer::new().unwrap();
     let (mut plain, mut packed, mut seconds) = ([0, 0], [0, 0], [0.0; 2]);
     let begin = events.peek().unwrap().t;

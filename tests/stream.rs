@@ -43,7 +43,10 @@ fn body() -> impl Strategy<Value = Body> {
         any::<bool>().prop_map(|engine_stopped| Body::Resting { engine_stopped }),
         (config(), any::<Option<u64>>(), prop::collection::vec(any::<u32>(), 0..4)).prop_map(
             |(config, seed, order)| {
-                Body::Plan(Plan { configs: vec![config], repeat: 2, seed, order, seconds: 5.0, cooldown_s: 0.5 })
+                let shard = seed.map(|seed| (seed as u32 % 4, 4));
+                let dealt = seed.is_none();
+                let (configs, repeat, seconds, cooldown_s) = (vec![config], 2, 5.0, 0.5);
+                Body::Plan(Plan { configs, repeat, seed, order, seconds, cooldown_s, shard, dealt })
             }
         ),
         (any::<u32>(), ".*", any::<Option<u64>>()).prop_map(|(step, reason, requested_bytes)| {
@@ -93,6 +96,7 @@ fn body() -> impl Strategy<Value = Body> {
             bytes_per_s: f64::from(bytes) * 1e6,
             how: "a copy".into()
         }),
+        ".*".prop_map(|reason| Body::Gone { reason }),
         any::<Option<u64>>().prop_map(|in_use| Body::Memory(Memory { run: 1, in_use, ..Memory::default() })),
     ]
 }
@@ -105,6 +109,20 @@ proptest! {
         prop_assert!(!line.contains('\n'));
         prop_assert_eq!(&Event::parse(line.as_bytes()).unwrap(), &event);
         prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn a_line_knows_its_station_and_is_its_event_alone_on_the_first(on in any::<u16>(), t in any::<u64>(), body in body()) {
+        let event = Event { t, body };
+        let (alone, tagged) = (serde_json::to_string(&event).unwrap(), Tagged { on, event });
+        let line = serde_json::to_string(&tagged).unwrap();
+        match on {
+            0 => prop_assert_eq!(&line, &alone),
+            _ => prop_assert_eq!(&line, &format!("{{\"on\":{on},{}", &alone[1..])),
+        }
+        prop_assert_eq!(&Tagged::parse(line.as_bytes()).unwrap(), &tagged);
+        prop_assert_eq!(&serde_json::from_str::<Tagged>(&line).unwrap(), &tagged);
+        prop_assert_eq!(Tagged::parse(alone.as_bytes()).unwrap(), Tagged::from(tagged.event));
     }
 
     #[test]
@@ -121,6 +139,7 @@ proptest! {
     #[test]
     fn what_is_no_event_is_an_error(line in ".*", cut in 0usize..200, body in body()) {
         prop_assert_eq!(Event::parse(line.as_bytes()).is_ok(), serde_json::from_str::<Event>(&line).is_ok());
+        prop_assert_eq!(Tagged::parse(line.as_bytes()).is_ok(), serde_json::from_str::<Tagged>(&line).is_ok());
         let whole = serde_json::to_string(&Event { t: 1, body }).unwrap();
         let end = whole.char_indices().map(|(i, _)| i).take_while(|i| *i <= cut).last().unwrap_or(0);
         prop_assert!(Event::parse(&whole.as_bytes()[..end.min(whole.len() - 1)]).is_err());

@@ -27,7 +27,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn events(path: &Path) -> Vec<Event> {
-    Reader::open(path).unwrap().flatten().collect()
+    Reader::open(path).unwrap().flatten().map(|tagged| tagged.event).collect()
 }
 
 /// Runs a sweep until it has printed `lines` results, and sends it a signal.

@@ -118,7 +118,9 @@ fn filled(words: usize, value: u64) -> Option<Vec<u64>> {
     let mut array: Vec<u64> = Vec::new();
     array.try_reserve_exact(words).ok()?;
     let part = words.div_ceil(rayon::current_num_threads()).max(1);
-    array.spare_capacity_mut()[..words].par_chunks_mut(part).for_each(|part| part.iter_mut().for_each(|word| _ = word.write(value)));
+    array.spare_capacity_mut()[..words]
+        .par_chunks_mut(part)
+        .for_each(|part| part.iter_mut().for_each(|word| _ = word.write(value)));
     // SAFETY: that many words were reserved and written.
     unsafe { array.set_len(words) };
     Some(array)

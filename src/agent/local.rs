@@ -10,10 +10,14 @@ use crate::{
     check,
     clock::Clock,
     engine::{device, measure::MeasureError},
-    event::{Body, Command, Config, DeviceInfo, EngineCommand, Event, Level, Phase, RunId},
+    event::{Body, Command, Config, DeviceInfo, EngineCommand, Event, Level, NetworkFacts, Phase, RunId},
     host, telemetry, zoo,
 };
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Deaths in a row after which a configuration is given up.
@@ -150,7 +154,7 @@ async fn wait_until(alarm: Option<Instant>) {
 
 fn tell_facts(clock: Clock, events: &UnboundedSender<Event>) {
     for entry in zoo::registry() {
-        let body = match zoo::cost::facts(entry) {
+        let body = match facts(entry) {
             Ok(facts) => Body::Network(facts),
             Err(error) => Body::Notice { level: Level::Error, text: format!("{}: {error}", entry.id) },
         };
@@ -158,6 +162,19 @@ fn tell_facts(clock: Clock, events: &UnboundedSender<Event>) {
             return;
         }
     }
+}
+
+/// The facts of a network, found out once however many agents this process has.
+fn facts(entry: &zoo::Entry) -> Result<NetworkFacts, zoo::cost::CostError> {
+    static KNOWN: Mutex<BTreeMap<&str, NetworkFacts>> = Mutex::new(BTreeMap::new());
+    // Nothing in it is half-done: what is there is whole.
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(facts) = known.get(entry.id) {
+        return Ok(facts.clone());
+    }
+    let facts = zoo::cost::facts(entry)?;
+    known.insert(entry.id, facts.clone());
+    Ok(facts)
 }
 
 /// Accuracies that were measured here before stand beside the published ones.
@@ -169,9 +186,19 @@ fn tell_accuracies(clock: Clock, options: &Options, events: &UnboundedSender<Eve
 }
 
 fn sensor_options(options: &Options, devices: &[DeviceInfo], pid: &telemetry::EnginePid) -> telemetry::Options {
-    let cards = devices.iter().filter(|d| d.name.starts_with("cuda:"));
-    let cuda = cards.map(|d| telemetry::CudaDevice { name: d.name.clone(), uuid: d.uuid.clone() }).collect();
-    telemetry::Options { period: options.period, cuda, engine: pid.clone(), ..telemetry::Options::default() }
+    let wanted = |d: &&DeviceInfo| options.only.as_ref().is_none_or(|only| *only == d.name);
+    let cards = devices.iter().filter(|d| d.name.starts_with("cuda:")).filter(wanted);
+    let cuda: Vec<_> = cards.map(|d| telemetry::CudaDevice { name: d.name.clone(), uuid: d.uuid.clone() }).collect();
+    let without: &[&str] = match options.only.as_deref() {
+        None => &[],
+        // Without a card to watch NVML's would all be watched.
+        Some("cpu") => &["nvml"],
+        Some(_) if cuda.is_empty() => &["nvml", "rapl", "hwmon"],
+        Some(_) if options.alone => &["rapl"],
+        Some(_) => &["rapl", "hwmon"],
+    };
+    let (period, engine) = (options.period, pid.clone());
+    telemetry::Options { period, cuda, engine, without: without.to_vec(), ..telemetry::Options::default() }
 }
 
 impl Local {

@@ -5,8 +5,10 @@
 
 mod backlog;
 mod child;
+pub mod fleet;
 mod idle;
 mod local;
+pub mod posts;
 pub mod remote;
 pub mod serve;
 pub mod site;
@@ -65,6 +67,10 @@ pub struct Options {
     pub last_run: RunId,
     /// The program whose `engine` command is the engine.
     pub program: PathBuf,
+    /// The only device that is asked for: no sensors but those that tell of it are read. Every one of the host by default.
+    pub only: Option<String>,
+    /// Whether no other card of this host has an agent: rails that feed the whole board are read as its own then.
+    pub alone: bool,
 }
 
 impl Options {
@@ -82,6 +88,8 @@ impl Options {
             checks: None,
             last_run: 0,
             program,
+            only: None,
+            alone: true,
         }
     }
 }
@@ -109,6 +117,8 @@ fn header(folded: bool) -> Header {
         memory_bytes: host::memory().map_or(0, |memory| memory.total),
         command: std::env::args().collect(),
         folded,
+        device: None,
+        stations: None,
     }
 }
 

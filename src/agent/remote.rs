@@ -373,6 +373,8 @@ impl Remote {
             graph: self.options.graph,
             last_run: self.wish.last_run,
             silence_s: FAR_SILENCE,
+            only: self.options.only.clone(),
+            alone: self.options.alone,
         }
     }
 

@@ -105,6 +105,8 @@ fn options(own: Options, welcome: &Welcome) -> Options {
         fold: welcome.fold,
         graph: welcome.graph,
         last_run: welcome.last_run,
+        only: welcome.only.clone(),
+        alone: welcome.alone,
         ..own
     }
 }

@@ -22,6 +22,11 @@ impl Site {
         Self { host: host::name(), devices: device::enumerate(), far: None }
     }
 
+    /// This host once more, for another of its devices; of a far end what is known of it, without a way there.
+    pub fn again(&self) -> Self {
+        Self { host: self.host.clone(), devices: self.devices.clone(), far: None }
+    }
+
     /// The far end of a command, which says things to `said` before it is reached.
     ///
     /// # Errors

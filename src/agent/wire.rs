@@ -104,6 +104,16 @@ pub struct Welcome {
     pub last_run: RunId,
     /// Seconds without a ping after which nobody listens any more.
     pub silence_s: u32,
+    /// The only device that is asked for, where others of the same host have agents of their own.
+    #[serde(default)]
+    pub only: Option<String>,
+    /// Whether no other card of the host has an agent.
+    #[serde(default = "alone")]
+    pub alone: bool,
+}
+
+const fn alone() -> bool {
+    true
 }
 
 /// The first line of a side, without its end.

@@ -35,7 +35,7 @@ fn session() -> Vec<Event> {
 
 fn metrics(events: &[Event]) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::default());
-    events.iter().for_each(|event| metrics.lock().apply(event));
+    events.iter().for_each(|event| metrics.lock().apply(&event.into()));
     metrics
 }
 
@@ -70,7 +70,7 @@ fn sensors_that_are_lost_are_not_read_out_any_more() {
 fn the_endpoint_answers_until_it_is_dropped() {
     let exporter = Exporter::start(([127, 0, 0, 1], 0).into()).unwrap();
     let address = exporter.address();
-    session().iter().for_each(|event| exporter.observe(event));
+    session().iter().for_each(|event| exporter.observe(&event.into()));
     let ask = |path: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
@@ -87,6 +87,40 @@ fn the_endpoint_answers_until_it_is_dropped() {
     assert!(taken.contains(&address.to_string()) && taken.contains("--metrics"), "{taken}");
     drop(exporter);
     assert!(TcpStream::connect(address).is_err(), "nothing listens any more");
+}
+
+#[test]
+fn stations_are_told_apart_and_what_they_share_is_said_once() {
+    let metrics = Arc::new(Metrics::default());
+    let devices = ["cuda:0", "cuda:1"];
+    for (on, device) in (0..).zip(devices) {
+        let mut events = session();
+        events.pop();
+        for event in &mut events {
+            match &mut event.body {
+                Body::Header(header) => (header.device, header.stations) = (Some(device.to_owned()), Some(2)),
+                Body::Phase(change) => device.clone_into(&mut change.config.device),
+                _ => {}
+            }
+        }
+        let engine = sensor(7, "cpu", Quantity::EngineUtilisation, None);
+        events.push(Event { t: u64::MAX / 2, body: Body::Sensors { sensors: vec![engine] } });
+        events.push(Event { t: u64::MAX / 2, body: Body::Samples { values: vec![(7, 50.0)] } });
+        events.into_iter().for_each(|event| metrics.lock().apply(&Tagged { on, event }));
+    }
+    let text = metrics.text();
+    let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+    for each in ["build_info", "engine_deaths_total", "images_total", "run_steady", "engine_utilisation_ratio"] {
+        for device in devices {
+            let lines = text.lines().filter(|line| line.starts_with(&format!("wattscope_{each}{{")));
+            assert_eq!(lines.filter(|line| line.contains(&format!("\"{device}\""))).count(), 1, "{each}: {text}");
+        }
+    }
+    assert_eq!(count("wattscope_power_instant_watts{"), 1, "the processor's, which both agents read: {text}");
+    assert_eq!(count("# TYPE wattscope_images "), 1);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let series: BTreeSet<&str> = lines.iter().map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    assert_eq!(series.len(), lines.len(), "no series twice: {text}");
 }
 
 /// The dashboard's queries, taken apart into the names that begin with ours.

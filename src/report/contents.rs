@@ -96,8 +96,15 @@ fn recorded(source: &Source) -> String {
     let file = source.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let day = header.started.split('T').next().filter(|day| !day.is_empty());
     let day = day.map(|day| format!(" on {day}")).unwrap_or_default();
+    let mut hosts = vec![header.host.clone()];
+    for other in source.pooled.iter().filter_map(|(_, state)| state.header.as_ref()) {
+        if !hosts.contains(&other.host) {
+            hosts.push(other.host.clone());
+        }
+    }
     let lost = source.losses.as_ref().map(|l| format!(" Part of it could not be read: {l}.")).unwrap_or_default();
-    format!("{file}: recorded on {}{day}, {} long.{lost}", header.host, format::duration(source.state.now as f64 / 1e9))
+    let end = source.states().map(|state| state.now).max().unwrap_or(0);
+    format!("{file}: recorded on {}{day}, {} long.{lost}", hosts.join(", "), format::duration(end as f64 / 1e9))
 }
 
 /// `1 run`, `3 runs`.

@@ -3,21 +3,27 @@
 use crate::{
     analysis::data::{Observation, observations},
     event::{Config, NetworkFacts, Precision, Quantity},
-    session::{RunResult, State, read::ReadError, replay},
+    session::{Fleet, RunResult, State, Sweep, read::ReadError, replay},
 };
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// A session file and what it adds up to.
+/// A station of a session file and what its stream adds up to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     /// The file.
     pub path: PathBuf,
+    /// Its name in the file, where that has several.
+    pub station: Option<String>,
     /// What its stream came to.
     pub state: State,
-    /// What of it could not be read.
+    /// Stations that did other parts of the same sweep on a device of the same name: their runs are as good as its own.
+    pub pooled: Vec<(String, State)>,
+    /// The sweep that it did a part of, or all.
+    pub sweep: Option<Sweep>,
+    /// What of the file could not be read.
     pub losses: Option<String>,
 }
 
@@ -48,26 +54,63 @@ pub struct Row {
 }
 
 impl Source {
-    /// Reads a session file; one that is damaged as far as it goes.
+    /// Reads a session file; one that is damaged as far as it goes. Stations stand side by side, but for those that shared
+    /// a sweep on devices of the same name.
     ///
     /// # Errors
     /// If it is no session that this version reads.
-    pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let (state, losses) = replay::fold(path)?;
+    pub fn open(path: &Path) -> Result<Vec<Self>, ReadError> {
+        let (fleet, losses, _) = replay::fold_all(path)?;
         let losses = (!losses.is_empty()).then(|| losses.to_string());
-        Ok(Self { path: path.to_owned(), state, losses })
+        Ok(Self::of(path, fleet, losses))
+    }
+
+    /// The stations of a file, taken apart.
+    pub fn of(path: &Path, fleet: Fleet, losses: Option<String>) -> Vec<Self> {
+        let (names, shared, several) = (fleet.names(false), fleet.shared_sweep(), fleet.is_several());
+        let mut sources: Vec<Self> = Vec::new();
+        for (name, state) in names.into_iter().zip(fleet.into_stations()) {
+            let sweep = shared.clone().filter(|shared| belongs(&state, shared)).or_else(|| state.sweep.clone());
+            let alike = |source: &&mut Self| sweep.as_ref().is_some_and(|s| s.plan.is_shared()) && source.pools(&state);
+            match sources.iter_mut().find(alike) {
+                Some(source) => source.pooled.push((name, state)),
+                None => {
+                    let (path, station) = (path.to_owned(), several.then_some(name));
+                    sources.push(Self { path, station, state, pooled: Vec::new(), sweep, losses: losses.clone() });
+                }
+            }
+        }
+        sources
+    }
+
+    /// Whether a station did another part of the same sweep on a device of the same name.
+    fn pools(&self, state: &State) -> bool {
+        let title = |state: &State| Some(title(state, state.device()?));
+        let shared = self.state.sweep.as_ref().zip(state.sweep.as_ref());
+        shared.is_some_and(|(a, b)| a.plan.is_shared() && a.plan.is_like(&b.plan).is_ok())
+            && title(&self.state).is_some_and(|own| Some(own) == title(state))
+    }
+
+    /// The states of it and of those that are pooled with it.
+    pub fn states(&self) -> impl Iterator<Item = &State> {
+        std::iter::once(&self.state).chain(self.pooled.iter().map(|(_, state)| state))
+    }
+
+    /// The file's name without its extensions, and the station's where there are several.
+    pub fn stem(&self) -> String {
+        let file = self.file();
+        self.station.as_ref().map_or_else(|| file.clone(), |station| format!("{file} · {station}"))
     }
 
     /// The file's name without its extensions.
-    pub fn stem(&self) -> String {
+    pub fn file(&self) -> String {
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         name.split(".jsonl").next().unwrap_or_default().to_owned()
     }
 
     /// What a device calls itself.
     pub fn device_title(&self, device: &str) -> String {
-        let known = self.state.devices.iter().find(|d| d.name == device).map(|d| d.title.clone());
-        known.filter(|title| !title.is_empty()).unwrap_or_else(|| device.to_owned())
+        title(&self.state, device)
     }
 
     /// Name of a network as printed.
@@ -90,12 +133,17 @@ impl Source {
     /// Every configuration that was measured, each as a row.
     pub fn rows(&self) -> Vec<Row> {
         let mut by_config: BTreeMap<Config, Vec<RunResult>> = BTreeMap::new();
-        let finished = self.state.runs.iter().map(|run| run.result.clone());
-        for result in finished.chain(self.state.all_results()) {
-            let runs = by_config.entry(result.config.clone()).or_default();
-            if runs.iter().all(|known| known.run != result.run) {
-                runs.push(result);
+        for state in self.states() {
+            let mut own: BTreeMap<Config, Vec<RunResult>> = BTreeMap::new();
+            let finished = state.runs.iter().map(|run| run.result.clone());
+            for result in finished.chain(state.all_results()) {
+                let runs = own.entry(self.here(&result.config, state)).or_default();
+                // A station numbers its runs once.
+                if runs.iter().all(|known| known.run != result.run) {
+                    runs.push(RunResult { config: self.here(&result.config, state), ..result });
+                }
             }
+            own.into_iter().for_each(|(config, runs)| by_config.entry(config).or_default().extend(runs));
         }
         let mut rows: Vec<_> = by_config.into_values().filter_map(Row::of).collect();
         let age = |row: &Row| {
@@ -105,6 +153,28 @@ impl Source {
         rows.sort_by_cached_key(|row| (age(row), row.result.config.network.clone(), row.result.config.batch));
         rows
     }
+}
+
+impl Source {
+    /// A configuration of a pooled station as one of this one, whose device is as good.
+    fn here(&self, config: &Config, state: &State) -> Config {
+        let same = state.device() == Some(config.device.as_str());
+        match self.state.device().filter(|_| same) {
+            Some(device) => Config { device: device.to_owned(), ..config.clone() },
+            None => config.clone(),
+        }
+    }
+}
+
+/// What a device of a station calls itself.
+fn title(state: &State, device: &str) -> String {
+    let known = state.devices.iter().find(|d| d.name == device).map(|d| d.title.clone());
+    known.filter(|title| !title.is_empty()).unwrap_or_else(|| device.to_owned())
+}
+
+/// Whether a station did a part of a sweep.
+fn belongs(state: &State, shared: &Sweep) -> bool {
+    state.sweep.as_ref().is_some_and(|sweep| sweep.plan.is_like(&shared.plan).is_ok())
 }
 
 impl Row {

@@ -18,7 +18,7 @@ use std::fs;
 fn source(name: &str, events: &[Event]) -> Source {
     let mut state = State::default();
     events.iter().for_each(|event| state.apply(event));
-    Source { path: format!("{name}.jsonl.zst").into(), state, losses: None }
+    Source::of(&std::path::PathBuf::from(format!("{name}.jsonl.zst")), state.into(), None).remove(0)
 }
 
 fn of(scripts: &[(&str, Script)]) -> Document {

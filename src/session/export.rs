@@ -1,4 +1,5 @@
-//! A recording as tables for other programs: a row a run, a reading or a layer, with the units in the columns' names.
+//! A recording as tables for other programs: a row a run, a reading or a layer, with the units in the columns' names. Of
+//! several stations the first column says which.
 
 mod formats;
 mod layers;
@@ -73,6 +74,9 @@ enum Kind {
 
 /// A column: its name, with the unit in it, and what it holds.
 type Column = (&'static str, Kind);
+
+/// What comes before the other columns where a recording is of several stations.
+const STATION: Column = ("station", Kind::Text);
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,11 +162,13 @@ fn failed(to: &str) -> impl FnOnce(io::Error) -> ExportError {
 }
 
 fn write(mut reader: Reader, table: Table, format: Format, out: impl Write + Send) -> io::Result<Losses> {
-    let columns = match table {
+    let own = match table {
         Table::Runs => runs::COLUMNS,
         Table::Samples => samples::COLUMNS,
         Table::Layers => layers::COLUMNS,
     };
+    let columns: Vec<Column> = reader.is_several().then_some(STATION).into_iter().chain(own.iter().copied()).collect();
+    let columns = columns.as_slice();
     let out = BufWriter::new(out);
     match format {
         Format::Csv => {
@@ -185,10 +191,24 @@ fn write(mut reader: Reader, table: Table, format: Format, out: impl Write + Sen
 }
 
 fn fill(reader: &mut Reader, table: Table, rows: &mut dyn Rows) -> io::Result<()> {
+    let mut rows = Named { several: reader.is_several(), rows };
     match table {
-        Table::Runs => runs::fill(reader.flatten(), rows),
-        Table::Samples => samples::fill(reader.flatten(), rows),
-        Table::Layers => layers::fill(reader.flatten(), rows),
+        Table::Runs => runs::fill(reader.flatten(), &mut rows),
+        Table::Samples => samples::fill(reader.flatten(), &mut rows),
+        Table::Layers => layers::fill(reader.flatten(), &mut rows),
+    }
+}
+
+/// Rows that say which station they are of, where there are several.
+struct Named<'a> {
+    several: bool,
+    rows: &'a mut dyn Rows,
+}
+
+impl Named<'_> {
+    fn row(&mut self, station: impl FnOnce() -> String, row: Vec<Cell>) -> io::Result<()> {
+        let name = self.several.then(|| Cell::Text(station()));
+        self.rows.row(name.into_iter().chain(row).collect())
     }
 }
 

@@ -36,6 +36,7 @@ pub fn of(state: &State) -> Vec<Body> {
     }));
     facts.extend(state.link.clone().map(Body::Link));
     facts.extend(running(state));
+    facts.extend(state.gone.clone().map(|reason| Body::Gone { reason }));
     facts
 }
 

@@ -2,6 +2,7 @@
 
 pub mod export;
 pub mod facts;
+pub mod fleet;
 pub mod read;
 pub mod record;
 pub mod recordings;
@@ -11,6 +12,7 @@ pub mod series;
 pub mod state;
 pub mod sweep;
 
+pub use fleet::Fleet;
 pub use read::Reader;
 pub use record::Recorder;
 pub use recordings::Recordings;

@@ -2,7 +2,7 @@
 //!
 //! Nothing in a file makes this panic, wait for ever or hold more memory than a line and zstd's window.
 
-use crate::event::{Body, Event, Nanos, SCHEMA};
+use crate::event::{Body, Event, FLEET_SCHEMA, Nanos, SCHEMA, Tagged};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -51,7 +51,7 @@ pub enum ReadError {
         reason: String,
     },
     /// A later version wrote it.
-    #[error("{} has schema {found}, and this version reads {SCHEMA}: a newer wattscope opens it", .path.display())]
+    #[error("{} has schema {found}, and this version reads {SCHEMA} and {FLEET_SCHEMA}: a newer wattscope opens it", .path.display())]
     Schema {
         /// The file.
         path: PathBuf,
@@ -146,14 +146,15 @@ impl fmt::Display for Losses {
     }
 }
 
-/// The events of a session file, the header first.
+/// The events of a session file, a header first.
 pub struct Reader {
     lines: Box<dyn BufRead + Send>,
     /// The line being read.
     text: Vec<u8>,
     /// Its number, from 1.
     number: u64,
-    first: Option<Event>,
+    first: Option<Tagged>,
+    several: bool,
     losses: Losses,
     ended: bool,
 }
@@ -201,10 +202,22 @@ impl Reader {
         } else {
             Box::new(plain)
         };
-        let mut reader =
-            Self { lines, text: Vec::new(), number: 0, first: None, losses: Losses::default(), ended: false };
+        let mut reader = Self {
+            lines,
+            text: Vec::new(),
+            number: 0,
+            first: None,
+            several: false,
+            losses: Losses::default(),
+            ended: false,
+        };
         reader.first = Some(reader.header(path)?);
         Ok(reader)
+    }
+
+    /// Whether the file says that it is of several stations.
+    pub const fn is_several(&self) -> bool {
+        self.several
     }
 
     /// What has been left out so far.
@@ -223,7 +236,7 @@ impl Reader {
         self.ended = true;
     }
 
-    fn header(&mut self, path: &Path) -> Result<Event, ReadError> {
+    fn header(&mut self, path: &Path) -> Result<Tagged, ReadError> {
         /// As much of a header as every version will have.
         #[derive(Deserialize)]
         struct Version {
@@ -240,11 +253,14 @@ impl Reader {
         let version = serde_json::from_slice::<Version>(&self.text).ok().filter(|v| v.r#type == "header");
         match version {
             None => Err(not("its first line is no header".to_owned())),
-            Some(version) if version.schema != SCHEMA => {
+            Some(version) if !known(version.schema) => {
                 Err(ReadError::Schema { path: path.to_owned(), found: version.schema })
             }
-            Some(_) => parse(&self.text)
-                .map_err(|(_, reason)| not(format!("its first line is no header that makes sense: {reason}"))),
+            Some(version) => {
+                self.several = version.schema == FLEET_SCHEMA;
+                parse(&self.text)
+                    .map_err(|(_, reason)| not(format!("its first line is no header that makes sense: {reason}")))
+            }
         }
     }
 
@@ -289,7 +305,7 @@ impl Reader {
         Line::Broken(Damage::GivenUp { line: self.number + 1, reason })
     }
 
-    fn next_event(&mut self) -> Option<Result<Event, Damage>> {
+    fn next_event(&mut self) -> Option<Result<Tagged, Damage>> {
         let line = self.number + 1;
         Some(Err(match self.read_line() {
             Line::Whole => match parse(&self.text) {
@@ -305,7 +321,7 @@ impl Reader {
 }
 
 impl Iterator for Reader {
-    type Item = Result<Event, Damage>;
+    type Item = Result<Tagged, Damage>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(first) = self.first.take() {
@@ -327,8 +343,13 @@ impl Iterator for Reader {
     }
 }
 
+/// Whether this version reads a schema.
+const fn known(schema: u32) -> bool {
+    matches!(schema, SCHEMA | FLEET_SCHEMA)
+}
+
 /// Reads an event; otherwise whether it is one of a later version, and what is wrong with it.
-pub(super) fn parse(text: &[u8]) -> Result<Event, (bool, String)> {
+pub(super) fn parse(text: &[u8]) -> Result<Tagged, (bool, String)> {
     /// What every event of every version has.
     #[derive(Deserialize)]
     struct Stub {
@@ -336,12 +357,12 @@ pub(super) fn parse(text: &[u8]) -> Result<Event, (bool, String)> {
         _t: Nanos,
         r#type: String,
     }
-    match Event::parse(text) {
-        Ok(event) if event.t > LATEST => Err((false, format!("its time, {} ns, is not one", event.t))),
-        Ok(Event { body: Body::Header(header), .. }) if header.schema != SCHEMA => {
+    match Tagged::parse(text) {
+        Ok(tagged) if tagged.event.t > LATEST => Err((false, format!("its time, {} ns, is not one", tagged.event.t))),
+        Ok(Tagged { event: Event { body: Body::Header(header), .. }, .. }) if !known(header.schema) => {
             Err((true, format!("a header of schema {}", header.schema)))
         }
-        Ok(event) => Ok(event),
+        Ok(tagged) => Ok(tagged),
         Err(error) => match serde_json::from_slice::<Stub>(text) {
             Ok(stub) => Err((true, format!("{}: {error}", stub.r#type.chars().take(40).collect::<String>()))),
             Err(_) => Err((false, error.to_string())),

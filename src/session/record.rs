@@ -6,12 +6,12 @@
 
 use super::{
     facts,
+    fleet::Fleet,
     read::{Losses, ReadError, Reader},
-    state::State,
 };
 use crate::{
     agent::AgentHandle,
-    event::{Body, Event, Header, Level},
+    event::{Body, Event, FLEET_SCHEMA, Header, Level, Tagged},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -82,7 +82,7 @@ pub struct Recorder {
     path: PathBuf,
     /// What is added to the times of events to have those in the file. ns.
     shift: i64,
-    events: Option<SyncSender<Event>>,
+    events: Option<SyncSender<Tagged>>,
     writer: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     failed: Option<RecordError>,
@@ -95,34 +95,38 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Begins a recording in a new file, compressed if its name ends in `.zst`. `state` is what the stream has come to so
+    /// Begins a recording in a new file, compressed if its name ends in `.zst`. `fleet` is what the stream has come to so
     /// far: where that is something, the recording begins with the facts in it and at a time of its own.
     ///
     /// # Errors
     /// If the file is there already or can't be made.
-    pub fn create(path: &Path, state: &State) -> Result<Self, RecordError> {
+    pub fn create(path: &Path, fleet: &Fleet) -> Result<Self, RecordError> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
             _ => RecordError::Create { path: path.to_owned(), source: error.into() },
         })?;
         // Says to whoever tidies up that the file is in use; where nothing can be locked, nothing is tidied up either.
         let _ = file.try_lock();
-        let began = if state.header.is_some() { state.now } else { 0 };
+        let began = if fleet.has_begun() { fleet.now() } else { 0 };
         let mut recorder = Self::write_to(file, path, -i64::try_from(began).unwrap_or(i64::MAX))?;
-        facts::of(state).into_iter().try_for_each(|body| recorder.send(&Event { t: began, body }))?;
+        let all = fleet.iter().flat_map(|(on, state)| facts::of(state).into_iter().map(move |body| (on, body)));
+        all.map(|(on, body)| Tagged { on, event: Event { t: began, body } })
+            .try_for_each(|told| recorder.send(told))?;
         Ok(recorder)
     }
 
     /// Continues the recording of a session that was interrupted with the stream of a new agent, from its header on: the
     /// times of this one follow those of the old one. Gives what the file comes to so far, too, and what of it was lost; a
-    /// file that ends in the middle of something is rewritten without that, and is never less than it was meanwhile.
+    /// file that ends in the middle of something is rewritten without that, and is never less than it was meanwhile. A file
+    /// of one station that is to have `several` is rewritten with a header that says so.
     ///
     /// # Errors
     /// If the file is no session, or can't be written.
-    pub fn resume(path: &Path) -> Result<(Self, State, Losses), RecordError> {
-        let (state, losses) = super::replay::fold(path)?;
-        if !losses.is_empty() {
-            repair(path)?;
+    pub fn resume(path: &Path, several: bool) -> Result<(Self, Fleet, Losses), RecordError> {
+        let (fleet, losses, was_several) = super::replay::fold_all(path)?;
+        let several = several || was_several;
+        if !losses.is_empty() || several != was_several {
+            rewrite(path, several)?;
         }
         let file = OpenOptions::new().append(true).open(path);
         let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
@@ -130,8 +134,8 @@ impl Recorder {
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(RecordError::InUse(path.to_owned()));
         }
-        let shift = i64::try_from(state.now).unwrap_or(i64::MAX).saturating_add(PAUSE);
-        Ok((Self::write_to(file, path, shift)?, state, losses))
+        let shift = i64::try_from(fleet.now()).unwrap_or(i64::MAX).saturating_add(PAUSE);
+        Ok((Self::write_to(file, path, shift)?, fleet, losses))
     }
 
     /// Records to a file that is open already.
@@ -161,20 +165,21 @@ impl Recorder {
     }
 
     /// An event as it is in the file, whose clock goes on where an earlier recording ended.
-    pub fn on_its_clock(&self, event: &Event) -> Event {
+    pub fn on_its_clock(&self, event: Event) -> Event {
         shifted(event, self.shift)
     }
 
-    /// Hands an event to the writer; never waits for the disk.
+    /// Hands an event, of the first station unless it says another, to the writer; never waits for the disk.
     ///
     /// # Errors
     /// If the recording has ended by itself; says why, every time it is asked.
-    pub fn send(&mut self, event: &Event) -> Result<(), RecordError> {
+    pub fn send(&mut self, event: impl Into<Tagged>) -> Result<(), RecordError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         let Some(events) = &self.events else { return Ok(()) };
-        let error = match events.try_send(shifted(event, self.shift)) {
+        let Tagged { on, event } = event.into();
+        let error = match events.try_send(Tagged { on, event: shifted(event, self.shift) }) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Full(_)) => RecordError::TooSlow(self.path.clone()),
             Err(TrySendError::Disconnected(_)) => self.failure(),
@@ -259,31 +264,85 @@ impl Drop for Recorder {
 }
 
 /// An event on the file's clock. The wall clock of a header is that of the file's zero.
-fn shifted(event: &Event, shift: i64) -> Event {
-    let mut body = event.body.clone();
+pub(crate) fn shifted(Event { t, mut body }: Event, shift: i64) -> Event {
     if let Body::Header(Header { started, .. }) = &mut body
         && let Ok(wall) = started.parse::<Timestamp>()
         && let Ok(zero) = wall.checked_sub(SignedDuration::from_nanos(shift))
     {
         *started = zero.to_string();
     }
-    Event { t: event.t.saturating_add_signed(shift), body }
+    Event { t: t.saturating_add_signed(shift), body }
 }
 
-/// Rewrites a file with its whole lines only. Until the new one is complete, the old one stays.
-fn repair(path: &Path) -> Result<(), RecordError> {
-    let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let file = File::create(&part).map_err(failed)?;
-    let mut out = Output::new(Counted { file, shared: Arc::default() }, path).map_err(failed)?;
-    let copied = Reader::open(path)?.flatten().try_for_each(|event| out.write(&event));
-    copied.and_then(|()| out.finish()).and_then(|()| fs::rename(&part, path)).map_err(failed)
+/// Rewrites a file with its whole lines only, and with headers that say that it has several stations, if it is to have
+/// them.
+fn rewrite(path: &Path, several: bool) -> Result<(), RecordError> {
+    let mut out = Whole::create(path)?;
+    for mut tagged in Reader::open(path)?.flatten() {
+        if let (Body::Header(header), true) = (&mut tagged.event.body, several) {
+            header.schema = FLEET_SCHEMA;
+        }
+        out.write(&tagged)?;
+    }
+    out.finish()
+}
+
+/// A file that is written as a whole: until it is complete, what is there under its name stays.
+pub struct Whole {
+    path: PathBuf,
+    part: PathBuf,
+    out: Option<Output>,
+}
+
+impl Whole {
+    /// Begins it.
+    ///
+    /// # Errors
+    /// If nothing can be written beside it.
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".part");
+        let part = path.with_file_name(name);
+        let file = File::create(&part);
+        let out = file.and_then(|file| Output::new(Counted { file, shared: Arc::default() }, path));
+        let out = out.map_err(|error| RecordError::Create { path: path.to_owned(), source: error.into() })?;
+        Ok(Self { path: path.to_owned(), part, out: Some(out) })
+    }
+
+    /// Writes an event.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn write(&mut self, tagged: &Tagged) -> Result<(), RecordError> {
+        let written = self.out.as_mut().map_or(Ok(()), |out| out.write(tagged));
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Completes it and puts it in its place.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn finish(mut self) -> Result<(), RecordError> {
+        let finished = self.out.take().map_or(Ok(()), Output::finish);
+        finished.and_then(|()| fs::rename(&self.part, &self.path)).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> RecordError {
+        RecordError::Create { path: self.path.clone(), source: error.into() }
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if self.out.is_some() {
+            // What is not complete is nobody's.
+            let _ = fs::remove_file(&self.part);
+        }
+    }
 }
 
 /// Writes lines until nobody sends any more.
-fn write(events: &Receiver<Event>, mut out: Output) -> io::Result<()> {
+fn write(events: &Receiver<Tagged>, mut out: Output) -> io::Result<()> {
     let mut due: Option<Instant> = None;
     loop {
         let received = match due {
@@ -319,8 +378,8 @@ impl Output {
         })
     }
 
-    fn write(&mut self, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
+    fn write(&mut self, tagged: &Tagged) -> io::Result<()> {
+        let mut line = serde_json::to_vec(tagged)?;
         line.push(b'\n');
         match self {
             Self::Plain(file) => file.write_all(&line),

@@ -1,10 +1,10 @@
 //! The recordings of a live screen: the one that the user asked for, and the unnamed one that is always made.
 
 use super::{
+    fleet::Fleet,
     record::{RecordError, Recorder},
-    state::State,
 };
-use crate::event::{Event, Nanos};
+use crate::event::{Nanos, Tagged};
 use jiff::Timestamp;
 use std::{
     fs::{self, File},
@@ -60,7 +60,7 @@ impl Recordings {
     ///
     /// # Errors
     /// If a recording ended over it, once; the other goes on.
-    pub fn write(&mut self, event: &Event, before: &State) -> Result<(), RecordError> {
+    pub fn write(&mut self, event: &Tagged, before: &Fleet) -> Result<(), RecordError> {
         if let Some(Err(error)) = self.rolling.as_mut().map(|rolling| rolling.write(event, before)) {
             self.rolling = None;
             return self.write(event, before).and(Err(error));
@@ -77,14 +77,14 @@ impl Recordings {
         self.named.as_ref().map(|named| named.began)
     }
 
-    /// Begins a recording in a file of `directory` that is named by the time, from `state` on.
+    /// Begins a recording in a file of `directory` that is named by the time, from `fleet` on.
     ///
     /// # Errors
     /// If the file can't be made.
-    pub fn start(&mut self, directory: &Path, state: &State) -> Result<PathBuf, RecordError> {
+    pub fn start(&mut self, directory: &Path, fleet: &Fleet) -> Result<PathBuf, RecordError> {
         let path = directory.join(format!("wattscope-{}{SUFFIX}", moment()));
-        let recorder = Recorder::create(&path, state)?;
-        self.named = Some(Named { recorder, began: state.now });
+        let recorder = Recorder::create(&path, fleet)?;
+        self.named = Some(Named { recorder, began: fleet.now() });
         Ok(path)
     }
 
@@ -116,19 +116,19 @@ struct Rolling {
 impl Rolling {
     fn begin(directory: &Path, limit: u64) -> Result<Self, RecordError> {
         fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
-        let recorder = Self::file(directory, 0, &State::default())?;
+        let recorder = Self::file(directory, 0, &Fleet::default())?;
         Ok(Self { directory: directory.to_owned(), limit, files: 0, recorder })
     }
 
     /// A new file, named so that no other process takes the same name, and that names sort by time.
-    fn file(directory: &Path, number: u32, state: &State) -> Result<Recorder, RecordError> {
+    fn file(directory: &Path, number: u32, fleet: &Fleet) -> Result<Recorder, RecordError> {
         let path = directory.join(format!("{}-{}-{number:04}{SUFFIX}", moment(), std::process::id()));
-        let recorder = Recorder::create(&path, state)?;
+        let recorder = Recorder::create(&path, fleet)?;
         prune(directory);
         Ok(recorder)
     }
 
-    fn write(&mut self, event: &Event, before: &State) -> Result<(), RecordError> {
+    fn write(&mut self, event: &Tagged, before: &Fleet) -> Result<(), RecordError> {
         if self.recorder.bytes() >= self.limit {
             self.files += 1;
             self.recorder = Self::file(&self.directory, self.files, before)?;
@@ -169,15 +169,15 @@ fn prune(directory: &Path) {
 mod tests {
     use super::*;
     use crate::{
-        event::{Body, Header, SCHEMA},
+        event::{Body, Event, Header, SCHEMA},
         session::replay,
     };
 
-    fn event(t: Nanos, body: Body) -> Event {
-        Event { t, body }
+    fn event(t: Nanos, body: Body) -> Tagged {
+        Event { t, body }.into()
     }
 
-    fn header() -> Event {
+    fn header() -> Tagged {
         event(0, Body::Header(Header { schema: SCHEMA, host: "bench".into(), ..Header::default() }))
     }
 
@@ -202,10 +202,10 @@ mod tests {
     fn a_full_file_is_continued_in_one_that_makes_sense_by_itself() {
         let directory = tempfile::tempdir().unwrap();
         let mut rolling = Rolling::begin(directory.path(), 1).unwrap();
-        let mut state = State::default();
+        let mut fleet = Fleet::default();
         for (i, next) in [header(), event(1, Body::Reset)].iter().enumerate() {
-            rolling.write(next, &state).unwrap();
-            state.apply(next);
+            rolling.write(next, &fleet).unwrap();
+            fleet.apply(next);
             while i == 0 && rolling.recorder.bytes() == 0 {
                 std::thread::yield_now();
             }
@@ -225,19 +225,19 @@ mod tests {
     fn what_the_user_asked_for_begins_and_ends_when_they_say() {
         let directory = tempfile::tempdir().unwrap();
         let (mut recordings, _) = Recordings::begin(None, None);
-        let mut state = State::default();
+        let mut fleet = Fleet::default();
         for next in [header(), event(5_000, Body::Reset)] {
-            recordings.write(&next, &state).unwrap();
-            state.apply(&next);
+            recordings.write(&next, &fleet).unwrap();
+            fleet.apply(&next);
         }
         assert_eq!((recordings.began(), recordings.stop().unwrap()), (None, None));
-        let path = recordings.start(directory.path(), &state).unwrap();
+        let path = recordings.start(directory.path(), &fleet).unwrap();
         assert_eq!(recordings.began(), Some(5_000));
-        recordings.write(&event(7_000, Body::Reset), &state).unwrap();
+        recordings.write(&event(7_000, Body::Reset), &fleet).unwrap();
         let finished = recordings.stop().unwrap().unwrap();
         assert_eq!((finished.bytes, &finished.path), (fs::metadata(&path).unwrap().len(), &path));
         assert_eq!(replay::fold(&path).unwrap().0.now, 2_000);
-        let error = recordings.start(&directory.path().join("no"), &state).unwrap_err();
+        let error = recordings.start(&directory.path().join("no"), &fleet).unwrap_err();
         assert!(error.to_string().contains("can't be recorded to"), "{error}");
     }
 }

@@ -4,10 +4,11 @@
 //! is a moment on it.
 
 use super::{
+    fleet::Fleet,
     read::{Losses, ReadError, Reader, parse},
     state::State,
 };
-use crate::event::{Event, Nanos};
+use crate::event::{Nanos, Tagged};
 use std::{collections::VecDeque, path::Path};
 
 /// Time after which a state is kept, so that seeking folds no more than this at first.
@@ -25,15 +26,23 @@ const HELD: usize = 8;
 /// Text of a recording that is held, bytes: a day.
 const MOST_TEXT: usize = 1 << 30;
 
-/// What a whole file adds up to, and what of it could not be read.
+/// What a whole file of one station, or of several the first, adds up to, and what of the file could not be read.
 ///
 /// # Errors
 /// If it is no session that this version reads.
 pub fn fold(path: &Path) -> Result<(State, Losses), ReadError> {
+    fold_all(path).map(|(fleet, losses, _)| (fleet.into_first(), losses))
+}
+
+/// What the stations of a file add up to, what of it could not be read, and whether it says that they are several.
+///
+/// # Errors
+/// If it is no session that this version reads.
+pub fn fold_all(path: &Path) -> Result<(Fleet, Losses, bool), ReadError> {
     let mut reader = Reader::open(path)?;
-    let mut state = State::default();
-    reader.by_ref().flatten().for_each(|event| state.apply(&event));
-    Ok((state, reader.losses().clone()))
+    let mut fleet = Fleet::default();
+    reader.by_ref().flatten().for_each(|tagged| fleet.apply(&tagged));
+    Ok((fleet, reader.losses().clone(), reader.is_several()))
 }
 
 /// A stream held in memory.
@@ -52,8 +61,8 @@ pub struct Tape {
 /// The stream from one state that was kept to the next.
 #[derive(Debug)]
 struct Stretch {
-    /// The state before its first event.
-    start: State,
+    /// The states before its first event.
+    start: Fleet,
     /// Its events, one JSON object a line.
     text: Vec<u8>,
 }
@@ -62,7 +71,7 @@ struct Stretch {
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     /// What the stream had come to.
-    pub state: State,
+    pub fleet: Fleet,
     /// Its stretch, counted from the first that ever was.
     stretch: usize,
     /// Bytes of the stretch's text before it.
@@ -83,7 +92,7 @@ impl Tape {
     pub fn load(path: &Path) -> Result<(Self, Losses), ReadError> {
         let mut reader = Reader::open(path)?;
         let mut tape = Self::default();
-        let mut state = State::default();
+        let mut fleet = Fleet::default();
         while let Some(next) = reader.next() {
             let Ok(event) = next else { continue };
             if tape.length >= MOST_TEXT {
@@ -91,15 +100,15 @@ impl Tape {
                 reader.give_up(reason);
                 break;
             }
-            tape.append(reader.text(), &event, &state);
-            state.apply(&event);
+            tape.append(reader.text(), &event, &fleet);
+            fleet.apply(&event);
             tape.thin();
         }
         Ok((tape, reader.losses().clone()))
     }
 
     /// Takes an event of a live stream in, and lets go of the oldest. `before` is what the stream had come to.
-    pub fn push(&mut self, event: &Event, before: &State) {
+    pub fn push(&mut self, event: &Tagged, before: &Fleet) {
         // Events are plain data: they can always be written, and what could not be would only be missing here.
         let Ok(text) = serde_json::to_vec(event) else { return };
         self.append(&text, event, before);
@@ -109,10 +118,10 @@ impl Tape {
         }
     }
 
-    fn append(&mut self, text: &[u8], event: &Event, before: &State) {
+    fn append(&mut self, text: &[u8], event: &Tagged, before: &Fleet) {
         let (time, most) = self.spacing;
         let long = |stretch: &Stretch| {
-            stretch.text.len() + text.len() > most || before.now.saturating_sub(stretch.start.now) > time
+            stretch.text.len() + text.len() > most || before.now().saturating_sub(stretch.start.now()) > time
         };
         if self.stretches.back().is_none_or(long) {
             self.stretches.push_back(Stretch { start: before.clone(), text: Vec::new() });
@@ -122,7 +131,7 @@ impl Tape {
             last.text.push(b'\n');
             self.length += text.len() + 1;
         }
-        self.end = self.end.max(event.t);
+        self.end = self.end.max(event.event.t);
     }
 
     /// Lets go of every second state where there are too many.
@@ -140,7 +149,7 @@ impl Tape {
 
     /// The earliest moment that can be gone back to.
     pub fn begin(&self) -> Nanos {
-        self.stretches.front().map_or(0, |stretch| stretch.start.now)
+        self.stretches.front().map_or(0, |stretch| stretch.start.now())
     }
 
     /// The latest event's time.
@@ -150,32 +159,32 @@ impl Tape {
 
     /// The beginning.
     pub fn first(&self) -> Cursor {
-        let state = self.stretches.front().map(|stretch| stretch.start.clone()).unwrap_or_default();
-        Cursor { state, stretch: self.dropped, offset: 0 }
+        let fleet = self.stretches.front().map(|stretch| stretch.start.clone()).unwrap_or_default();
+        Cursor { fleet, stretch: self.dropped, offset: 0 }
     }
 
-    /// The end, where the stream has come to `state`.
-    pub fn last(&self, state: State) -> Cursor {
+    /// The end, where the stream has come to `fleet`.
+    pub fn last(&self, fleet: Fleet) -> Cursor {
         let offset = self.stretches.back().map_or(0, |stretch| stretch.text.len());
-        Cursor { state, stretch: self.dropped + self.stretches.len().saturating_sub(1), offset }
+        Cursor { fleet, stretch: self.dropped + self.stretches.len().saturating_sub(1), offset }
     }
 
     /// Moves a cursor on or back, to after the last event that is not later than `t`.
     pub fn seek(&self, cursor: &mut Cursor, t: Nanos) {
-        let after = self.stretches.partition_point(|stretch| stretch.start.now <= t);
+        let after = self.stretches.partition_point(|stretch| stretch.start.now() <= t);
         let nearest = self.dropped + after.saturating_sub(1);
         // From where it is, if that is on the way.
-        if t < cursor.state.now || cursor.stretch < nearest {
+        if t < cursor.fleet.now() || cursor.stretch < nearest {
             let Some(stretch) = self.stretches.get(nearest - self.dropped) else { return };
-            *cursor = Cursor { state: stretch.start.clone(), stretch: nearest, offset: 0 };
+            *cursor = Cursor { fleet: stretch.start.clone(), stretch: nearest, offset: 0 };
         }
-        while let Some(event) = self.next(cursor).filter(|(event, _)| event.t <= t) {
+        while let Some(event) = self.next(cursor).filter(|(tagged, _)| tagged.event.t <= t) {
             self.take(cursor, event);
         }
     }
 
     /// The event after a cursor, and the cursor's place after that.
-    fn next(&self, cursor: &Cursor) -> Option<(Event, (usize, usize))> {
+    fn next(&self, cursor: &Cursor) -> Option<(Tagged, (usize, usize))> {
         let (mut number, mut offset) = (cursor.stretch.max(self.dropped), cursor.offset);
         loop {
             let stretch = self.stretches.get(number - self.dropped)?;
@@ -194,8 +203,8 @@ impl Tape {
         }
     }
 
-    fn take(&self, cursor: &mut Cursor, (event, place): (Event, (usize, usize))) {
-        cursor.state.apply(&event);
+    fn take(&self, cursor: &mut Cursor, (event, place): (Tagged, (usize, usize))) {
+        cursor.fleet.apply(&event);
         (cursor.stretch, cursor.offset) = place;
     }
 }

@@ -90,6 +90,8 @@ pub struct State {
     pub failures: BTreeMap<Config, Failure>,
     /// What the user should read, oldest first.
     pub notices: VecDeque<(Nanos, Level, String)>,
+    /// Why nothing comes from it any more; none while something does.
+    pub gone: Option<String>,
 }
 
 /// A sensor and what it read.
@@ -191,12 +193,20 @@ impl State {
             Body::Plan(_) | Body::StepDone { .. } | Body::SweepEnded | Body::Resting { .. } => {
                 self.sweep_event(t, &event.body);
             }
+            Body::Gone { reason } => {
+                self.end_run(t);
+                self.engine = Engine::Absent;
+                self.sensors.values_mut().for_each(|sensor| sensor.series.gap(t));
+                let reason = if reason.is_empty() { "nothing comes from it any more" } else { reason };
+                self.gone = Some(reason.to_owned());
+            }
             _ => self.engine_event(t, &event.body),
         }
     }
 
     /// A process begins the session, or goes on with that of another one, whose engine and sensors are gone.
     fn begin(&mut self, t: Nanos, header: &Header) {
+        self.gone = None;
         if self.header.replace(header.clone()).is_some() {
             self.end_run(t);
             self.engine = Engine::Absent;
@@ -261,19 +271,27 @@ impl State {
 
     /// The result of a step that was measured counts from here on, and its run is over.
     fn step_done(&mut self, t: Nanos, step: usize, outcome: &Outcome) {
-        let Some(sweep) = &mut self.sweep else { return };
-        let again = sweep.steps.get(step).is_none_or(Option::is_some);
+        let Some(sweep) = &self.sweep else { return };
+        let again = !sweep.plan.has(step) || sweep.steps.get(step).is_none_or(Option::is_some);
         let config = sweep.plan.config(step).cloned();
         if again {
             return;
         }
-        sweep.done(step, outcome.clone(), t);
-        if *outcome == Outcome::Measured
-            && let Some(result) = self.current_result().filter(|result| Some(&result.config) == config.as_ref())
-        {
+        let measured = *outcome == Outcome::Measured;
+        let result = self.current_result().filter(|result| measured && Some(&result.config) == config.as_ref());
+        // What is said to be measured and left no trace, as after a link was lost at that very moment, is to be measured.
+        if let Some(sweep) = self.sweep.as_mut().filter(|_| result.is_some() == measured) {
+            sweep.done(step, outcome.clone(), t);
+        }
+        if let Some(result) = result {
             self.keep(t, result);
         }
         self.drop_run(t);
+    }
+
+    /// Whether nobody is there to be asked.
+    pub fn is_lost(&self) -> bool {
+        self.gone.is_some() || self.link.as_ref().is_some_and(|link| !matches!(link.state, LinkState::Up { .. }))
     }
 
     fn rest(&mut self, t: Nanos, engine_stopped: bool) {
@@ -467,6 +485,14 @@ impl State {
     fn notice(&mut self, t: Nanos, level: Level, text: String) {
         self.notices.push_back((t, level, text));
         self.notices.drain(..self.notices.len().saturating_sub(KEPT));
+    }
+
+    /// The device that this station is about: the one that it was asked for, or what runs, or ran last.
+    pub fn device(&self) -> Option<&str> {
+        let asked = self.header.as_ref().and_then(|header| header.device.as_deref());
+        let runs = || self.run.as_ref().map(|run| run.config.device.as_str());
+        let planned = || self.sweep.as_ref().and_then(|sweep| sweep.plan.configs.first()).map(|c| c.device.as_str());
+        asked.or_else(runs).or_else(|| self.marks.back().map(|mark| mark.config.device.as_str())).or_else(planned)
     }
 
     /// What `wattscope check` found for a configuration's network, device and precision; none if that was not checked.
@@ -770,7 +796,7 @@ mod tests {
     fn plan(batches: &[u32], repeat: u32) -> Body {
         let configs: Vec<Config> = batches.iter().map(|batch| config("alexnet", *batch)).collect();
         let order = (0..repeat).flat_map(|_| 0..configs.len() as u32).collect();
-        Body::Plan(Plan { configs, repeat, seed: None, order, seconds: 1.0, cooldown_s: 0.0 })
+        Body::Plan(Plan { configs, repeat, seed: None, order, seconds: 1.0, ..Plan::default() })
     }
 
     #[test]
@@ -832,7 +858,10 @@ mod tests {
         s.say(Body::Sensors { sensors: vec![sensor(7, "cpu", Quantity::PowerInstant, None)] });
         s.say(Body::Samples { values: vec![(7, 70.0)] });
         let power = &s.state.sensors[&7];
-        assert_eq!((power.series.iter().filter(|(_, watts)| *watts == 300.0).count(), power.idle.mean()), (30, Some(70.0)));
+        assert_eq!(
+            (power.series.iter().filter(|(_, watts)| *watts == 300.0).count(), power.idle.mean()),
+            (30, Some(70.0))
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     analysis::stats::Moments,
     event::{Config, Nanos, Outcome, Plan, Precision},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step takes beyond its steady batches where none was measured yet, s: building, warm-up, settling.
 const OVERHEAD_S: f64 = 4.0;
@@ -46,6 +46,55 @@ impl Plan {
     pub fn round(&self, step: usize) -> u32 {
         1 + (step / self.configs.len().max(1)) as u32
     }
+
+    /// Whether a step is this one's to measure, and not another shard's.
+    pub fn has(&self, step: usize) -> bool {
+        self.shard.is_none_or(|(index, count)| step % count.max(1) as usize == index as usize)
+    }
+
+    /// Whether others do some of its steps.
+    pub const fn is_shared(&self) -> bool {
+        self.dealt || self.shard.is_some()
+    }
+
+    /// Whether it is the same as another, whatever the device and whoever does which steps.
+    ///
+    /// # Errors
+    /// Says what differs: what is here, and what is there.
+    pub fn is_like(&self, other: &Self) -> Result<(), Vec<String>> {
+        let list = |plan: &Self, of: fn(&Config) -> String| {
+            let all: BTreeSet<String> = plan.configs.iter().map(of).collect();
+            all.iter().map(|s| s.trim()).collect::<Vec<_>>().join(",")
+        };
+        let order = |plan: &Self| plan.seed.map_or_else(|| "as given".to_owned(), |seed| format!("of seed {seed}"));
+        let what: [(&str, &dyn Fn(&Self) -> String); 7] = [
+            ("networks", &|plan| list(plan, |c| c.network.clone())),
+            ("batch sizes", &|plan| list(plan, |c| format!("{:>9}", c.batch))),
+            ("precisions", &|plan| list(plan, |c| c.precision.to_string())),
+            ("rounds:", &|plan| plan.repeat.to_string()),
+            ("seconds:", &|plan| plan.seconds.to_string()),
+            ("cooldown:", &|plan| format!("{} s", plan.cooldown_s)),
+            ("order", &order),
+        ];
+        let differ = |(name, of): &(&str, &dyn Fn(&Self) -> String)| {
+            let (here, there) = (of(self), of(other));
+            (here != there).then(|| format!("{name} {here} here, {there} there"))
+        };
+        let mut differences: Vec<String> = what.iter().filter_map(differ).collect();
+        let same = || self.configs.len() == other.configs.len() && self.order == other.order;
+        let alike = || self.configs.iter().zip(&other.configs).all(|(a, b)| but_device(a) == but_device(b));
+        if differences.is_empty() && !(same() && alike()) {
+            differences.push("another order of the same".to_owned());
+        }
+        if differences.is_empty() { Ok(()) } else { Err(differences) }
+    }
+
+    /// The same plan on another device.
+    #[must_use]
+    pub fn on(mut self, device: &str) -> Self {
+        self.configs.iter_mut().for_each(|config| device.clone_into(&mut config.device));
+        self
+    }
 }
 
 impl Sweep {
@@ -55,13 +104,23 @@ impl Sweep {
         Self { plan, steps, ended: false, since: now }
     }
 
-    /// Takes note of what became of a step; a step that is not in the plan is nobody's.
+    /// Takes note of what became of a step; a step that is not in the plan, or another shard's, is nobody's.
     pub fn done(&mut self, step: usize, outcome: Outcome, now: Nanos) {
         let seconds = now.saturating_sub(self.since) as f64 / 1e9;
-        if let Some(slot) = self.steps.get_mut(step) {
+        if let Some(slot) = self.steps.get_mut(step).filter(|_| self.plan.has(step)) {
             *slot = Some(Step { outcome, seconds });
         }
         self.since = now;
+    }
+
+    /// Adds what became of the steps of another part of the same sweep.
+    pub fn add(&mut self, other: &Self) {
+        for (own, step) in self.steps.iter_mut().zip(&other.steps) {
+            let measured = |step: &Option<Step>| step.as_ref().is_some_and(|step| step.outcome == Outcome::Measured);
+            if own.is_none() || measured(step) && !measured(own) {
+                own.clone_from(step);
+            }
+        }
     }
 
     /// Whether steps are still to come.
@@ -71,8 +130,18 @@ impl Sweep {
 
     /// The first step that is not done, and its configuration.
     pub fn next(&self) -> Option<(usize, &Config)> {
-        let step = self.steps.iter().position(Option::is_none)?;
+        let step = self.to_come().next()?;
         self.plan.config(step).map(|config| (step, config))
+    }
+
+    /// Steps that are not done, in their order.
+    pub fn to_come(&self) -> impl Iterator<Item = usize> {
+        self.steps.iter().enumerate().filter(|(i, step)| step.is_none() && self.plan.has(*i)).map(|(i, _)| i)
+    }
+
+    /// How many steps there are to do, those of other shards left out.
+    pub fn total(&self) -> usize {
+        (0..self.steps.len()).filter(|step| self.plan.has(*step)).count()
     }
 
     /// Steps that are done, with their configurations.
@@ -105,8 +174,8 @@ impl Sweep {
     /// or else the mean of all.
     pub fn seconds_left(&self, now: Nanos) -> f64 {
         let known = Known::of(self);
-        let to_come = self.steps.iter().enumerate().filter(|(_, step)| step.is_none());
-        let all: f64 = to_come.filter_map(|(i, _)| self.plan.config(i)).map(|c| self.expected(c, &known)).sum();
+        let to_come = self.to_come().filter_map(|step| self.plan.config(step));
+        let all: f64 = to_come.map(|config| self.expected(config, &known)).sum();
         let gone = now.saturating_sub(self.since) as f64 / 1e9;
         let current = self.next().map_or(0.0, |(_, config)| self.expected(config, &known));
         all - gone.min(current)
@@ -143,6 +212,11 @@ impl<'a> Known<'a> {
     }
 }
 
+/// What two configurations that differ in their device alone share.
+fn but_device(config: &Config) -> (&str, u32, Precision) {
+    (&config.network, config.batch, config.precision)
+}
+
 /// What two configurations that differ in their batch size alone share.
 fn but_batch(config: &Config) -> Family<'_> {
     (&config.network, config.precision, &config.device)
@@ -158,7 +232,7 @@ mod tests {
     fn plan(batches: &[u32], repeat: u32) -> Plan {
         let configs: Vec<Config> = batches.iter().map(|batch| config("vgg16", *batch)).collect();
         let order = (0..repeat).flat_map(|_| 0..configs.len() as u32).collect();
-        Plan { configs, repeat, seed: None, order, seconds: 5.0, cooldown_s: 1.0 }
+        Plan { configs, repeat, seed: None, order, seconds: 5.0, cooldown_s: 1.0, ..Plan::default() }
     }
 
     fn out_of_memory() -> Outcome {
@@ -189,6 +263,21 @@ mod tests {
         assert_eq!(sweep.seconds_left(116 * S), 116.0, "each as long as in the first round");
         assert_eq!(sweep.seconds_left(120 * S), 112.0, "time passes");
         assert_eq!(sweep.seconds_left(999 * S), 108.0, "a step that takes longer is not negative");
+    }
+
+    #[test]
+    fn a_shard_is_every_so_manieth_step_and_all_shards_are_all_steps() {
+        let all = plan(&[1, 2, 4, 8, 16], 2);
+        let shard = |index| Sweep::new(Plan { shard: Some((index, 4)), ..all.clone() }, 0);
+        let mut taken: Vec<usize> = (0..4).flat_map(|i| shard(i).to_come().collect::<Vec<_>>()).collect();
+        assert_eq!(shard(3).to_come().collect::<Vec<_>>(), [3, 7]);
+        taken.sort_unstable();
+        assert_eq!(taken, (0..10).collect::<Vec<_>>());
+        let mut sweep = shard(3);
+        sweep.done(3, Outcome::Measured, S);
+        sweep.done(7, Outcome::Measured, 2 * S);
+        assert!(!sweep.is_on() && sweep.total() == 2 && sweep.seconds_left(2 * S) == 0.0);
+        assert!(!Sweep::new(Plan { shard: Some((7, 0)), ..all }, 0).is_on(), "no shard is of none");
     }
 
     #[test]

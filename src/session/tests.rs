@@ -1,7 +1,7 @@
 //! Recording and reading back: what was lived through is what the file says, whatever happened to the file.
 
 use super::{
-    Reader, Recorder, State,
+    Fleet, Reader, Recorder, State,
     read::{Damage, ReadError},
     record::RecordError,
     replay,
@@ -63,7 +63,7 @@ fn lines(events: &[Event]) -> Vec<u8> {
 }
 
 fn record(path: &Path, events: &[Event]) {
-    let mut recorder = Recorder::create(path, &State::default()).unwrap();
+    let mut recorder = Recorder::create(path, &Fleet::default()).unwrap();
     events.iter().for_each(|event| recorder.send(event).unwrap());
     assert_eq!(recorder.finish().unwrap(), fs::metadata(path).unwrap().len());
 }
@@ -89,7 +89,7 @@ fn killed(path: &Path) -> Vec<u8> {
 /// Reads bytes; gives the events and what was wrong.
 fn read(bytes: &[u8]) -> Result<(Vec<Event>, super::read::Losses), ReadError> {
     let mut reader = Reader::of(std::io::Cursor::new(bytes.to_vec()), Path::new("file"))?;
-    let events = reader.by_ref().flatten().collect();
+    let events = reader.by_ref().flatten().map(|tagged| tagged.event).collect();
     Ok((events, reader.losses().clone()))
 }
 
@@ -113,7 +113,7 @@ async fn a_tapped_agent_is_recorded_while_its_stream_goes_on() {
         out.warm_up(run, config);
         out.batches(run, 30, 1_000_000);
     });
-    let mut agent = Recorder::create(&path, &State::default()).unwrap().tap(agent);
+    let mut agent = Recorder::create(&path, &Fleet::default()).unwrap().tap(agent);
     for batch in [1, 2] {
         agent.commands.send(Command::Run { config: config("alexnet", batch) }).unwrap();
     }
@@ -135,7 +135,7 @@ fn a_recording_that_begins_late_has_the_facts_and_a_clock_of_its_own() {
         (all[..half].to_vec(), all[half..].to_vec())
     };
     let state = fold(&before);
-    let mut recorder = Recorder::create(&path, &state).unwrap();
+    let mut recorder = Recorder::create(&path, &state.clone().into()).unwrap();
     after.iter().for_each(|event| recorder.send(event).unwrap());
     recorder.finish().unwrap();
     let (late, losses) = replay::fold(&path).unwrap();
@@ -156,10 +156,10 @@ fn a_recording_that_begins_late_has_the_facts_and_a_clock_of_its_own() {
 fn what_is_there_is_not_overwritten_and_a_full_disk_is_said() {
     let (directory, path) = in_a_directory("s.jsonl");
     fs::write(&path, "mine").unwrap();
-    let error = Recorder::create(&path, &State::default()).unwrap_err();
+    let error = Recorder::create(&path, &Fleet::default()).unwrap_err();
     assert!(matches!(error, RecordError::Exists(_)), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-    let error = Recorder::create(&directory.path().join("no/such"), &State::default()).unwrap_err();
+    let error = Recorder::create(&directory.path().join("no/such"), &Fleet::default()).unwrap_err();
     assert!(error.to_string().contains("no/such"), "{error}");
 
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -174,7 +174,8 @@ fn an_interrupted_session_goes_on_where_it_was_cut_off() {
     for name in ["s.jsonl", "s.jsonl.zst"] {
         let (_directory, path) = in_a_directory(name);
         fs::write(&path, killed(&path)).unwrap();
-        let (mut recorder, before, losses) = Recorder::resume(&path).unwrap();
+        let (mut recorder, before, losses) = Recorder::resume(&path, false).unwrap();
+        let before = before.into_first();
         assert!(losses.end.is_some(), "{losses}");
         assert_eq!(before, fold(&session()));
         session().iter().for_each(|event| recorder.send(event).unwrap());
@@ -281,7 +282,7 @@ fn bombs_are_given_up_in_bounded_memory() {
 
 #[test]
 fn a_tape_goes_back_to_every_moment_and_a_live_one_stays_bounded() {
-    let (mut tape, mut state) = (replay::Tape::default(), State::default());
+    let (mut tape, mut fleet) = (replay::Tape::default(), Fleet::default());
     let mut events = session();
     let last = events.last().unwrap().t;
     // An hour of nothing but a sensor.
@@ -293,20 +294,79 @@ fn a_tape_goes_back_to_every_moment_and_a_live_one_stays_bounded() {
     let (loaded, losses) = replay::Tape::load(&path).unwrap();
     assert!(losses.is_empty() && loaded.end() == events.last().unwrap().t, "{losses}");
     for event in &events {
-        tape.push(event, &state);
-        state.apply(event);
+        tape.push(&event.into(), &fleet);
+        fleet.apply(&event.into());
     }
-    assert!(state.now - tape.begin() > 840_000_000_000, "14 minutes at the least");
-    assert!(state.now - tape.begin() < 1_000_000_000_000, "and no more than 16");
-    let mut cursors = [loaded.first(), tape.last(state.clone())];
+    assert!(fleet.now() - tape.begin() > 840_000_000_000, "14 minutes at the least");
+    assert!(fleet.now() - tape.begin() < 1_000_000_000_000, "and no more than 16");
+    let mut cursors = [loaded.first(), tape.last(fleet)];
     for t in [0, last / 2, last, last / 3, last + 1_800_000_000_000, last + 3_300_000_000_000, last + 3_000_000_000_000]
     {
         let folded = fold(&events.iter().take_while(|event| event.t <= t).cloned().collect::<Vec<_>>());
         loaded.seek(&mut cursors[0], t);
-        assert_eq!(cursors[0].state, folded, "at {t}");
+        assert_eq!(cursors[0].fleet.first(), &folded, "at {t}");
         tape.seek(&mut cursors[1], t);
-        assert_eq!(cursors[1].state.now, folded.now.max(tape.begin()), "at {t}");
+        assert_eq!(cursors[1].fleet.now(), folded.now.max(tape.begin()), "at {t}");
     }
+}
+
+/// The session twice, a moment apart, as two stations.
+fn two_stations() -> Vec<Tagged> {
+    let tagged = |on: StationId| {
+        session().into_iter().map(move |mut event| {
+            event.t += 1_000 * Nanos::from(on);
+            if let Body::Header(header) = &mut event.body {
+                (header.schema, header.stations, header.host) = (FLEET_SCHEMA, Some(2), format!("bench{on}"));
+            }
+            Tagged { on, event }
+        })
+    };
+    let mut all: Vec<_> = tagged(0).chain(tagged(1)).collect();
+    all.sort_by_key(|tagged| tagged.event.t);
+    all
+}
+
+#[test]
+fn stations_are_recorded_side_by_side_and_each_comes_back() {
+    let (_directory, path) = in_a_directory("two.jsonl.zst");
+    let mut recorder = Recorder::create(&path, &Fleet::default()).unwrap();
+    two_stations().into_iter().for_each(|tagged| recorder.send(tagged).unwrap());
+    recorder.finish().unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert!(reader.is_several());
+    assert_eq!(reader.flatten().collect::<Vec<_>>().len(), two_stations().len());
+    let (fleet, losses, _) = replay::fold_all(&path).unwrap();
+    assert!(losses.is_empty() && fleet.len() == 2, "{losses}");
+    let results = |state: &State| state.all_results();
+    assert!(fleet.stations().iter().all(|state| results(state) == results(&fold(&session()))));
+    assert_eq!(fleet.names(true), ["bench0", "bench1"]);
+    let (tape, _) = replay::Tape::load(&path).unwrap();
+    let mut cursor = tape.first();
+    tape.seek(&mut cursor, tape.end());
+    assert_eq!(cursor.fleet, fleet);
+    // A recording that begins late has both.
+    let (_directory, late) = in_a_directory("late.jsonl");
+    Recorder::create(&late, &fleet).unwrap().finish().unwrap();
+    let (told, ..) = replay::fold_all(&late).unwrap();
+    assert_eq!(told.names(true), fleet.names(true));
+}
+
+#[test]
+fn a_file_of_one_station_that_gets_another_says_so_where_an_older_reader_looks() {
+    let (_directory, path) = in_a_directory("grows.jsonl");
+    record(&path, &session());
+    let (mut recorder, before, _) = Recorder::resume(&path, true).unwrap();
+    two_stations().into_iter().filter(|tagged| tagged.on == 1).for_each(|tagged| recorder.send(tagged).unwrap());
+    recorder.finish().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.lines().next().unwrap().contains(&format!("\"schema\":{FLEET_SCHEMA},")), "{text}");
+    let (after, losses, several) = replay::fold_all(&path).unwrap();
+    assert!(several && losses.is_empty() && after.len() == 2);
+    assert_eq!(after.first().results, before.first().results);
+    assert_eq!(after[1].results.len(), 2);
+    let lines = |text: &str| text.lines().count();
+    Recorder::resume(&path, true).unwrap().0.finish().unwrap();
+    assert_eq!(lines(&fs::read_to_string(&path).unwrap()), lines(&text));
 }
 
 /// A line of a session with some bytes changed.

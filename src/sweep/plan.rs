@@ -21,7 +21,7 @@ pub fn plan(configs: Vec<Config>, repeat: u32, seed: Option<u64>, seconds: f64, 
         order
     };
     let order = (0..repeat).flat_map(round).collect();
-    Plan { configs, repeat, seed, order, seconds, cooldown_s }
+    Plan { configs, repeat, seed, order, seconds, cooldown_s, shard: None, dealt: false }
 }
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).

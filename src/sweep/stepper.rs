@@ -13,13 +13,15 @@ use crate::{
 /// Idle power is read for this long at the end (MEASURING.md, rules 4 and 11).
 const IDLE_WINDOW: Nanos = 5_000_000_000;
 
-/// Goes through the steps of a plan.
+/// Goes through the steps of a plan: through all of them, or through those that are dealt to it.
 #[derive(Clone, Debug)]
 pub struct Stepper {
     /// The plan, until the stream was told of it; none where it goes on with the sweep of the state.
     plan: Option<Plan>,
     /// Whether idle power is read once more at the end.
     idle_after: bool,
+    /// Whether somebody else says which step comes next.
+    dealt: bool,
     stage: Stage,
 }
 
@@ -28,10 +30,12 @@ pub struct Stepper {
 enum Stage {
     /// The stream to say that the sweep began.
     Beginning,
+    /// Somebody to say which step comes next.
+    Ready,
     /// A step to be measured enough, or to fail.
     Measuring(usize),
     /// The stream to say that a step is done; whether the engine ran for it.
-    Noting { ran: bool },
+    Noting { step: usize, ran: bool },
     /// The engine to have rested.
     Resting { until: Nanos },
     /// Idle power to be read.
@@ -43,12 +47,40 @@ enum Stage {
 impl Stepper {
     /// A sweep that is to begin.
     pub fn new(plan: Plan, idle_after: bool) -> Self {
-        Self { plan: Some(plan), idle_after, stage: Stage::Beginning }
+        Self { plan: Some(plan), idle_after, dealt: false, stage: Stage::Beginning }
     }
 
     /// A sweep that goes on where the state's was interrupted.
     pub fn resuming() -> Self {
-        Self { plan: None, idle_after: true, stage: Stage::Beginning }
+        Self { plan: None, idle_after: true, dealt: false, stage: Stage::Beginning }
+    }
+
+    /// The same, but for [`Self::take`]: no step is begun that is not dealt.
+    #[must_use]
+    pub fn dealt(self) -> Self {
+        Self { dealt: true, ..self }
+    }
+
+    /// Whether it waits to be told which step comes next, or that there is none.
+    pub fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready
+    }
+
+    /// The step that is being measured, or about to be said to be done.
+    pub const fn in_hand(&self) -> Option<usize> {
+        match self.stage {
+            Stage::Measuring(step) | Stage::Noting { step, .. } => Some(step),
+            _ => None,
+        }
+    }
+
+    /// Gives up what it does, for whoever did it is lost: the step in hand is somebody else's from now on.
+    pub const fn lose(&mut self) {
+        match self.stage {
+            Stage::Measuring(_) | Stage::Noting { .. } | Stage::Resting { .. } => self.stage = Stage::Ready,
+            Stage::Idling => self.stage = Stage::Over,
+            Stage::Beginning | Stage::Ready | Stage::Over => {}
+        }
     }
 
     /// Whether every step is done.
@@ -74,7 +106,7 @@ impl Stepper {
         match (self.stage, &event.body) {
             (Stage::Beginning, Body::Plan(_)) => self.go_on(state),
             (Stage::Measuring(step), _) => self.measuring(state, event, step),
-            (Stage::Noting { ran }, Body::StepDone { .. }) => self.noted(state, ran),
+            (Stage::Noting { ran, .. }, Body::StepDone { .. }) => self.noted(state, ran),
             (Stage::Resting { until }, _) if state.now >= until => self.go_on(state),
             (Stage::Idling, body) if idle_is_known(state, body) => {
                 self.stage = Stage::Over;
@@ -86,11 +118,23 @@ impl Stepper {
 
     /// The next step, or the end.
     fn go_on(&mut self, state: &State) -> Vec<Command> {
-        let Some(sweep) = &state.sweep else { return self.finish(state) };
-        let Some((step, config)) = sweep.next() else { return self.finish(state) };
+        if self.dealt {
+            self.stage = Stage::Ready;
+            return Vec::new();
+        }
+        match state.sweep.as_ref().and_then(|sweep| sweep.next()) {
+            Some((step, _)) => self.take(state, step),
+            None => self.finish(state),
+        }
+    }
+
+    /// Begins a step; one that is hopeless is skipped.
+    pub fn take(&mut self, state: &State, step: usize) -> Vec<Command> {
+        let Some(sweep) = &state.sweep else { return Vec::new() };
+        let Some(config) = sweep.plan.config(step) else { return Vec::new() };
         match sweep.hopeless(config) {
             Some(reason) => {
-                self.stage = Stage::Noting { ran: false };
+                self.stage = Stage::Noting { step, ran: false };
                 vec![Command::StepDone { step: step as u32, outcome: Outcome::Skipped { reason } }]
             }
             None => {
@@ -100,7 +144,8 @@ impl Stepper {
         }
     }
 
-    fn finish(&mut self, state: &State) -> Vec<Command> {
+    /// There is no step any more: idle power is read, where there is any, and that is all.
+    pub fn finish(&mut self, state: &State) -> Vec<Command> {
         if !self.idle_after || !has_power(state) {
             self.stage = Stage::Over;
             return Vec::new();
@@ -114,7 +159,7 @@ impl Stepper {
         let Some(outcome) = plan.config(step).and_then(|config| outcome(state, event, config, plan.seconds)) else {
             return Vec::new();
         };
-        self.stage = Stage::Noting { ran: true };
+        self.stage = Stage::Noting { step, ran: true };
         vec![Command::StepDone { step: step as u32, outcome }]
     }
 

@@ -103,6 +103,8 @@ pub struct Options {
     pub cuda: Vec<CudaDevice>,
     /// The engine, whose processor time is read and whose processes are no neighbours.
     pub engine: EnginePid,
+    /// Sources that are not read: somebody else reads them, or nobody asks.
+    pub without: Vec<&'static str>,
 }
 
 impl Default for Options {
@@ -115,17 +117,19 @@ impl Default for Options {
             proc: "/proc".into(),
             cuda: Vec::new(),
             engine: EnginePid::default(),
+            without: Vec::new(),
         }
     }
 }
 
 /// Starts sampling every source of this host into `sink` and returns at once; sampling ends when the handle is dropped.
 pub fn start(options: Options, clock: Clock, sink: UnboundedSender<Event>) -> Telemetry {
-    let sources: Vec<Box<dyn Source>> = vec![
+    let mut sources: Vec<Box<dyn Source>> = vec![
         Box::new(nvml::Nvml::new(&options)),
         Box::new(hwmon::Hwmon::new(&options)),
         Box::new(rapl::Rapl::new(&options)),
         Box::new(host::Host::new(&options)),
     ];
+    sources.retain(|source| !options.without.contains(&source.name()));
     Telemetry::of(sources, options.period, clock, sink)
 }

@@ -3,20 +3,23 @@
 //! It knows no terminal and no clock: keys, events and frames are handed to it, so that a test can be its user.
 
 use super::{
-    Exit, Options, format,
+    Exit, Options, Wishes,
+    desk::Desk,
+    format,
     keymap::{self, Action, Seek},
     knobs,
     memo::Memo,
-    pin::Pin,
+    pin::{Pin, Pinned},
     screens::{self, Screen},
     sweep::{self, Answer, Choice, Conduct},
     theme::Theme,
     view::{Hint, Playback, View},
 };
 use crate::{
-    event::{Body, Command, Config, Event, Level, Nanos, Phase, RunId},
+    agent::fleet::Addressed,
+    event::{Body, Command, Config, Event, Level, Nanos, Tagged},
     session::{
-        State,
+        Fleet, State,
         replay::{Cursor, Tape},
     },
 };
@@ -108,7 +111,7 @@ pub struct Looks {
 pub struct App {
     options: Options,
     theme: Theme,
-    live: State,
+    live: Fleet,
     /// What can be gone back to: the last minutes, or a whole recording.
     tape: Tape,
     /// The moment that is looked at, where that is not the newest.
@@ -117,46 +120,33 @@ pub struct App {
     playback: Option<Playback>,
     /// When the recording began that the user asked for.
     recording: Option<Nanos>,
-    wanted: Option<Config>,
-    /// The newest configuration that was asked for and that no event has answered yet.
-    in_flight: Option<Config>,
-    /// The run whose layers were asked for.
-    layered: Option<RunId>,
-    outbox: Outbox,
-    conduct: Option<Conduct>,
+    /// The knobs of every station.
+    desks: Vec<Desk>,
+    /// The station that all screens are of.
+    focus: usize,
     looks: Looks,
     hint: Option<Hint>,
-    pin: Option<Pin>,
+    pin: Option<Pinned>,
     memo: Memo,
     ended: bool,
     hits: Vec<(Rect, Action)>,
     page: usize,
 }
 
-/// Commands that wait for the loop: the newest of each kind.
-#[derive(Debug, Default)]
-struct Outbox {
-    sweep: Vec<Command>,
-    run: Option<Config>,
-    reset: bool,
-}
-
 impl App {
     /// An app that has heard of nothing yet.
     pub fn new(options: Options, theme: Theme) -> Self {
+        let live = Fleet::of(options.stations.len());
         Self {
+            desks: live.stations().iter().map(|_| Desk::default()).collect(),
+            focus: 0,
+            live,
             options,
             theme,
-            live: State::default(),
             tape: Tape::default(),
             held: None,
             playback: None,
             recording: None,
-            wanted: None,
-            in_flight: None,
-            layered: None,
-            outbox: Outbox::default(),
-            conduct: None,
             looks: Looks {
                 screen: Screen::Live,
                 window: 2,
@@ -181,20 +171,25 @@ impl App {
     pub fn replay(options: Options, theme: Theme, tape: Tape, from: Nanos, speed: f64) -> Self {
         let mut cursor = Box::new(tape.first());
         tape.seek(&mut cursor, from);
-        let at = cursor.state.now.max(from).min(tape.end());
+        let at = cursor.fleet.now().max(from).min(tape.end());
         let playback = Playback { playing: true, speed, at, end: tape.end() };
         let options = Options { watch_only: true, ..options };
         Self { tape, held: Some(cursor), playback: Some(playback), ..Self::new(options, theme) }
     }
 
-    /// What the stream has come to, whatever the view holds.
-    pub fn state(&self) -> &State {
+    /// What the stream of every station has come to, whatever the view holds.
+    pub const fn fleet(&self) -> &Fleet {
         &self.live
     }
 
-    /// What the user wants measured; none before the devices are known.
+    /// The same of the station that is looked at.
+    pub fn state(&self) -> &State {
+        &self.live[self.focus]
+    }
+
+    /// What the user wants measured there; none before the devices are known.
     pub fn wanted(&self) -> Option<&Config> {
-        self.wanted.as_ref()
+        self.desks.get(self.focus)?.wanted.as_ref()
     }
 
     /// Whether the view is held.
@@ -207,9 +202,14 @@ impl App {
         self.playback.is_some_and(|playback| playback.playing)
     }
 
+    /// What is looked at, of every station.
+    fn shown_fleet(&self) -> &Fleet {
+        self.held.as_ref().map_or(&self.live, |cursor| &cursor.fleet)
+    }
+
     /// What is looked at.
     pub fn shown(&self) -> &State {
-        self.held.as_ref().map_or(&self.live, |cursor| &cursor.state)
+        &self.shown_fleet()[self.focus]
     }
 
     /// When the recording began that the user asked for; none where there is none.
@@ -233,49 +233,41 @@ impl App {
         &self.looks
     }
 
-    /// The commands that keys and events came to since the last call: at most one run, the newest.
-    pub fn take_commands(&mut self) -> Vec<Command> {
-        let outbox = std::mem::take(&mut self.outbox);
-        if self.options.watch_only {
-            return Vec::new();
-        }
-        let layers = self.wants_layers(&outbox).then_some(Command::Layers);
-        let reset = outbox.reset.then_some(Command::Reset);
-        let run = outbox.run.map(|config| {
-            self.in_flight = Some(config.clone());
-            Command::Run { config }
-        });
-        outbox.sweep.into_iter().chain(run).chain(reset).chain(layers).collect()
+    /// The commands that keys and events came to since the last call, station by station.
+    pub fn take_orders(&mut self) -> Vec<Addressed> {
+        self.ask_for_layers();
+        let desks = (0..).zip(&mut self.desks);
+        let orders = desks.flat_map(|(on, desk)| desk.take_commands().into_iter().map(move |c| Addressed::to(on, c)));
+        let orders: Vec<_> = orders.collect();
+        if self.options.watch_only { Vec::new() } else { orders }
     }
 
-    /// Whether to ask for the layers of the run in progress: once, as soon as it is steady and somebody looks at them.
-    fn wants_layers(&mut self, outbox: &Outbox) -> bool {
-        let Some(run) = self.live.run.as_ref().filter(|run| run.phase == Phase::Steady) else { return false };
-        let busy = outbox.run.is_some() || self.in_flight.is_some() || self.conduct.is_some() || self.live.sweeping();
-        let known = self.live.layers(&run.config).is_some() || self.layered == Some(run.id);
-        if self.looks.screen != Screen::Layers || busy || known {
-            return false;
+    /// Asks for the layers of what runs on the station whose layers somebody looks at.
+    fn ask_for_layers(&mut self) {
+        if self.looks.screen == Screen::Layers
+            && let Some(desk) = self.desks.get_mut(self.focus)
+        {
+            desk.ask_for_layers(&self.live[self.focus]);
         }
-        self.layered = Some(run.id);
-        true
+    }
+
+    /// Folds an event of the first station in, as [`Self::hear`] does.
+    pub fn apply(&mut self, event: &Event) -> bool {
+        self.hear(&event.into())
     }
 
     /// Folds an event in; gives back whether the screen looks different for it.
-    pub fn apply(&mut self, event: &Event) -> bool {
-        self.tape.push(event, &self.live);
-        self.live.apply(event);
-        self.step(event);
-        match &event.body {
-            Body::Devices { .. } => self.devices_known(),
-            Body::Phase(change) => self.phase(&change.config),
-            // What was asked for runs already: an agent need not begin it anew to say so.
-            Body::Batches(_) if self.live.run.as_ref().is_some_and(|r| self.in_flight.as_ref() == Some(&r.config)) => {
-                self.in_flight = None;
+    pub fn hear(&mut self, tagged: &Tagged) -> bool {
+        self.tape.push(tagged, &self.live);
+        self.live.apply(tagged);
+        self.desks.resize_with(self.live.len(), Desk::default);
+        let (on, event) = (usize::from(tagged.on), &tagged.event);
+        if on < self.desks.len() {
+            self.step(on, event);
+            if matches!(event.body, Body::Devices { .. }) {
+                self.devices_known(on);
             }
-            Body::OutOfMemory { config, .. } | Body::Failing { config, .. } if self.answers(config) => {
-                self.in_flight = None;
-            }
-            _ => {}
+            self.desks[on].hear(&self.live[on], event);
         }
         self.held.is_none()
     }
@@ -286,73 +278,58 @@ impl App {
     }
 
     /// Takes the steps of a sweep that follow from an event.
-    fn step(&mut self, event: &Event) {
-        let Some(conduct) = &mut self.conduct else { return };
-        let (commands, over) = (conduct.after(&self.live, event), conduct.is_over());
-        self.conduct_by(commands);
+    fn step(&mut self, on: usize, event: &Event) {
+        let desk = &mut self.desks[on];
+        let Some(conduct) = &mut desk.conduct else { return };
+        let (commands, over) = (conduct.after(&self.live[on], event), conduct.is_over());
+        desk.conduct_by(commands);
         if over {
-            self.end_sweep(false);
+            self.end_sweep(on, false);
         }
     }
 
-    fn conduct_by(&mut self, commands: Vec<Command>) {
-        for command in commands {
-            match command {
-                Command::Run { config } => self.want(config),
-                other => self.outbox.sweep.push(other),
-            }
-        }
-    }
-
-    /// The sweep is over, or stopped: back to what was looked at before.
-    fn end_sweep(&mut self, stopped: bool) {
-        let Some(conduct) = self.conduct.take() else { return };
+    /// The sweep of a station is over, or stopped: back to what was looked at before.
+    fn end_sweep(&mut self, on: usize, stopped: bool) {
+        let Some(conduct) = self.desks[on].conduct.take() else { return };
         if stopped {
-            self.outbox.sweep.push(Command::EndSweep);
+            self.desks[on].conduct_by(vec![Command::EndSweep]);
         }
-        self.say(Level::Info, sweep::summary(&self.live, stopped));
-        self.want(conduct.before);
+        let summary = sweep::summary(&self.live[on], stopped);
+        self.say(Level::Info, self.of_station(on, summary));
+        self.desks[on].want(conduct.before);
     }
 
+    /// Begins a sweep on every station.
     fn begin_sweep(&mut self, choice: &Choice) {
-        let Some(before) = self.wanted.clone() else { return };
         let networks = self.with_view(|view| view.networks());
-        let plan = choice.plan(&before, &networks, &self.options.paper, self.live.now);
-        let (conduct, commands) = Conduct::begin(plan, before, &self.live);
-        self.conduct = Some(conduct);
-        self.conduct_by(commands);
+        for (on, desk) in self.desks.iter_mut().enumerate() {
+            let Some(before) = desk.wanted.clone() else { continue };
+            let plan = choice.plan(&before, &networks, &self.options.paper, self.live.now());
+            let (conduct, commands) = Conduct::begin(plan, before, &self.live[on]);
+            desk.conduct = Some(conduct);
+            desk.conduct_by(commands);
+        }
     }
 
-    fn devices_known(&mut self) {
-        if self.wanted.is_some() || self.options.watch_only {
+    fn devices_known(&mut self, on: usize) {
+        if self.options.watch_only {
             return;
         }
-        let (config, note) = knobs::first(&self.options.wishes, &self.options.networks, &self.live.devices);
-        if let Some(note) = note {
+        let wishes = Wishes {
+            device: self.options.stations.get(on).cloned().or_else(|| self.options.wishes.device.clone()),
+            ..self.options.wishes.clone()
+        };
+        let alone = !self.live.is_several();
+        if let Some(note) = self.desks[on].begin(&wishes, &self.options.networks, &self.live[on], alone) {
             self.say(Level::Warning, note);
         }
-        self.wanted.clone_from(&config);
-        self.outbox.run = config;
     }
 
-    fn answers(&self, config: &Config) -> bool {
-        let same = |asked: &Config| {
-            asked.network == config.network
-                && asked.batch == config.batch
-                && asked.precision == config.precision
-                && (asked.device == config.device || asked.device == "auto")
-        };
-        self.in_flight.as_ref().is_some_and(same)
-    }
-
-    /// The agent runs `config`: the answer to what was asked, or, when nothing is on its way, its own decision (it went
-    /// back to what worked after an out-of-memory), which the knobs then follow.
-    fn phase(&mut self, config: &Config) {
-        if self.answers(config) {
-            self.in_flight = None;
-        }
-        if self.in_flight.is_none() && self.outbox.run.is_none() {
-            self.wanted = Some(config.clone());
+    /// What is said of a station, with its name where there are several.
+    fn of_station(&self, on: usize, text: String) -> String {
+        match self.live.is_several() {
+            true => format!("{}: {text}", self.live.names(true)[on]),
+            false => text,
         }
     }
 
@@ -419,7 +396,7 @@ impl App {
             Action::Slower => self.change_speed(0.5),
             Action::Faster => self.change_speed(2.0),
             Action::Record if self.playback.is_none() => return Flow::Record,
-            Action::Reset if self.knobs_turn() => self.outbox.reset = true,
+            Action::Reset if self.knobs_turn() => self.desks.iter_mut().for_each(Desk::reset),
             Action::ZoomIn => self.looks.window = self.looks.window.saturating_sub(1),
             Action::ZoomOut => self.looks.window = (self.looks.window + 1).min(WINDOWS.len() - 1),
             Action::Show(screen) => self.show(screen),
@@ -431,10 +408,17 @@ impl App {
             Action::SortReverse => self.sort(Sort { reversed: !self.looks.sort.reversed, ..self.looks.sort }),
             Action::BudgetDown => self.budget(-1.0),
             Action::BudgetUp => self.budget(1.0),
+            Action::DeviceNext if self.shown_fleet().is_several() => self.look_at(self.beside(1)),
+            Action::DeviceBack if self.shown_fleet().is_several() => self.look_at(self.beside(-1)),
+            Action::Station(station) => self.look_at(station),
+            Action::PageUp if self.pages_of_stations() => self.look_at(self.focus.saturating_sub(self.page)),
+            Action::PageDown if self.pages_of_stations() => self.look_at(self.focus + self.page),
             Action::PageUp => self.looks.scroll = self.looks.scroll.saturating_sub(self.page),
             Action::PageDown => self.looks.scroll = self.looks.scroll.saturating_add(self.page),
             Action::Help => self.help(!self.looks.help),
-            Action::Close if !self.looks.help && self.conduct.is_some() => self.end_sweep(true),
+            Action::Close if !self.looks.help && self.conducting() => {
+                (0..self.desks.len()).for_each(|on| self.end_sweep(on, true));
+            }
             Action::Close => self.help(false),
             Action::Sweep if self.knobs_turn() => self.looks.sweep = Some(Choice::default()),
             Action::BatchPrompt if self.knobs_turn() => self.looks.prompt = Some(Prompt::default()),
@@ -451,6 +435,31 @@ impl App {
             }
             Some(_) => self.say(Level::Info, "the energy budget is on the findings screen".to_owned()),
             None => self.say(Level::Info, "no energy was measured yet".to_owned()),
+        }
+    }
+
+    /// Whether the screen runs a sweep.
+    fn conducting(&self) -> bool {
+        self.desks.iter().any(|desk| desk.conduct.is_some())
+    }
+
+    /// Whether a page is one of columns of stations.
+    fn pages_of_stations(&self) -> bool {
+        self.looks.screen == Screen::Live && !self.looks.help && self.shown_fleet().is_several()
+    }
+
+    /// The station some places further, around the ends.
+    fn beside(&self, by: isize) -> usize {
+        let n = self.shown_fleet().len() as isize;
+        (self.focus as isize + by).rem_euclid(n) as usize
+    }
+
+    /// Shows another station on all screens; the last one beyond that.
+    fn look_at(&mut self, station: usize) {
+        self.focus = station.min(self.shown_fleet().len() - 1);
+        self.memo = Memo::default();
+        if self.looks.screen != Screen::Live {
+            self.looks.scroll = 0;
         }
     }
 
@@ -494,7 +503,7 @@ impl App {
     fn pin(&mut self) {
         let state = self.shown();
         let config = state.run.as_ref().map(|r| &r.config);
-        let pinned = self.pin.as_ref().map(|p| &p.result.config);
+        let pinned = self.pin.as_ref().filter(|p| p.on == self.focus).map(|p| p.config());
         if config.is_some() && pinned == config {
             self.pin = None;
             return self.say(Level::Info, "unpinned".to_owned());
@@ -503,15 +512,16 @@ impl App {
             return self.say(Level::Info, "nothing to pin yet: c pins what is steady".to_owned());
         };
         let title = state.networks.get(&result.config.network).map(|f| f.title.clone());
-        let pin = Pin { title: title.unwrap_or_else(|| result.config.network.clone()), result };
+        let pin = Pin { title: title.unwrap_or_else(|| result.config.network.clone()), result, elsewhere: None };
         let text = format!("pinned as A: {}; now turn a knob, and c on A unpins it", pin.name(None));
-        self.pin = Some(pin);
+        let station = self.shown_fleet().names(true).swap_remove(self.focus);
+        self.pin = Some(Pinned::new(pin, self.focus, station));
         self.say(Level::Info, text);
     }
 
     /// The moment that is looked at.
     fn at(&self) -> Nanos {
-        self.playback.map_or(self.shown().now, |playback| playback.at)
+        self.playback.map_or_else(|| self.shown_fleet().now(), |playback| playback.at)
     }
 
     /// Holds the view at another moment of what is on the tape.
@@ -550,41 +560,33 @@ impl App {
     fn knobs_turn(&mut self) -> bool {
         if self.options.watch_only {
             self.say(Level::Info, "this is a recording: knobs do nothing".to_owned());
-        } else if self.wanted.is_none() {
+        } else if self.wanted().is_none() {
             self.say(Level::Info, "waiting for the devices".to_owned());
-        } else if self.conduct.is_some() {
+        } else if self.conducting() {
             self.say(Level::Info, "a sweep is running: esc stops it".to_owned());
         }
-        !self.options.watch_only && self.wanted.is_some() && self.conduct.is_none()
+        !self.options.watch_only && self.wanted().is_some() && !self.conducting()
     }
 
+    /// Turns a knob, on every station.
     fn turn(&mut self, action: Action) {
         if !self.knobs_turn() {
             return;
         }
-        let Some(old) = self.wanted.clone() else { return };
+        let Some(old) = self.wanted().cloned() else { return };
         let new = match action {
-            Action::BatchDown => Config { batch: knobs::step_batch(old.batch, false), ..old.clone() },
-            Action::BatchUp => Config { batch: knobs::step_batch(old.batch, true), ..old.clone() },
-            Action::Batch(batch) => Config { batch, ..old.clone() },
+            Action::BatchDown => Config { batch: knobs::step_batch(old.batch, false), ..old },
+            Action::BatchUp => Config { batch: knobs::step_batch(old.batch, true), ..old },
+            Action::Batch(batch) => Config { batch, ..old },
             Action::NetworkUp => self.network(&old, -1),
             Action::NetworkDown => self.network(&old, 1),
             Action::PrecisionNext => self.precision(&old, true),
             Action::PrecisionBack => self.precision(&old, false),
-            Action::DeviceNext => self.device(&old, true),
-            Action::DeviceBack => self.device(&old, false),
+            Action::DeviceNext => return self.device(&old, true),
+            Action::DeviceBack => return self.device(&old, false),
             _ => return,
         };
-        // Asking again for what failed is a wish, too: memory may be free by now.
-        let failed = self.live.failures.contains_key(&new) && self.live.run.as_ref().is_none_or(|r| r.config != new);
-        if new != old || failed {
-            self.want(new);
-        }
-    }
-
-    fn want(&mut self, config: Config) {
-        self.wanted = Some(config.clone());
-        self.outbox.run = Some(config);
+        self.desks.iter_mut().zip(self.live.stations()).for_each(|(desk, state)| desk.turn(&new, state));
     }
 
     fn network(&self, old: &Config, by: isize) -> Config {
@@ -598,7 +600,7 @@ impl App {
     }
 
     fn precision(&mut self, old: &Config, forward: bool) -> Config {
-        let device = self.live.devices.iter().find(|d| d.name == old.device);
+        let device = self.state().devices.iter().find(|d| d.name == old.device);
         let precision = device.map_or(old.precision, |d| knobs::cycle_precision(old.precision, d, forward));
         if precision == old.precision {
             self.say(Level::Info, format!("{} computes in {} only", old.device, old.precision));
@@ -606,18 +608,19 @@ impl App {
         Config { precision, ..old.clone() }
     }
 
-    fn device(&mut self, old: &Config, forward: bool) -> Config {
-        let next =
-            knobs::cycle_device(&old.device, &self.live.devices, forward).filter(|d| d.name != old.device).cloned();
+    /// Goes on to another device of the only station.
+    fn device(&mut self, old: &Config, forward: bool) {
+        let devices = &self.state().devices;
+        let next = knobs::cycle_device(&old.device, devices, forward).filter(|d| d.name != old.device).cloned();
         let Some(next) = next else {
-            let absent = self.live.devices.iter().filter_map(|d| Some(format!("{}: {}", d.name, d.absent.as_ref()?)));
+            let absent = devices.iter().filter_map(|d| Some(format!("{}: {}", d.name, d.absent.as_ref()?)));
             let reasons = absent.collect::<Vec<_>>().join("; ");
-            self.say(Level::Info, format!("no other device: {reasons}").trim_end_matches(": ").to_owned());
-            return old.clone();
+            return self.say(Level::Info, format!("no other device: {reasons}").trim_end_matches(": ").to_owned());
         };
         let precision = if next.precisions.contains(&old.precision) { Some(old.precision) } else { None };
         let precision = precision.or(next.precisions.first().copied()).unwrap_or(old.precision);
-        Config { device: next.name, precision, ..old.clone() }
+        let new = Config { device: next.name, precision, ..old.clone() };
+        self.desks.iter_mut().for_each(|desk| desk.want(new.clone()));
     }
 
     fn type_batch(&mut self, key: KeyEvent) {
@@ -645,25 +648,25 @@ impl App {
 
     /// Says something that the user should read.
     pub fn say(&mut self, level: Level, text: String) {
-        self.hint = Some(Hint { t: self.live.now, level, text });
+        self.hint = Some(Hint { t: self.live.now(), level, text });
     }
 
     fn with_view<T>(&self, f: impl FnOnce(&View<'_>) -> T) -> T {
-        let view = View::new(self.shown(), self.theme, &self.looks, &self.options);
-        f(&View {
-            wanted: self.wanted.as_ref(),
+        let view = View::new(self.shown_fleet(), self.theme, &self.looks, &self.options);
+        let view = View {
+            desks: &self.desks,
+            focus: self.focus.min(self.shown_fleet().len() - 1),
             frozen: self.frozen(),
-            live: self.live.now,
+            live: self.live.now(),
             recording: self.recording,
             playback: self.playback.as_ref(),
             ended: self.ended,
-            hint: self.hint.as_ref().filter(|h| self.live.now.saturating_sub(h.t) < HINT_FOR),
-            conducting: self.conduct.is_some(),
-            in_flight: self.in_flight.is_some() || self.outbox.run.is_some(),
-            pin: self.pin.as_ref(),
+            hint: self.hint.as_ref().filter(|h| self.live.now().saturating_sub(h.t) < HINT_FOR),
+            pinned: self.pin.as_ref(),
             memo: Some(&self.memo),
             ..view
-        })
+        };
+        f(&view.of(view.focus))
     }
 
     /// Draws the screen.

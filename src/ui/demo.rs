@@ -374,6 +374,37 @@ pub fn live() -> Script {
     script
 }
 
+/// Stations of these hosts and devices, all turned from batch 8 to 32 at the same time: each a little slower than the one
+/// before it.
+pub fn fleet(stations: &[(&str, &str)]) -> Vec<Tagged> {
+    let mut all = Vec::new();
+    for (on, (host, device)) in (0..).zip(stations) {
+        let slower = 1.0 + 0.15 * f64::from(on);
+        let profile = |ms, watts| Profile { ms: ms * slower, watts: watts / slower, percent: 96.0 / slower };
+        let mut script = Script::gpu(3.0);
+        script.facts();
+        script.measure(&f16("resnet50", 8), profile(1.62, 410.0), 14.0);
+        script.measure(&f16("resnet50", 32), profile(4.21, 612.0), 24.0);
+        let header = Header {
+            schema: FLEET_SCHEMA,
+            host: (*host).into(),
+            device: Some((*device).into()),
+            stations: Some(stations.len() as StationId),
+            ..Header::default()
+        };
+        script.events[0].body = Body::Header(header);
+        all.extend(script.events.iter().map(|event| Tagged { on, event: on_device(event, device) }));
+    }
+    all.sort_by_key(|tagged| tagged.event.t);
+    all
+}
+
+/// The same event of another card.
+fn on_device(event: &Event, device: &str) -> Event {
+    let line = serde_json::to_string(event).unwrap().replace(GPU, device);
+    Event::parse(line.as_bytes()).unwrap()
+}
+
 /// Every network at several batch sizes, one that does not fit among them.
 pub fn zoo() -> Script {
     let mut script = Script::gpu(3.0);

@@ -26,6 +26,8 @@ pub enum Action {
     DeviceNext,
     /// The one before.
     DeviceBack,
+    /// Look at this station, which was clicked.
+    Station(usize),
     /// Hold this configuration fast to compare others with it, or let it go.
     Pin,
     /// Hold the view, or let it go.

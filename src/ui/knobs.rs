@@ -52,6 +52,20 @@ pub fn first(wishes: &Wishes, networks: &[String], devices: &[DeviceInfo]) -> (O
     (config, (!notes.is_empty()).then(|| notes.join("; ")))
 }
 
+/// The first configuration of one of several stations: on the device that it is there for and on no other. Where that is
+/// missing, or can't compute so, whoever is asked for it says why. None where no device was named and none can run.
+pub fn exactly(wishes: &Wishes, networks: &[String], devices: &[DeviceInfo]) -> Option<Config> {
+    let named = wishes.device.as_deref().filter(|name| *name != "auto");
+    let device = match named {
+        Some(name) => name.to_owned(),
+        None => first(wishes, networks, devices).0?.device,
+    };
+    let default = || devices.iter().find(|d| d.name == device).and_then(|d| d.precisions.first().copied());
+    let precision = wishes.precision.or_else(default).unwrap_or(Precision::F32);
+    let network = wishes.network.clone().or_else(|| networks.first().cloned())?;
+    Some(Config { network, batch: wishes.batch.unwrap_or(1).max(1), precision, device })
+}
+
 /// The batch size a step up or down: a power of two.
 pub fn step_batch(batch: u32, up: bool) -> u32 {
     let below = 1 << (31 - batch.max(1).leading_zeros());
@@ -165,6 +179,19 @@ mod tests {
         let (_, note) = first(&wishes, &networks, &devices()[..2]);
         assert_eq!(note.unwrap(), "cuda:0: libcuda.so.1 not found; running on cpu");
         assert_eq!(first(&Wishes::default(), &networks, &[]).0, None);
+    }
+
+    #[test]
+    fn one_of_several_stations_stays_on_its_own_device() {
+        let networks = ["alexnet".to_owned()];
+        let on = |device: &str, precision| {
+            let wishes = Wishes { device: Some(device.into()), precision, ..Wishes::default() };
+            exactly(&wishes, &networks, &devices()).map(|config| format!("{} {}", config.precision, config.device))
+        };
+        assert_eq!(on("cuda:0", None).unwrap(), "tf32 cuda:0");
+        assert_eq!(on("auto", None).unwrap(), "tf32 cuda:0");
+        assert_eq!(on("cuda:7", None).unwrap(), "f32 cuda:7", "which is not there, and whoever is asked says so");
+        assert_eq!(on("cpu", Some(Precision::F16)).unwrap(), "f16 cpu");
     }
 
     #[test]

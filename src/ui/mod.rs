@@ -4,6 +4,7 @@
 //! signal, a terminal that is gone) ends the agent, too: nothing keeps a card loaded that nobody looks at.
 
 pub mod app;
+pub mod desk;
 pub mod keymap;
 pub mod knobs;
 pub mod memo;
@@ -27,8 +28,8 @@ pub use knobs::Wishes;
 pub use theme::{Depth, Marker, Theme};
 
 use crate::{
-    agent::AgentHandle,
-    event::{Body, Command, Event, Level, Nanos},
+    agent::fleet::FleetHandle,
+    event::{Body, Command, Level, Nanos, Tagged},
     session::{Recordings, replay::Tape},
 };
 use app::Flow;
@@ -58,6 +59,8 @@ pub struct Options {
     pub paper: Vec<String>,
     /// What to begin with.
     pub wishes: Wishes,
+    /// The devices of several stations, in their order; none where there is one, on the device that is wished for.
+    pub stations: Vec<String>,
     /// What curves are drawn with.
     pub marker: Marker,
     /// Colours; read off the environment by default.
@@ -127,18 +130,19 @@ pub enum UiError {
     Signals(#[source] io::Error),
 }
 
-/// Shows the stream of the agent that `start` starts until the user, a signal or the terminal ends it. The first frame is
-/// drawn before `start` is called, so that the screen is there before any device is opened. What arrives is recorded.
+/// Shows the stream of the agent, or of several, that `start` starts until the user, a signal or the terminal ends it. The
+/// first frame is drawn before `start` is called, so that the screen is there before any device is opened. What arrives is
+/// recorded.
 ///
 /// # Errors
 /// Where there is no terminal, or it can't be set up. A terminal that is lost later is an [`Exit::HungUp`].
-pub async fn run(
+pub async fn run<A: Into<FleetHandle>>(
     options: Options,
     recordings: &mut Recordings,
-    start: impl FnOnce() -> AgentHandle,
+    start: impl FnOnce() -> A,
 ) -> Result<Exit, UiError> {
     let app = App::new(options.clone(), options.theme());
-    show(app, &options, recordings, start).await
+    show(app, &options, recordings, || start().into()).await
 }
 
 /// Shows a recording, from a moment on and at a speed, until the user, a signal or the terminal ends it. What should be
@@ -156,41 +160,41 @@ pub async fn replay(
     if let Some(said) = said {
         app.say(Level::Warning, said);
     }
-    show(app, &options, &mut Recordings::default(), AgentHandle::silent).await
+    show(app, &options, &mut Recordings::default(), FleetHandle::silent).await
 }
 
 async fn show(
     mut app: App,
     options: &Options,
     recordings: &mut Recordings,
-    start: impl FnOnce() -> AgentHandle,
+    start: impl FnOnce() -> FleetHandle,
 ) -> Result<Exit, UiError> {
     let mut signals = Signals::catch().map_err(UiError::Signals)?;
     let mut terminal = Terminal::enter(!options.no_mouse)?;
     app.recorded_since(recordings.began());
     let drawn = terminal.draw(|frame| app.draw(frame));
-    let mut stream = Stream { agent: start(), recordings, record_to: options.record_to.clone() };
+    let mut stream = Stream { agents: start(), recordings, record_to: options.record_to.clone() };
     let exit = match drawn {
         Ok(()) => watch(&mut app, &mut terminal, &mut signals, &mut stream, options.frame_time()).await,
         Err(_) => Exit::HungUp,
     };
     terminal.leave();
-    farewell(stream.agent).await;
+    farewell(stream.agents).await;
     Ok(exit)
 }
 
 /// The stream on its way to the screen, recorded as it passes.
 struct Stream<'a> {
-    agent: AgentHandle,
+    agents: FleetHandle,
     recordings: &'a mut Recordings,
     record_to: PathBuf,
 }
 
 impl Stream<'_> {
     /// Records an event and folds it in; gives back whether the screen looks different for it.
-    fn pass(&mut self, app: &mut App, event: &Event) -> bool {
-        let written = self.recordings.write(event, app.state());
-        let changed = app.apply(event);
+    fn pass(&mut self, app: &mut App, event: &Tagged) -> bool {
+        let written = self.recordings.write(event, app.fleet());
+        let changed = app.hear(event);
         if let Err(error) = written {
             tracing::error!("{error}");
             app.recorded_since(self.recordings.began());
@@ -205,7 +209,7 @@ impl Stream<'_> {
         let said = match self.recordings.began() {
             None => self
                 .recordings
-                .start(&self.record_to, app.state())
+                .start(&self.record_to, app.fleet())
                 .map(|path| format!("recording to {}", path.display())),
             Some(_) => self.recordings.stop().map(|finished| match finished {
                 Some(file) => format!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)),
@@ -220,14 +224,13 @@ impl Stream<'_> {
     }
 }
 
-/// Stops the agent and waits until it and its engine are gone.
-async fn farewell(mut agent: AgentHandle) {
-    // A receiver that is gone has stopped already.
-    let _ = agent.commands.send(Command::Stop);
-    drop(agent.commands);
-    let ended = timeout(FAREWELL, async { while agent.events.recv().await.is_some() {} }).await;
+/// Stops the agents and waits until they and their engines are gone.
+async fn farewell(mut agents: FleetHandle) {
+    agents.ask(Command::Stop);
+    drop(agents.commands);
+    let ended = timeout(FAREWELL, async { while agents.events.recv().await.is_some() {} }).await;
     if ended.is_err() {
-        tracing::warn!("the agent did not end within {FAREWELL:?}");
+        tracing::warn!("the agents did not end within {FAREWELL:?}");
     }
 }
 
@@ -235,7 +238,7 @@ async fn farewell(mut agent: AgentHandle) {
 enum Wake {
     Signal(Signal),
     Input(Option<io::Result<Input>>),
-    Event(Option<Event>),
+    Event(Option<Tagged>),
     Frame,
     Watch,
 }
@@ -283,7 +286,7 @@ async fn watch(
             input = input.recv() => Wake::Input(input),
             _ = alive.tick() => Wake::Watch,
             () = pace.next.as_mut(), if pace.dirty => Wake::Frame,
-            event = stream.agent.events.recv(), if open => Wake::Event(event),
+            event = stream.agents.events.recv(), if open => Wake::Event(event),
         };
         // Up to the key, so that it acts on what it was pressed at.
         pace.play(app);
@@ -302,7 +305,7 @@ async fn watch(
             }
             Wake::Event(Some(event)) => {
                 pace.dirty |= stream.pass(app, &event);
-                send(app, &stream.agent);
+                send(app, &stream.agents);
                 continue;
             }
             Wake::Watch => continue,
@@ -318,7 +321,7 @@ async fn watch(
             return Exit::HungUp;
         }
         drain(app, stream, &mut pace.dirty);
-        send(app, &stream.agent);
+        send(app, &stream.agents);
         if terminal.draw(|frame| app.draw(frame)).is_err() {
             return Exit::HungUp;
         }
@@ -328,20 +331,22 @@ async fn watch(
 
 /// Stops the engine, then this process, until the shell continues it.
 async fn suspend(app: &mut App, terminal: &mut Terminal, stream: &mut Stream<'_>) {
-    let _ = stream.agent.commands.send(Command::Pause { paused: true });
+    let mut running = app.fleet().stations().iter().filter(|state| state.gone.is_none()).count();
+    stream.agents.ask(Command::Pause { paused: true });
     let stopped = async {
-        while let Some(event) = stream.agent.events.recv().await {
-            stream.pass(app, &event);
-            if event.body == (Body::Paused { paused: true }) {
+        while let Some(tagged) = stream.agents.events.recv().await {
+            stream.pass(app, &tagged);
+            running -= usize::from(tagged.event.body == (Body::Paused { paused: true })).min(running);
+            if running == 0 {
                 return;
             }
         }
     };
     if timeout(STOPPING, stopped).await.is_err() {
-        tracing::warn!("the engine was not stopped within {STOPPING:?}");
+        tracing::warn!("not every engine was stopped within {STOPPING:?}");
     }
     terminal.suspend();
-    let _ = stream.agent.commands.send(Command::Pause { paused: false });
+    stream.agents.ask(Command::Pause { paused: false });
 }
 
 fn signalled(signal: Signal) -> Flow {
@@ -382,14 +387,14 @@ fn keys(app: &mut App, first: Input, input: &mut tokio::sync::mpsc::UnboundedRec
 
 /// Folds in what is there already, so that a frame shows the newest.
 fn drain(app: &mut App, stream: &mut Stream<'_>, dirty: &mut bool) {
-    while let Ok(event) = stream.agent.events.try_recv() {
+    while let Ok(event) = stream.agents.events.try_recv() {
         *dirty |= stream.pass(app, &event);
     }
 }
 
-fn send(app: &mut App, agent: &AgentHandle) {
-    for command in app.take_commands() {
+fn send(app: &mut App, agents: &FleetHandle) {
+    for order in app.take_orders() {
         // An agent that is gone says so by the end of its events.
-        let _ = agent.commands.send(command);
+        let _ = agents.commands.send(order);
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         compare::{Better, Difference, Estimate, Judgement},
         stats::Z95,
     },
+    event::{Config, RunId},
     session::{RunResult, run::Power},
 };
 
@@ -26,6 +27,34 @@ pub struct Pin {
     pub result: RunResult,
     /// Name of its network as printed.
     pub title: String,
+    /// The name of its station, where it is seen from another.
+    pub elsewhere: Option<String>,
+}
+
+/// A configuration held fast on one of several stations, seen from there and from elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pinned {
+    /// Its station.
+    pub on: usize,
+    here: Pin,
+    elsewhere: Pin,
+}
+
+impl Pinned {
+    /// Holds `pin` fast on a station of that name.
+    pub fn new(pin: Pin, on: usize, station: String) -> Self {
+        Self { on, elsewhere: Pin { elsewhere: Some(station), ..pin.clone() }, here: pin }
+    }
+
+    /// As it is seen from a station.
+    pub const fn from(&self, on: usize) -> &Pin {
+        if on == self.on { &self.here } else { &self.elsewhere }
+    }
+
+    /// What it is.
+    pub const fn config(&self) -> &Config {
+        &self.here.result.config
+    }
 }
 
 /// A quantity that A and B both have.
@@ -102,14 +131,20 @@ impl Pin {
     /// `ResNet-50 · b32 · f16`; the device only where it is not `device`.
     pub fn name(&self, device: Option<&str>) -> String {
         let config = &self.result.config;
-        let elsewhere = device.is_some_and(|d| d != config.device);
-        let device = if elsewhere { format!(" · {}", config.device) } else { String::new() };
+        let elsewhere = device.is_some_and(|d| d != config.device).then_some(&config.device);
+        let elsewhere = self.elsewhere.as_ref().or(elsewhere);
+        let device = elsewhere.map(|name| format!(" · {name}")).unwrap_or_default();
         format!("{} · b{} · {}{device}", self.title, config.batch, config.precision)
     }
 
     /// Whether a result is A's own run: nothing can be told by holding that against itself.
     pub fn is_of(&self, result: &RunResult) -> bool {
-        self.result.run == result.run && self.result.config == result.config
+        self.elsewhere.is_none() && self.is_of_run(result.run, &result.config)
+    }
+
+    /// Whether its numbers are those of a run of its own station.
+    pub fn is_of_run(&self, run: RunId, config: &Config) -> bool {
+        self.result.run == run && self.result.config == *config
     }
 
     /// A's value of a quantity.
@@ -120,7 +155,7 @@ impl Pin {
     /// How B differs from A in a quantity that both have.
     pub fn difference(&self, quantity: Compared, b: &RunResult) -> Option<Difference> {
         let (mine, theirs) = (&self.result.config, &b.config);
-        let elsewhere = mine.device != theirs.device;
+        let elsewhere = self.elsewhere.is_some() || mine.device != theirs.device;
         let (a, b) = (quantity.of(&self.result, elsewhere)?, quantity.of(b, elsewhere)?);
         Difference::between(a, b, quantity.better(mine.batch == theirs.batch))
     }
@@ -172,7 +207,7 @@ mod tests {
     #[test]
     fn what_lies_within_the_errors_is_no_difference_and_a_card_is_not_another() {
         let a = result(4.21, 600.0, demo::GPU);
-        let pin = Pin { result: a.clone(), title: "ResNet-50".into() };
+        let pin = Pin { result: a.clone(), title: "ResNet-50".into(), elsewhere: None };
         let judged = |q, b: &RunResult| pin.difference(q, b).unwrap().judgement;
         assert_eq!(judged(Compared::Latency, &result(4.212, 620.0, demo::GPU)), Judgement::Same);
         let slower = result(5.0, 620.0, demo::GPU);

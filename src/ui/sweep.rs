@@ -173,7 +173,7 @@ pub fn summary(state: &State, stopped: bool) -> String {
         text += &format!(", {failed} failed or skipped");
     }
     if stopped {
-        return format!("sweep stopped: {text}, {} not tried", sweep.plan.steps() - done);
+        return format!("sweep stopped: {text}, {} not tried", sweep.total() - done);
     }
     let device = sweep.plan.configs.first().map(|config| config.device.as_str()).unwrap_or_default();
     if let Some((before, after)) = state.idle_drift(device) {

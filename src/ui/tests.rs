@@ -8,8 +8,9 @@ use super::{
     *,
 };
 use crate::{
-    event::{Body, Checked, Command, Config, Event, Level, Link, LinkState, Phase, Precision},
-    session::State,
+    agent::fleet::Addressed,
+    event::{Body, Checked, Command, Config, Event, Level, Link, LinkState, Phase, Precision, StationId, Tagged},
+    session::{Fleet, State},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
@@ -38,6 +39,13 @@ fn app_with(mut options: Options, script: &Script) -> App {
         app.take_commands();
     }
     app
+}
+
+impl App {
+    /// The commands for whatever station.
+    fn take_commands(&mut self) -> Vec<Command> {
+        self.take_orders().into_iter().map(|order| order.command).collect()
+    }
 }
 
 fn app(script: &Script) -> App {
@@ -153,7 +161,8 @@ fn live_screen_before_a_far_engine_is_reached() {
     let connecting = Link { on: "srun --gres=gpu:1".into(), host: None, state: LinkState::Connecting { said: word } };
     let screen = say(Body::Link(connecting.clone()));
     assert!(screen.contains("CONNECTING") && screen.contains("queued and waiting"), "{screen}");
-    let reason = "wattscope was not found at the far end of \"srun --gres=gpu:1\": build it there, or copy this one there";
+    let reason =
+        "wattscope was not found at the far end of \"srun --gres=gpu:1\": build it there, or copy this one there";
     let state = LinkState::Lost { reason: reason.into(), retry_in_s: Some(30.0) };
     let screen = say(Body::Link(Link { state, ..connecting }));
     assert!(screen.contains("LINK LOST  retrying in 30 s") && screen.contains("copy this one there"), "{screen}");
@@ -182,6 +191,135 @@ fn what_was_checked_is_said_beside_the_run() {
         assert!(screen.contains(&text), "{text}: {screen}");
     }
     assert!(show(&mut app(&script), 80, 24).contains("CHECK FAILED"), "a failure has room everywhere");
+}
+
+const TWO: [(&str, &str); 2] = [("bench", "cuda:0"), ("bench", "cuda:1")];
+const FOUR: [(&str, &str); 4] =
+    [("gpu-box", "cuda:0"), ("gpu-box", "cuda:1"), ("node-17", "cuda:0"), ("node-18", "cuda:0")];
+
+/// An app of several stations that has seen everything.
+fn fleet_app(stations: &[(&str, &str)], marker: Marker) -> App {
+    let devices: Vec<String> = stations.iter().map(|(_, device)| (*device).to_owned()).collect();
+    let wishes = Wishes { network: Some("resnet50".into()), batch: Some(8), ..Wishes::default() };
+    let options = Options { stations: devices, wishes, marker, ..options() };
+    let theme = options.theme();
+    let mut app = App::new(options, theme);
+    for tagged in demo::fleet(stations) {
+        app.hear(&tagged);
+        app.take_orders();
+    }
+    app
+}
+
+/// Says something on a station now.
+fn say(app: &mut App, on: StationId, body: Body) {
+    let t = app.fleet().now();
+    app.hear(&Tagged { on, event: Event { t, body } });
+}
+
+/// What became of two of the four stations.
+fn trouble(app: &mut App) {
+    let config = app.fleet()[1].run.as_ref().unwrap().config.clone();
+    let reason = "killed by signal 9 (SIGKILL): the kernel was out of memory".to_owned();
+    say(app, 1, Body::EngineDied { reason, in_a_row: 1, run: 2, config });
+    say(app, 3, Body::Gone { reason: "ssh node-18: connection reset by peer".to_owned() });
+}
+
+#[test]
+fn live_screen_of_two_and_of_four_stations() {
+    let (mut two, mut four) = (fleet_app(&TWO, Marker::Braille), fleet_app(&FOUR, Marker::Braille));
+    trouble(&mut four);
+    for (width, height) in [(80, 24), (120, 36), (150, 40)] {
+        insta::assert_snapshot!(format!("fleet_2_{width}x{height}"), show(&mut two, width, height));
+        insta::assert_snapshot!(format!("fleet_4_{width}x{height}"), show(&mut four, width, height));
+    }
+    insta::assert_snapshot!("fleet_4_60x12", show(&mut four, 60, 12));
+}
+
+#[test]
+fn a_knob_turns_every_station_on_its_own_device_and_the_focus_moves_by_keys_clicks_and_pages() {
+    let mut app = fleet_app(&FOUR, Marker::Braille);
+    press(&mut app, "→");
+    let run = |on, device| Addressed {
+        to: Some(on),
+        command: Command::Run { config: demo::config("resnet50", 64, Precision::F16, device) },
+    };
+    assert_eq!(app.take_orders(), [run(0, "cuda:0"), run(1, "cuda:1"), run(2, "cuda:0"), run(3, "cuda:0")]);
+    press(&mut app, "r");
+    assert_eq!(app.take_orders().len(), 4);
+    let focus = |app: &mut App| {
+        let shown = show(app, 80, 24);
+        let status = shown.lines().nth(22).unwrap().trim().to_owned();
+        status.split("  ").next().unwrap().to_owned()
+    };
+    assert!(focus(&mut app).starts_with("gpu-box · cuda:0"), "{}", focus(&mut app));
+    press(&mut app, "d");
+    assert!(focus(&mut app).starts_with("gpu-box · cuda:1"));
+    press(&mut app, "]");
+    assert!(focus(&mut app).starts_with("node-18 · cuda:0"), "a page further");
+    press(&mut app, "d");
+    assert!(focus(&mut app).starts_with("gpu-box · cuda:0"), "around the end");
+    press(&mut app, "D");
+    assert!(focus(&mut app).starts_with("node-18 · cuda:0"));
+    show(&mut app, 80, 24);
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    app.mouse(MouseEvent { kind, column: 3, row: 8, modifiers: KeyModifiers::NONE });
+    assert!(focus(&mut app).starts_with("node-17 · cuda:0"), "a click");
+    for keys in ["2", "3", "4", "5"] {
+        press(&mut app, keys);
+        assert!(show(&mut app, 120, 36).contains("station 3 of 4"), "every screen is of a station");
+    }
+}
+
+#[test]
+fn what_a_station_says_has_its_name_and_a_station_that_is_gone_says_why_and_comes_back() {
+    let mut app = fleet_app(&FOUR, Marker::Braille);
+    trouble(&mut app);
+    let shown = show(&mut app, 150, 40);
+    assert!(shown.contains(" GONE ") && shown.contains("ssh node-18: connection reset by"), "{shown}");
+    assert!(shown.contains("ENGINE DIED") && shown.contains("kernel was out of memory; starting"), "{shown}");
+    say(&mut app, 2, Body::Notice { level: Level::Warning, text: "the fan has stopped".to_owned() });
+    assert!(show(&mut app, 120, 36).contains(" node-17 · cuda:0: the fan has stopped"));
+    say(&mut app, 3, Body::Header(crate::event::Header { host: "node-18".into(), ..Default::default() }));
+    assert!(!show(&mut app, 150, 40).contains("GONE"));
+}
+
+#[test]
+fn a_pin_on_one_station_is_compared_with_all_of_them() {
+    let mut app = fleet_app(&TWO, Marker::Braille);
+    press(&mut app, "c");
+    let shown = show(&mut app, 150, 40);
+    assert!(shown.contains("pinned as A"), "{shown}");
+    assert!(shown.contains("A 4.21 ms · +1") && shown.contains('✗'), "the other one is slower: {shown}");
+    press(&mut app, "d");
+    assert!(show(&mut app, 150, 40).contains("vs ResNet-50 · b32 · f16 · cuda:0"));
+}
+
+#[test]
+fn a_sweep_runs_on_every_station_and_a_replay_of_several_shows_them_again() {
+    let mut app = fleet_app(&TWO, Marker::Braille);
+    press(&mut app, "w⏎");
+    let plans: Vec<_> = app.take_orders().into_iter().filter(|o| matches!(o.command, Command::Plan { .. })).collect();
+    let device = |order: &Addressed| match &order.command {
+        Command::Plan { plan } => plan.configs[0].device.clone(),
+        _ => String::new(),
+    };
+    assert_eq!(plans.iter().map(device).collect::<Vec<_>>(), ["cuda:0", "cuda:1"]);
+    press(&mut app, "⎋");
+    assert_eq!(app.take_commands().iter().filter(|c| **c == Command::EndSweep).count(), 2);
+
+    let mut tape = crate::session::replay::Tape::default();
+    let mut fleet = Fleet::default();
+    for tagged in demo::fleet(&TWO) {
+        tape.push(&tagged, &fleet);
+        fleet.apply(&tagged);
+    }
+    let mut app = App::replay(options(), options().theme(), tape, 40_000_000_000, 1.0);
+    let shown = show(&mut app, 120, 36);
+    assert!(shown.contains("bench · cuda:0") && shown.contains("bench · cuda:1"), "{shown}");
+    press(&mut app, "d→");
+    assert!(show(&mut app, 120, 36).contains("station 2 of 2"));
+    assert_eq!(app.take_commands(), []);
 }
 
 #[test]
@@ -580,10 +718,10 @@ fn a_recording_takes_no_commands_and_its_knobs_follow_it() {
 /// A recording of a script, played from its beginning.
 fn replayed(script: &Script, speed: f64) -> App {
     let mut tape = crate::session::replay::Tape::default();
-    let mut state = State::default();
+    let mut fleet = Fleet::default();
     for event in &script.events {
-        tape.push(event, &state);
-        state.apply(event);
+        tape.push(&event.into(), &fleet);
+        fleet.apply(&event.into());
     }
     App::replay(options(), options().theme(), tape, 0, speed)
 }
@@ -846,6 +984,7 @@ fn anything() -> impl Strategy<Value = Body> {
             Body::Bandwidth { device: demo::GPU.into(), bytes_per_s, how: "a copy".into() }
         }),
         4 => layers(),
+        1 => text.prop_map(|reason| Body::Gone { reason }),
     ]
 }
 
@@ -858,9 +997,10 @@ proptest! {
         height in 1u16..80,
         bodies in prop::collection::vec((0u64..5_000_000_000, anything()), 0..40),
         keys in "[1-5?b0-9+sSoceE \\[\\]dpw]{0,6}",
-        base in 0usize..6,
+        base in 0usize..9,
         marker in prop_oneof![Just(Marker::Braille), Just(Marker::Block), Just(Marker::Ascii)],
     ) {
+        let stations = [("a", "cuda:0"), ("a", "cuda:1"), ("日本", "cuda:0"), ("b", "cuda:0"), ("c", "cuda:7")];
         let script = match base {
             0 => Script::gpu(0.2),
             1 => demo::no_power(),
@@ -869,11 +1009,15 @@ proptest! {
             4 => demo::layered(),
             _ => demo::live(),
         };
-        let mut app = app_with(Options { marker, ..options() }, &script);
-        let mut t = app.state().now;
+        let mut app = match base {
+            5.. => fleet_app(&stations[..2 * base - 9], marker),
+            _ => app_with(Options { marker, ..options() }, &script),
+        };
+        let mut t = app.fleet().now();
         for (step, body) in bodies {
             t += step;
-            app.apply(&Event { t, body });
+            let on = (step % app.fleet().len() as u64) as StationId;
+            app.hear(&Tagged { on, event: Event { t, body } });
         }
         press(&mut app, &keys);
         let shown = show(&mut app, width, height);
@@ -899,8 +1043,11 @@ fn look_at_a_screen() {
         demo::layered(),
     ];
     let marker = var("MARKER", "braille").parse().unwrap();
-    let script = &scripts[var("SCRIPT", "0").parse::<usize>().unwrap()];
-    let mut app = app_with(Options { marker, ..options() }, script);
+    let number = var("SCRIPT", "0").parse::<usize>().unwrap();
+    let mut app = match scripts.get(number) {
+        Some(script) => app_with(Options { marker, ..options() }, script),
+        None => fleet_app(&FOUR[..number - 8], marker),
+    };
     app.recorded_since(Some(0));
     press(&mut app, &var("KEYS", "1"));
     println!("{}", show(&mut app, width.parse().unwrap(), height.parse().unwrap()));

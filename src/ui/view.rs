@@ -3,13 +3,14 @@
 use super::{
     Options,
     app::{Looks, WINDOWS},
+    desk::Desk,
     memo::{Insight, Memo},
-    pin::Pin,
+    pin::{Pin, Pinned},
     theme::{Role, Theme},
 };
 use crate::{
     event::{Config, DeviceInfo, Level, Nanos, NetworkFacts, Phase},
-    session::{Run, RunResult, State},
+    session::{Fleet, Run, RunResult, State},
 };
 use std::rc::Rc;
 
@@ -40,8 +41,16 @@ pub struct Playback {
 /// Everything that a frame is drawn from.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    /// What the stream has come to; held back where the view is frozen.
+    /// What the streams of all stations have come to; held back where the view is frozen.
+    pub fleet: &'a Fleet,
+    /// What that of one of them has come to.
     pub state: &'a State,
+    /// That station.
+    pub on: usize,
+    /// The station that the user looks at.
+    pub focus: usize,
+    /// The knobs of every station.
+    pub desks: &'a [Desk],
     /// How things look.
     pub theme: Theme,
     /// What the user looks at.
@@ -66,23 +75,29 @@ pub struct View<'a> {
     pub conducting: bool,
     /// A word from the screen.
     pub hint: Option<&'a Hint>,
-    /// The configuration that others are compared with.
+    /// The configuration that others are compared with, as it is seen from this station.
     pub pin: Option<&'a Pin>,
+    /// The same as it is seen from every station.
+    pub pinned: Option<&'a Pinned>,
     /// What the analysis made of the results.
     pub memo: Option<&'a Memo>,
 }
 
 impl<'a> View<'a> {
-    /// A view of a state by somebody who wants nothing.
-    pub fn new(state: &'a State, theme: Theme, looks: &'a Looks, options: &'a Options) -> Self {
+    /// A view of the first station by somebody who wants nothing.
+    pub fn new(fleet: &'a Fleet, theme: Theme, looks: &'a Looks, options: &'a Options) -> Self {
         Self {
-            state,
+            fleet,
+            state: fleet.first(),
+            on: 0,
+            focus: 0,
+            desks: &[],
             theme,
             looks,
             options,
             wanted: None,
             frozen: false,
-            live: state.now,
+            live: fleet.now(),
             recording: None,
             playback: None,
             ended: false,
@@ -90,7 +105,23 @@ impl<'a> View<'a> {
             conducting: false,
             hint: None,
             pin: None,
+            pinned: None,
             memo: None,
+        }
+    }
+
+    /// The same view of another station.
+    #[must_use]
+    pub fn of(self, on: usize) -> Self {
+        let desk = self.desks.get(on);
+        Self {
+            state: &self.fleet[on],
+            on,
+            wanted: desk.and_then(|desk| desk.wanted.as_ref()),
+            in_flight: desk.is_some_and(Desk::is_in_flight),
+            conducting: desk.is_some_and(|desk| desk.conduct.is_some()),
+            pin: self.pinned.map(|pinned| pinned.from(on)),
+            ..self
         }
     }
 
@@ -121,6 +152,11 @@ impl<'a> View<'a> {
         self.facts(network).map_or_else(|| network.to_owned(), |f| f.title.clone())
     }
 
+    /// Whether there is a sweep to be told of.
+    pub fn sweeping(&self) -> bool {
+        self.conducting || self.state.sweeping() && self.fleet.sweeping()
+    }
+
     /// The run in progress, while it is steady.
     pub fn steady(&self) -> Option<&'a Run> {
         self.state.run.as_ref().filter(|r| r.phase == Phase::Steady)
@@ -134,7 +170,8 @@ impl<'a> View<'a> {
     /// What the run in progress is compared with: not with itself.
     pub fn against(&self) -> Option<&'a Pin> {
         let run = self.state.run.as_ref();
-        self.pin.filter(|pin| run.is_none_or(|r| (r.id, &r.config) != (pin.result.run, &pin.result.config)))
+        let own = |pin: &&Pin| pin.elsewhere.is_none() && run.is_some_and(|r| pin.is_of_run(r.id, &r.config));
+        self.pin.filter(|pin| !own(pin))
     }
 
     /// The look of numbers that count: steady ones, or those of a run that never converged.
@@ -167,7 +204,8 @@ impl<'a> View<'a> {
 
     /// Right end and length of time axes.
     pub fn time(&self) -> (Nanos, Nanos) {
-        let now = self.playback.map_or(self.state.now, |playback| playback.at.max(self.state.now));
+        let now = self.fleet.now();
+        let now = self.playback.map_or(now, |playback| playback.at.max(now));
         (now, WINDOWS[self.looks.window.min(WINDOWS.len() - 1)] * 1_000_000_000)
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     event::{Card, Header, Level},
     format,
     report::{document::Block, source::Source},
+    session::State,
 };
 
 /// Notices that are repeated, at the most, of each session.
@@ -15,28 +16,37 @@ pub fn blocks(sources: &[Source]) -> Vec<Block> {
 }
 
 fn of(source: &Source) -> Vec<Block> {
+    let own = station(source, source.stem(), &source.state);
+    let pooled = source.pooled.iter().map(|(name, state)| {
+        station(source, format!("{} · {name}, whose runs are among those of {}", source.file(), source.stem()), state)
+    });
+    std::iter::once(own).chain(pooled).flatten().collect()
+}
+
+/// A host, its devices and what was said on it.
+fn station(source: &Source, title: String, state: &State) -> Vec<Block> {
     let file = source.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut facts = vec![("file".to_owned(), file)];
-    facts.extend(source.state.header.as_ref().map(host).unwrap_or_default());
-    for device in source.state.devices.iter().filter(|d| d.absent.is_none()) {
+    facts.extend(state.header.as_ref().map(host).unwrap_or_default());
+    for device in state.devices.iter().filter(|d| d.absent.is_none()) {
         let precisions: Vec<&str> = device.precisions.iter().map(|p| p.name()).collect();
         facts.push((format!("device {}", device.name), format!("{}; {}", device.title, precisions.join(", "))));
     }
-    facts.extend(source.state.cards.values().flat_map(card));
-    for (device, (bytes, how)) in &source.state.bandwidths {
+    facts.extend(state.cards.values().flat_map(card));
+    for (device, (bytes, how)) in &state.bandwidths {
         facts.push((format!("memory, {device}"), format!("{}B/s ({how})", format::si(*bytes))));
     }
-    for ((device, precision), (flops, how)) in &source.state.peaks {
+    for ((device, precision), (flops, how)) in &state.peaks {
         let peak = format!("{}FLOP/s ({how})", format::si(*flops));
         facts.push((format!("peak, {device}, {precision}"), peak));
     }
-    for (device, others) in source.state.neighbours.iter().filter(|(_, others)| !others.is_empty()) {
+    for (device, others) in state.neighbours.iter().filter(|(_, others)| !others.is_empty()) {
         let names: Vec<String> = others.iter().map(|n| format!("{} ({})", n.name, n.pid)).collect();
         facts.push((format!("others on {device}"), names.join(", ")));
     }
     facts.extend(source.losses.iter().map(|losses| ("not read".to_owned(), losses.clone())));
-    let mut blocks = vec![Block::Heading(source.stem()), Block::Facts(facts)];
-    blocks.extend(notices(source));
+    let mut blocks = vec![Block::Heading(title), Block::Facts(facts)];
+    blocks.extend(notices(state));
     blocks
 }
 
@@ -73,9 +83,9 @@ fn card(card: &Card) -> Vec<(String, String)> {
 }
 
 /// Warnings and errors that the session's user saw.
-fn notices(source: &Source) -> Option<Block> {
+fn notices(state: &State) -> Option<Block> {
     let mut said: Vec<String> = Vec::new();
-    for (t, level, text) in source.state.notices.iter().filter(|(_, level, _)| *level != Level::Info) {
+    for (t, level, text) in state.notices.iter().filter(|(_, level, _)| *level != Level::Info) {
         let word = if *level == Level::Error { "error" } else { "warning" };
         said.push(format!("{} {word}: {text}", format::clock(*t)));
     }

@@ -85,18 +85,19 @@ fn counted() -> String {
 /// How a sweep went about it.
 fn plans(sources: &[Source]) -> impl Iterator<Item = String> {
     let of = |source: &Source| {
-        let sweep = source.state.sweep.as_ref()?;
+        let sweep = source.sweep.as_ref()?;
         let plan = &sweep.plan;
         let order =
             plan.seed.map_or_else(|| "in the order given".to_owned(), |seed| format!("in random order (seed {seed})"));
-        let done = match plan.steps() - sweep.count() {
+        let done = match sweep.total() - sweep.count() {
             0 => String::new(),
-            left => format!(" {left} of {} steps were not done.", plan.steps()),
+            left => format!(" {left} of {} steps were not done.", sweep.total()),
         };
+        let shared = if plan.is_shared() { ", shared by several stations" } else { "" };
         Some(format!(
-            "{}: a sweep of {} configurations, {} each, {order}, {} of steady batches a run, {} of rest between \
+            "{}: a sweep of {} configurations, {} each, {order}{shared}, {} of steady batches a run, {} of rest between \
              runs.{done}",
-            source.stem(),
+            if plan.is_shared() { source.file() } else { source.stem() },
             plan.configs.len(),
             match plan.repeat {
                 1 => "once".to_owned(),
@@ -106,14 +107,20 @@ fn plans(sources: &[Source]) -> impl Iterator<Item = String> {
             format::duration(plan.cooldown_s),
         ))
     };
-    sources.iter().filter_map(of).collect::<Vec<_>>().into_iter()
+    let mut said: Vec<String> = sources.iter().filter_map(of).collect();
+    said.dedup();
+    said.into_iter()
 }
 
 /// Rules 9, 10 and 14.
 fn throttling(sources: &[Source], results: &[RunResult]) -> Option<String> {
     let known: Vec<f64> = results.iter().filter_map(|r| r.throttled).collect();
     let throttled = known.iter().filter(|share| **share > 0.0).count();
-    let policies = sources.iter().flat_map(|s| s.state.cards.values()).filter_map(|c| c.clock_policy.clone());
+    let policies = sources
+        .iter()
+        .flat_map(Source::states)
+        .flat_map(|state| state.cards.values())
+        .filter_map(|c| c.clock_policy.clone());
     let policies: BTreeSet<String> = policies.collect();
     if known.is_empty() && policies.is_empty() {
         return None;

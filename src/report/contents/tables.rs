@@ -133,7 +133,7 @@ fn tail(result: &RunResult, table: &mut Table) -> [String; 4] {
 fn failures(sources: &[Source]) -> Option<Table> {
     let mut table = Table::new("What did not run", &["<network", "batch", "<precision", "<device", "<reason"]);
     for source in sources {
-        for (config, failure) in &source.state.failures {
+        for (config, failure) in source.states().flat_map(|state| &state.failures) {
             let asked =
                 failure.requested_bytes.map(|b| format!(" ({} asked for)", format::bytes(b))).unwrap_or_default();
             let what = if failure.out_of_memory { "out of memory: " } else { "" };

@@ -54,14 +54,14 @@ impl<W: Write> Rows for Csv<W> {
 /// An array of objects, one a line.
 pub struct Json<W: Write> {
     out: W,
-    columns: &'static [Column],
+    columns: Vec<Column>,
     rows: u64,
 }
 
 impl<W: Write> Json<W> {
     /// Nothing is written before the first row.
-    pub const fn new(out: W, columns: &'static [Column]) -> Self {
-        Self { out, columns, rows: 0 }
+    pub fn new(out: W, columns: &[Column]) -> Self {
+        Self { out, columns: columns.to_vec(), rows: 0 }
     }
 
     /// Ends the array.
@@ -92,13 +92,13 @@ impl<W: Write> Rows for Json<W> {
 /// Apache Parquet, every column optional.
 pub struct Parquet<W: Write + Send> {
     out: SerializedFileWriter<W>,
-    columns: &'static [Column],
+    columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl<W: Write + Send> Parquet<W> {
     /// Writes the head of the file.
-    pub fn new(out: W, columns: &'static [Column], name: &str) -> io::Result<Self> {
+    pub fn new(out: W, columns: &[Column], name: &str) -> io::Result<Self> {
         let fields = columns.iter().map(|(name, kind)| {
             let (physical, logical) = match kind {
                 Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
@@ -116,7 +116,7 @@ impl<W: Write + Send> Parquet<W> {
             .set_created_by(concat!("wattscope ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
         let out = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties)).map_err(io_error)?;
-        Ok(Self { out, columns, rows: Vec::new() })
+        Ok(Self { out, columns: columns.to_vec(), rows: Vec::new() })
     }
 
     /// Writes what is left and the foot of the file.

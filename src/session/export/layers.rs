@@ -1,11 +1,11 @@
 //! A row a layer: what it is, what its time came to, and what limits it.
 
-use super::{Cell, Column, Kind, Rows};
+use super::{Cell, Column, Kind, Named};
 use crate::{
     analysis::roofline::{self, Achieved},
-    event::{Body, Event, LayerClock, LayerTime, Layers, Nanos},
+    event::{Body, LayerClock, LayerTime, Layers, Nanos, Tagged},
     report,
-    session::State,
+    session::{Fleet, State},
 };
 use Kind::{Integer, Number, Text};
 use std::io;
@@ -44,16 +44,17 @@ pub const COLUMNS: &[Column] = &[
 ];
 
 /// Gives a row to `rows` for every layer.
-pub fn fill(events: impl Iterator<Item = Event>, rows: &mut dyn Rows) -> io::Result<()> {
-    let mut state = State::default();
-    for event in events {
-        state.apply(&event);
-        if let Body::Layers(layers) = &event.body {
+pub fn fill(events: impl Iterator<Item = Tagged>, rows: &mut Named<'_>) -> io::Result<()> {
+    let mut fleet = Fleet::default();
+    for tagged in events {
+        fleet.apply(&tagged);
+        let Tagged { on, event } = tagged;
+        if let (Body::Layers(layers), Some(state)) = (&event.body, fleet.get(on.into())) {
             let achieved = roofline::achieved(&layers.layers, state.roofs(&layers.config));
             for (i, (layer, achieved)) in layers.layers.iter().zip(achieved).enumerate() {
-                let mut row = measured(&state, event.t, layers);
+                let mut row = measured(state, event.t, layers);
                 row.extend(cells(i, layer, achieved));
-                rows.row(row)?;
+                rows.row(|| fleet.names(false).swap_remove(on.into()), row)?;
             }
         }
     }

@@ -1,10 +1,10 @@
 //! A row a run: what was measured, under what conditions, and what it came to; or why it came to nothing.
 
-use super::{Cell, Column, Kind, Rows};
+use super::{Cell, Column, Kind, Named};
 use crate::{
-    event::{Body, Config, Event, Nanos, Outcome},
+    event::{Body, Config, Nanos, Outcome, StationId, Tagged},
     report,
-    session::{RunResult, State},
+    session::{Fleet, RunResult, State},
 };
 use Kind::{Flag, Integer, Number, Text};
 use std::io;
@@ -62,22 +62,25 @@ pub const COLUMNS: &[Column] = &[
 ];
 
 /// Gives a row to `rows` whenever a run is over, or a configuration has failed.
-pub fn fill(events: impl Iterator<Item = Event>, rows: &mut dyn Rows) -> io::Result<()> {
-    let mut state = State::default();
-    for event in events {
-        if ends_run(&event.body, &state) {
-            measured(&state, rows)?;
+pub fn fill(events: impl Iterator<Item = Tagged>, rows: &mut Named<'_>) -> io::Result<()> {
+    let mut fleet = Fleet::default();
+    for tagged in events {
+        let (on, body) = (tagged.on, &tagged.event.body);
+        if fleet.get(on.into()).is_some_and(|state| ends_run(body, state)) {
+            measured(&fleet, on, rows)?;
         }
-        state.apply(&event);
-        match &event.body {
+        fleet.apply(&tagged);
+        match body {
             Body::OutOfMemory { run, config, message, .. } => {
-                failed(&state, (*run, config), ("out of memory", message.as_str()), rows)?;
+                failed(&fleet, on, (*run, config), ("out of memory", message.as_str()), rows)?;
             }
-            Body::Failing { run, config, reason } => failed(&state, (*run, config), ("failed", reason.as_str()), rows)?,
+            Body::Failing { run, config, reason } => {
+                failed(&fleet, on, (*run, config), ("failed", reason.as_str()), rows)?;
+            }
             _ => {}
         }
     }
-    if state.sweeping() { Ok(()) } else { measured(&state, rows) }
+    fleet.iter().filter(|(_, state)| !state.sweeping()).try_for_each(|(on, _)| measured(&fleet, on, rows))
 }
 
 /// Whether an event is the end of the run in progress. Within a sweep only a finished step counts: one that was interrupted
@@ -89,27 +92,39 @@ fn ends_run(body: &Body, state: &State) -> bool {
         _ if state.sweeping() => false,
         Body::Plan(_) | Body::Resting { .. } => true,
         Body::Phase(change) => state.run.as_ref().is_some_and(|run| run.id != change.run),
-        Body::EngineDied { .. } | Body::Header(_) => true,
+        Body::EngineDied { .. } | Body::Header(_) | Body::Gone { .. } => true,
         _ => false,
     }
 }
 
 /// The row of the run in progress, if anything of it counted.
-fn measured(state: &State, rows: &mut dyn Rows) -> io::Result<()> {
+fn measured(fleet: &Fleet, on: StationId, rows: &mut Named<'_>) -> io::Result<()> {
+    let state = &fleet[on.into()];
     let Some(result) = state.current_result() else { return Ok(()) };
     let began = state.marks.back().map_or(state.now, |mark| mark.t);
     let mut row = configuration(state, (result.run, &result.config), began, ("measured", Cell::Null));
     row.extend(figures(&result));
     row.extend(conditions(state, &result.config));
-    rows.row(row)
+    rows.row(|| name(fleet, on), row)
 }
 
-fn failed(state: &State, of: (u64, &Config), (outcome, reason): (&str, &str), rows: &mut dyn Rows) -> io::Result<()> {
+fn failed(
+    fleet: &Fleet,
+    on: StationId,
+    of: (u64, &Config),
+    (outcome, reason): (&str, &str),
+    rows: &mut Named<'_>,
+) -> io::Result<()> {
+    let state = &fleet[on.into()];
     let mut row = configuration(state, of, state.now, (outcome, reason.into()));
     let conditions = conditions(state, of.1);
     row.resize(COLUMNS.len() - conditions.len(), Cell::Null);
     row.extend(conditions);
-    rows.row(row)
+    rows.row(|| name(fleet, on), row)
+}
+
+fn name(fleet: &Fleet, on: StationId) -> String {
+    fleet.names(false).swap_remove(on.into())
 }
 
 fn configuration(

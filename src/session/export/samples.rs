@@ -1,8 +1,8 @@
 //! A row a reading of a sensor, with what ran meanwhile.
 
-use super::{Cell, Column, Kind, Rows};
+use super::{Cell, Column, Kind, Named};
 use crate::{
-    event::{Body, Config, Event, Nanos, Phase, RunId, Sensor, SensorId},
+    event::{Body, Config, Event, Header, Nanos, Phase, RunId, Sensor, SensorId, StationId, Tagged},
     report,
 };
 use Kind::{Integer, Number, Text};
@@ -26,24 +26,26 @@ pub const COLUMNS: &[Column] = &[
     ("phase", Text),
 ];
 
-/// What rows need to know of the stream before them.
+/// What rows need to know of their station's stream before them.
 #[derive(Default)]
 struct Context {
-    /// Wall clock at t = 0.
-    started: String,
+    /// How it began.
+    header: Header,
     sensors: BTreeMap<SensorId, Sensor>,
     run: Option<(RunId, Config, Phase)>,
 }
 
 /// Gives a row to `rows` for every reading.
-pub fn fill(events: impl Iterator<Item = Event>, rows: &mut dyn Rows) -> io::Result<()> {
-    let mut context = Context::default();
-    for Event { t, body } in events {
+pub fn fill(events: impl Iterator<Item = Tagged>, rows: &mut Named<'_>) -> io::Result<()> {
+    let mut contexts = BTreeMap::<StationId, Context>::new();
+    for Tagged { on, event: Event { t, body } } in events {
+        let context = contexts.entry(on).or_default();
         match body {
             Body::Samples { values } => {
-                values.iter().try_for_each(|(id, value)| rows.row(context.row(t, *id, *value)))?;
+                let row = |(id, value): &(SensorId, f64)| rows.row(|| context.station(), context.row(t, *id, *value));
+                values.iter().try_for_each(row)?;
             }
-            Body::Header(header) => context = Context { started: header.started, ..Context::default() },
+            Body::Header(header) => *context = Context { header, ..Context::default() },
             Body::Sensors { sensors } => context.sensors.extend(sensors.into_iter().map(|s| (s.id, s))),
             Body::Phase(change) => context.run = Some((change.run, change.config, change.phase)),
             Body::EngineDied { .. } | Body::OutOfMemory { .. } | Body::Failing { .. } => context.run = None,
@@ -54,13 +56,21 @@ pub fn fill(events: impl Iterator<Item = Event>, rows: &mut dyn Rows) -> io::Res
 }
 
 impl Context {
+    /// `gpu-box · cuda:0`.
+    fn station(&self) -> String {
+        let runs = || self.run.as_ref().map(|(_, config, _)| &config.device);
+        let device = self.header.device.as_ref().or_else(runs);
+        let parts = [Some(&self.header.host), device].into_iter().flatten().map(String::as_str);
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+    }
+
     fn row(&self, t: Nanos, id: SensorId, value: f64) -> Vec<Cell> {
         let sensor = self.sensors.get(&id);
         let text = |of: fn(&Sensor) -> &str| -> Cell { sensor.map(of).into() };
         let run = self.run.as_ref();
         vec![
             (t as f64 / 1e9).into(),
-            report::wall_clock(&self.started, t).into(),
+            report::wall_clock(&self.header.started, t).into(),
             u64::from(id).into(),
             text(|s| &s.source),
             text(|s| &s.device),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     event::*,
-    session::{Recorder, State},
+    session::{Fleet, Recorder},
     testing::{Events, config, sensor},
 };
 use parquet::{
@@ -58,7 +58,7 @@ fn recording() -> (tempfile::TempDir, PathBuf) {
     }));
     let (message, config) = ("no memory".to_owned(), config("alexnet", 512));
     events.push(Body::OutOfMemory { run: 3, config, requested_bytes: None, message });
-    let mut recorder = Recorder::create(&path, &State::default()).unwrap();
+    let mut recorder = Recorder::create(&path, &Fleet::default()).unwrap();
     events.take().iter().for_each(|event| recorder.send(event).unwrap());
     recorder.finish().unwrap();
     (directory, path)
@@ -106,7 +106,7 @@ fn csv_has_a_cell_a_column_and_its_quotes_in_order() {
     let (_directory, path) = exported(Table::Runs, Format::Csv);
     let mut reader = csv::Reader::from_path(path).unwrap();
     let names = reader.headers().unwrap().clone();
-    assert!(names.iter().eq(runs::COLUMNS.iter().map(|column| column.0)));
+    assert!(names.iter().eq(runs::COLUMNS.iter().map(|column| column.0)), "no station where there is one");
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     let cell = |row: usize, name: &str| rows[row][names.iter().position(|n| n == name).unwrap()].to_owned();
     assert_eq!((cell(0, "host"), cell(2, "latency_p50_ms")), ("a \"host\", here".to_owned(), String::new()));
@@ -145,8 +145,7 @@ fn of_a_sweep_every_finished_step_is_a_row_and_an_interrupted_one_is_none() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sweep.jsonl");
     let configs = vec![config("alexnet", 1), config("alexnet", 2)];
-    let plan =
-        Plan { configs: configs.clone(), repeat: 1, seed: None, order: vec![0, 1], seconds: 1.0, cooldown_s: 0.0 };
+    let plan = Plan { configs: configs.clone(), repeat: 1, order: vec![0, 1], seconds: 1.0, ..Plan::default() };
     let mut events = Events::default();
     let header = || Body::Header(Header { schema: SCHEMA, ..Header::default() });
     events.push(header());
@@ -164,7 +163,7 @@ fn of_a_sweep_every_finished_step_is_a_row_and_an_interrupted_one_is_none() {
     measure(&mut events, 2, None);
     events.push(header());
     measure(&mut events, 3, Some(1));
-    let mut recorder = Recorder::create(&path, &State::default()).unwrap();
+    let mut recorder = Recorder::create(&path, &Fleet::default()).unwrap();
     events.take().iter().for_each(|event| recorder.send(event).unwrap());
     recorder.finish().unwrap();
     let to = directory.path().join("runs.json");

@@ -38,7 +38,12 @@ const MEANINGS: [(&str, &str); 9] = [
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
     let area = area.intersection(buffer.area);
     let label = KEYMAP.iter().map(|b| columns(b.label)).max().unwrap_or(0) + 2;
-    let keys: Vec<Entry> = KEYMAP.iter().map(|b| Entry::new(b.label, b.help.to_owned(), label)).collect();
+    let help = |label: &str, help: &'static str| match label {
+        "d D" if view.fleet.is_several() => "station: next, previous; every screen is of it",
+        _ => help,
+    };
+    let keys: Vec<Entry> =
+        KEYMAP.iter().map(|b| Entry::new(b.label, help(b.label, b.help).to_owned(), label)).collect();
     let left = (label + KEYMAP.iter().map(|b| columns(b.help)).max().unwrap_or(0)) as u16 + 3;
     let beside = area.width.saturating_sub(left + 4);
     if beside >= 44 {

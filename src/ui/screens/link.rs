@@ -19,14 +19,22 @@ pub fn header(view: &View<'_>) -> Vec<Part> {
     let Some(link) = &view.state.link else { return Vec::new() };
     let host = link.host.as_ref().unwrap_or(&link.on).clone();
     match &link.state {
-        LinkState::Up { rtt_ns, down_bytes_per_s, .. } => {
-            let trip = rtt_ns.map(|ns| format!(" {} ms", format::significant(ns as f64 / 1e6, 2))).unwrap_or_default();
-            let rate = format!(" {} kB/s", format::significant(down_bytes_per_s / 1e3, 2));
-            vec![Part::new(1, Role::Strong, host), Part::new(2, Role::Plain, trip + &rate).joined()]
+        LinkState::Up { .. } => {
+            vec![
+                Part::new(1, Role::Strong, host),
+                Part::new(2, Role::Plain, figures(view).unwrap_or_default()).joined(),
+            ]
         }
         LinkState::Connecting { .. } => vec![Part::new(1, Role::Warn, host)],
         LinkState::Lost { .. } => vec![Part::new(1, Role::Bad, host)],
     }
+}
+
+/// How far away the far end is, and how much comes from there: ` 12 ms 8 kB/s`.
+pub fn figures(view: &View<'_>) -> Option<String> {
+    let LinkState::Up { rtt_ns, down_bytes_per_s, .. } = view.state.link.as_ref()?.state else { return None };
+    let trip = rtt_ns.map(|ns| format!(" {} ms", format::significant(ns as f64 / 1e6, 2))).unwrap_or_default();
+    Some(trip + &format!(" {} kB/s", format::significant(down_bytes_per_s / 1e3, 2)))
 }
 
 /// What is wrong with the link.

@@ -31,7 +31,7 @@ const IN_SIGHT: f64 = 0.35;
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let result = view.state.current_result();
     let result = result.as_ref();
-    let gauges = [latency(view, result), throughput(view, result), utilisation(view, result), power(view, result)];
+    let gauges = gauges(view, result);
     let mut rest = area;
     match arrange(area) {
         Arrangement::Framed { across, height, size } => {
@@ -59,6 +59,16 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     if rest.height >= 5 {
         scope(view, result, rest, buffer);
     }
+}
+
+/// The four numbers.
+pub fn gauges<'a>(view: &View<'a>, result: Option<&RunResult>) -> [Gauge<'a>; 4] {
+    let mut gauges = [latency(view, result), throughput(view, result), utilisation(view, result), power(view, result)];
+    if view.state.is_lost() {
+        // What was read last is not what is so now.
+        gauges.iter_mut().for_each(|gauge| (gauge.number, gauge.details) = (waits_for(view), Vec::new()));
+    }
+    gauges
 }
 
 enum Arrangement {
@@ -89,6 +99,9 @@ fn ghost(view: &View<'_>, quantity: Compared, result: Option<&RunResult>, top: O
 
 /// Why there is no measurement yet.
 fn waits_for(view: &View<'_>) -> Number {
+    if let Some(reason) = &view.state.gone {
+        return Number::Waiting(reason.clone());
+    }
     Number::Waiting(
         match view.state.run.as_ref().map(|r| r.phase) {
             Some(Phase::Building) => "building the network",
@@ -292,9 +305,21 @@ fn power_details(sensor: &SensorState, watts: f64, cap: Option<f64>, steady: Opt
 /// Power over time; where no sensor reads it, latency, and the title says why.
 fn scope(view: &View<'_>, result: Option<&RunResult>, area: Rect, buffer: &mut Buffer) {
     let device = view.device().unwrap_or_default();
+    let power = view.state.power_sensor(device).map(|(_, sensor)| sensor);
+    let power = power.map_err(|reason| if device.is_empty() { String::new() } else { format!(" ({reason})") });
+    let (title, scope) = trace(view, result, power);
+    let inner = frame(&title, view.theme, area, buffer);
+    scope.render(view.theme, inner, buffer);
+}
+
+/// A curve over time and its title: what `power` reads, or latency, and why it is that.
+pub fn trace<'a>(
+    view: &View<'a>,
+    result: Option<&RunResult>,
+    power: Result<&'a SensorState, String>,
+) -> (Vec<Part>, Scope<'a>) {
     let (now, window) = view.time();
     let last = format!(", last {}", format::duration(window as f64 / 1e9));
-    let power = view.state.power_sensor(device);
     let mut scope = Scope {
         series: &view.state.latency,
         now,
@@ -303,28 +328,28 @@ fn scope(view: &View<'_>, result: Option<&RunResult>, area: Rect, buffer: &mut B
         marks: marks(view, now.saturating_sub(window)),
         plateaus: Vec::new(),
         marks_name: "batch",
+        shared: None,
     };
     let mut title = match &power {
-        Ok((_, sensor)) => {
+        Ok(sensor) => {
             scope.series = &sensor.series;
             scope.plateaus = power_plateaus(view, sensor, now.saturating_sub(window));
             power_title(sensor, &last)
         }
-        Err(reason) => {
+        Err(why) => {
             let steady =
                 |run: &Run| Plateau { from: run.steady.since, to: None, level: result.map(median), band: None };
             scope.plateaus = view.steady().map(steady).into_iter().collect();
-            let why = if device.is_empty() { String::new() } else { format!(" ({reason})") };
             let title = Part::new(0, Role::Title, "LATENCY");
             vec![
                 title,
                 Part::new(0, Role::Title, format!("{last} [ms]")).joined(),
-                Part::new(0, Role::Warn, why).joined(),
+                Part::new(0, Role::Warn, why.clone()).joined(),
             ]
         }
     };
     let compared = if power.is_ok() { Compared::Power } else { Compared::Latency };
-    if let Ok((_, sensor)) = power {
+    if let Ok(sensor) = power {
         title.extend(power_levels(view, sensor, &mut scope));
     }
     title.extend(pinned_level(view, compared, &mut scope));
@@ -332,8 +357,7 @@ fn scope(view: &View<'_>, result: Option<&RunResult>, area: Rect, buffer: &mut B
         let up = view.theme.pick("↑", "^");
         title.push(Part::new(0, Role::Warn, format!("{up} peak {} off scale", format::significant(peak, 3))));
     }
-    let inner = frame(&title, view.theme, area, buffer);
-    scope.render(view.theme, inner, buffer);
+    (title, scope)
 }
 
 fn power_title(sensor: &SensorState, last: &str) -> Vec<Part> {

@@ -1,6 +1,7 @@
 //! The five screens and what surrounds them: header and tabs above, the batch rail, the status and the hints below.
 
 pub mod findings;
+pub mod fleet;
 pub mod help;
 pub mod layers;
 pub mod link;
@@ -90,7 +91,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
     if rows >= 20 {
         footer(view, bottom(&mut body), buffer);
     }
-    let sweeping = view.conducting || view.state.sweeping();
+    let sweeping = view.sweeping();
     if sweeping && rows >= 20 {
         sweep::progress(view, bottom(&mut body), buffer);
     }
@@ -101,6 +102,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
         rail(view, bottom(&mut body), rows < 20, buffer, &mut drawn);
     }
     match view.looks.screen {
+        Screen::Live if view.fleet.is_several() => fleet::draw(view, body, buffer, &mut drawn),
         // Where no figure has room, the numbers do.
         _ if body.width < 4 || body.height < 2 => live::draw(view, body, buffer),
         Screen::Live => live::draw(view, body, buffer),
@@ -163,21 +165,27 @@ fn header(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
 
 fn header_right(view: &View<'_>) -> Vec<Part> {
     let mut parts = Vec::new();
-    if let Some(device) = view.device() {
+    if view.fleet.is_several() {
+        let names = view.fleet.names(true);
+        parts.push(Part::new(2, Role::Strong, names[view.focus].clone()));
+    } else if let Some(device) = view.device() {
         let title = view.device_info().map(|d| d.title.clone()).filter(|t| t != device);
         parts.push(Part::new(3, Role::Plain, title.unwrap_or_default()));
         // Of a far engine it is said first how it is reached.
         let drop = if view.state.link.is_some() { 3 } else { 2 };
         parts.push(Part::new(drop, Role::Plain, device));
     }
-    parts.extend(link::header(view));
+    if !view.fleet.is_several() {
+        parts.extend(link::header(view));
+    }
     parts.extend(clock(view));
     parts
 }
 
 /// Where the stream is, and whether it is live, held, replayed or recorded.
 fn clock(view: &View<'_>) -> Vec<Part> {
-    let clock = format::clock(view.state.now);
+    let now = view.fleet.now();
+    let clock = format::clock(now);
     if let Some(playback) = view.playback {
         let (symbol, role) = match (playback.playing, playback.at == playback.end) {
             (true, _) => (view.theme.pick("▶", ">"), Role::Steady),
@@ -192,8 +200,8 @@ fn clock(view: &View<'_>) -> Vec<Part> {
         ];
     }
     let mut parts = match (view.frozen, view.ended) {
-        (true, _) if view.live > view.state.now => {
-            let behind = format::clock(view.live - view.state.now);
+        (true, _) if view.live > now => {
+            let behind = format::clock(view.live - now);
             let minus = view.theme.pick("−", "-");
             vec![Part::new(0, Role::Current, format!(" FROZEN {clock} ({minus}{behind}) "))]
         }
@@ -238,9 +246,14 @@ fn tabs_right(view: &View<'_>) -> Vec<Part> {
         let when = if when.is_empty() { when } else { format!("{when} UTC") };
         parts.extend([header.host.clone(), when].into_iter().map(|text| Part::new(1, Role::Plain, text)));
     }
+    if view.fleet.is_several() {
+        let of = format!("station {} of {}, d D", view.focus + 1, view.fleet.len());
+        parts.push(Part::new(0, Role::Plain, of));
+    }
     if view.looks.screen == Screen::Live {
         let (_, window) = view.time();
-        parts.push(Part::new(0, Role::Dim, format!("{} axis, + -", format::duration(window as f64 / 1e9))));
+        let drop = u8::from(view.fleet.is_several());
+        parts.push(Part::new(drop, Role::Dim, format!("{} axis, + -", format::duration(window as f64 / 1e9))));
     }
     parts
 }
@@ -263,7 +276,7 @@ fn rail(view: &View<'_>, area: Rect, short: bool, buffer: &mut Buffer, drawn: &m
     if let Some(part) = status::fresh(view).filter(|_| short) {
         return row(&[part], theme, area, buffer);
     }
-    if short && (view.conducting || view.state.sweeping()) {
+    if short && view.sweeping() {
         return sweep::progress(view, area, buffer);
     }
     let Some(config) = view.wanted.or(view.config()) else { return };
@@ -320,7 +333,9 @@ fn footer(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     }
     let hints = KEYMAP.iter().rev().enumerate().filter_map(|(i, b)| {
         let important = ["q", "?"].contains(&b.label);
-        b.hint.map(|hint| Part::new(if important { 0 } else { i as u8 }, Role::Dim, format!("{} {hint}", b.label)))
+        let stations = b.label == "d D" && view.fleet.is_several();
+        let hint = |hint| if stations { "station" } else { hint };
+        b.hint.map(|of| Part::new(if important { 0 } else { i as u8 }, Role::Dim, format!("{} {}", b.label, hint(of))))
     });
     let mut parts: Vec<_> = hints.collect();
     parts.reverse();

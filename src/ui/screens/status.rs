@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Level, Phase, Quantity},
-    session::{Run, state::Engine},
+    session::{Run, State, state::Engine},
     ui::{
         app::HINT_FOR,
         format,
@@ -16,12 +16,38 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 /// Draws it.
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+    let mut parts = parts(view);
+    if view.fleet.is_several() {
+        let name = view.fleet.names(true).swap_remove(view.focus);
+        parts.insert(0, Part::new(2, Role::Strong, format!(" {name} ")));
+    }
+    row(&parts, view.theme, area, buffer);
+}
+
+/// What it says of a station.
+pub fn parts(view: &View<'_>) -> Vec<Part> {
     let mut parts = phase(view);
     // What the card did last is not what it does.
     if !view.state.link_is_lost() {
         parts.extend(card(view));
     }
-    row(&parts, view.theme, area, buffer);
+    parts
+}
+
+/// Why a station measures nothing, though it was asked to: in a word and in more words.
+pub fn trouble(view: &View<'_>) -> Option<(Role, &'static str, String)> {
+    if let Some(reason) = &view.state.gone {
+        return Some((Role::Bad, "GONE", reason.clone()));
+    }
+    if let Some(trouble) = link::trouble(view) {
+        return Some((trouble.role, trouble.word, trouble.text));
+    }
+    if let Engine::Died { reason, .. } = &view.state.engine {
+        return Some((Role::Bad, "ENGINE DIED", format!("{reason}; starting another")));
+    }
+    let failure = view.wanted.filter(|_| view.state.run.is_none()).and_then(|c| view.state.failures.get(c))?;
+    let word = if failure.out_of_memory { "OUT OF MEMORY" } else { "GIVEN UP" };
+    Some((Role::Bad, word, failure.reason.clone()))
 }
 
 /// A word for where the run stands, and more about it.
@@ -32,6 +58,9 @@ fn phase(view: &View<'_>) -> Vec<Part> {
         return vec![badge(trouble.role, trouble.word), Part::new(0, trouble.role, trouble.text).joined()];
     }
     match (&view.state.engine, &view.state.run) {
+        _ if view.state.gone.is_some() => {
+            vec![badge(Role::Bad, "GONE"), more(view.state.gone.clone().unwrap_or_default())]
+        }
         _ if view.ended && !view.options.watch_only => {
             vec![badge(Role::Bad, "ENDED"), more("the agent is gone".into())]
         }
@@ -172,7 +201,10 @@ pub fn fresh(view: &View<'_>) -> Option<Part> {
     if let Some(hint) = view.hint {
         return Some(Part::new(0, look(hint.level), format!(" {}", hint.text)));
     }
-    let (t, level, text) = view.state.notices.back()?;
-    let new = view.state.now.saturating_sub(*t) < HINT_FOR;
-    new.then(|| Part::new(0, look(*level), format!(" {text}")))
+    let newest = |(on, state): (u16, &'_ State)| state.notices.back().map(|notice| (notice.0, on));
+    let (_, on) = view.fleet.iter().filter_map(newest).max()?;
+    let (t, level, text) = view.fleet[on.into()].notices.back()?;
+    let new = view.fleet.now().saturating_sub(*t) < HINT_FOR;
+    let name = view.fleet.is_several().then(|| format!("{}: ", view.fleet.names(true)[usize::from(on)]));
+    new.then(|| Part::new(0, look(*level), format!(" {}{text}", name.unwrap_or_default())))
 }

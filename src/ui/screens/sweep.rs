@@ -17,8 +17,9 @@ const BAR: usize = 24;
 
 /// How far the sweep has come, in one row.
 pub fn progress(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
-    let Some(sweep) = &view.state.sweep else { return };
-    let (count, all) = (sweep.count(), sweep.plan.steps());
+    let shared = view.fleet.shared_sweep();
+    let Some(sweep) = shared.as_ref().or(view.state.sweep.as_ref()) else { return };
+    let (count, all) = (sweep.count(), sweep.total());
     let filled = BAR * count / all.max(1);
     let bar = view.theme.pick("━", "=").repeat(filled);
     let rest = view.theme.pick("─", "-").repeat(BAR - filled);

@@ -102,7 +102,11 @@ impl Gauge<'_> {
                 let at = Rect { y: inner.y + down, height: top - down, ..inner };
                 big::render("--", dash, Role::Dim, theme, at, buffer);
                 let below = Rect { y: inner.y + top, height: inner.height - top, ..inner };
-                wrapped(reason, Role::Dim, theme, Rect { width: below.width.saturating_sub(1), ..below }, buffer);
+                let below = Rect { width: below.width.saturating_sub(1), ..below };
+                if wrapped(reason, Role::Dim, theme, below, buffer) == below.height {
+                    // Its last row is the trend's.
+                    return;
+                }
             }
             Number::Value(value, role) => self.value((value, *role), size, theme, inner, buffer),
         }

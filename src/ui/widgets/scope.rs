@@ -114,6 +114,8 @@ pub struct Scope<'a> {
     pub plateaus: Vec<Plateau>,
     /// What the labels on the time axis count.
     pub marks_name: &'static str,
+    /// What the axis must reach, whatever is in sight, where several scopes share a scale.
+    pub shared: Option<f64>,
 }
 
 /// Where things are and what they mean.
@@ -172,11 +174,26 @@ impl Scope<'_> {
     /// Top of the axis and the distance of its ticks. A limit that stands above the curve is the top, with a little air;
     /// otherwise the top is round, so that it stands still while the curve moves.
     fn axis(&self, rows: u16) -> (f64, f64) {
+        if let Some(reach) = self.shared {
+            return scale(reach, rows);
+        }
+        let (seen, limit) = self.heights();
+        let (top, step) = scale(seen.max(limit), rows);
+        (if limit > seen { (limit * AIR).min(top) } else { top }, step)
+    }
+
+    /// The highest thing that is drawn.
+    pub fn reach(&self) -> f64 {
+        let (seen, limit) = self.heights();
+        seen.max(limit)
+    }
+
+    /// The highest value that is drawn, and the highest level.
+    fn heights(&self) -> (f64, f64) {
         let seen = self.values().fold(0.0, f64::max);
         let seen = self.clipped().map_or(seen, |(_, drawn)| drawn);
         let limit = self.levels.iter().map(|l| l.value).filter(|v| v.is_finite()).fold(0.0, f64::max);
-        let (top, step) = scale(seen.max(limit), rows);
-        (if limit > seen { (limit * AIR).min(top) } else { top }, step)
+        (seen, limit)
     }
 
     fn layout(&self, theme: Theme, area: Rect) -> Option<Layout> {
@@ -423,6 +440,7 @@ mod tests {
             marks: vec![],
             plateaus: vec![],
             marks_name: "batch",
+            shared: None,
         }
     }
 

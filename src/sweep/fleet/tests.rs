@@ -1,0 +1,153 @@
+//! Several agents that are scripts: dealt to, lost, and each by itself.
+
+use super::*;
+use crate::{
+    agent::{AgentHandle, fleet::Member},
+    event::{Config, Event, Header, Outcome, RunId, SCHEMA},
+    sweep::plan::plan,
+    testing::{Events, Script, config},
+};
+use std::collections::BTreeMap;
+use tokio::{sync::mpsc::unbounded_channel, task::JoinHandle};
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Notes(Vec<(StationId, Measured)>);
+
+impl Observer for Notes {
+    fn progress(&mut self, _: &Fleet) {}
+
+    fn measured(&mut self, _: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {
+        self.0.push((on, measured));
+        Ok(())
+    }
+}
+
+fn header(host: &str) -> Body {
+    Body::Header(Header { schema: SCHEMA, host: host.to_owned(), ..Header::default() })
+}
+
+fn measure_it(events: &mut Events, run: RunId, config: &Config) {
+    events.warm_up(run, config);
+    events.batches(run, 100, 20_000_000);
+}
+
+fn asked(dealt: bool) -> Plan {
+    Plan { dealt, ..plan((1..=3).map(|batch| config("vgg16", batch)).collect(), 2, Some(5), 1.0, 0.0) }
+}
+
+type Agent = (Member, JoinHandle<Vec<Command>>);
+
+fn member((agent, script): (AgentHandle, JoinHandle<Vec<Command>>)) -> Agent {
+    (Member { agent, device: Some("cpu".to_owned()) }, script)
+}
+
+fn good(host: &str) -> Agent {
+    member(Script::start(vec![header(host)], measure_it))
+}
+
+/// An agent that ends when it is asked for its second run.
+fn mortal(host: &str) -> Agent {
+    let (commands, mut orders) = unbounded_channel::<Command>();
+    let (say, events) = unbounded_channel();
+    let mut out = Events::default();
+    out.push(header(host));
+    let script = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while let Some(command) = orders.recv().await {
+            heard.push(command.clone());
+            let runs = heard.iter().filter(|command| matches!(command, Command::Run { .. })).count();
+            match command {
+                Command::Run { .. } if runs == 2 => break,
+                Command::Run { config } => measure_it(&mut out, heard.len() as RunId, &config),
+                Command::Plan { plan } => out.push(Body::Plan(plan)),
+                Command::StepDone { step, outcome } => out.push(Body::StepDone { step, outcome }),
+                _ => {}
+            }
+            out.take().into_iter().for_each(|event: Event| _ = say.send(event));
+        }
+        heard
+    });
+    member((AgentHandle { commands, events }, script))
+}
+
+/// Measures with these agents; gives how it ended, what was noted, and what each was asked.
+async fn measured(agents: Vec<Agent>, deal: bool) -> (End, Job, Notes, Vec<Vec<Command>>) {
+    let (members, scripts): (Vec<_>, Vec<_>) = agents.into_iter().unzip();
+    let plans = (0..members.len() as StationId).map(|on| (on, asked(deal).on("cpu"))).collect();
+    let mut job = Job::new(Fleet::of(members.len()), None, plans, deal, true);
+    let mut notes = Notes::default();
+    let handle = FleetHandle::join(members);
+    let end = measure(handle, &mut job, std::future::pending(), &mut notes).await.unwrap();
+    let mut heard = Vec::new();
+    for script in scripts {
+        heard.push(script.await.unwrap());
+    }
+    (end, job, notes, heard)
+}
+
+fn runs(commands: &[Command]) -> usize {
+    commands.iter().filter(|command| matches!(command, Command::Run { .. })).count()
+}
+
+#[tokio::test]
+async fn dealt_steps_are_each_measured_once_by_whoever_is_free() {
+    let (end, job, notes, heard) = measured(vec![good("a"), good("b")], true).await;
+    assert_eq!((end, notes.0.len()), (End::Complete, 6));
+    assert!(notes.0.iter().all(|(_, measured)| measured.outcome.is_ok()));
+    let mut times = BTreeMap::<_, usize>::new();
+    for (_, measured) in &notes.0 {
+        *times.entry((measured.config.batch, measured.round)).or_default() += 1;
+    }
+    assert!(times.len() == 6 && times.values().all(|n| *n == 1), "{times:?}");
+    assert_eq!(runs(&heard[0]) + runs(&heard[1]), 6);
+    assert!(heard.iter().all(|commands| runs(commands) > 0), "both had something to do");
+    assert!(heard.iter().all(|commands| commands.contains(&Command::EndSweep)));
+    assert!(!job.fleet.sweeping() && job.fleet.stations().iter().all(|state| !state.sweeping()));
+    assert_eq!(job.fleet.stations().iter().map(|state| state.runs.len()).sum::<usize>(), 6);
+}
+
+#[tokio::test]
+async fn what_a_lost_station_had_in_hand_goes_to_another() {
+    let (end, job, notes, heard) = measured(vec![mortal("a"), good("b")], true).await;
+    assert_eq!((end, notes.0.len()), (End::Complete, 6));
+    assert!(job.fleet[0].gone.is_some() && job.fleet[0].runs.len() == 1);
+    assert_eq!((runs(&heard[0]), runs(&heard[1])), (2, 5));
+    let (end, job, notes, _) = measured(vec![mortal("a"), mortal("b")], true).await;
+    assert_eq!((end, notes.0.len()), (End::StreamEnded, 2), "nobody is left");
+    assert_eq!(job.fleet.shared_sweep().unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn each_measures_everything_where_that_is_asked_for_and_one_that_is_lost_keeps_no_other() {
+    let (end, job, notes, heard) = measured(vec![good("a"), good("b")], false).await;
+    assert_eq!((end, notes.0.len()), (End::Complete, 12));
+    assert_eq!((runs(&heard[0]), runs(&heard[1])), (6, 6));
+    assert!(job.fleet.stations().iter().all(|state| state.runs.len() == 6));
+    let (end, _, notes, _) = measured(vec![mortal("a"), good("b")], false).await;
+    assert_eq!(end, End::StreamEnded);
+    let failed: Vec<_> = notes.0.iter().filter(|(_, measured)| measured.outcome.is_err()).collect();
+    assert_eq!((failed.len(), failed[0].0, notes.0.len()), (1, 0, 8));
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_one_is_another_ones_step() {
+    let small = || {
+        Script::start(vec![header("small")], |events, run, config| match config.batch {
+            1 => measure_it(events, run, config),
+            _ => {
+                let (config, message) = (config.clone(), "no memory".to_owned());
+                events.push(Body::OutOfMemory { run, config, requested_bytes: None, message });
+            }
+        })
+    };
+    let (end, job, notes, _) = measured(vec![member(small()), good("large")], true).await;
+    assert_eq!((end, notes.0.len()), (End::Complete, 6));
+    let sweep = job.fleet.shared_sweep().unwrap();
+    let skipped = |step: &crate::session::sweep::Step| matches!(step.outcome, Outcome::Skipped { .. });
+    assert!(!sweep.finished().any(|(_, step)| skipped(step)), "somebody could: {sweep:?}");
+    let (end, job, _, _) = measured(vec![member(small()), member(small())], true).await;
+    assert_eq!(end, End::Complete);
+    let sweep = job.fleet.shared_sweep().unwrap();
+    assert!(sweep.count() == 6 && sweep.finished().any(|(_, step)| skipped(step)), "nobody could: {sweep:?}");
+}

@@ -1,0 +1,347 @@
+//! Files of the parts of one sweep joined into one: every step once, whatever was measured twice, and what nobody did said.
+//!
+//! Each station of each file is a station of the new one, so every run keeps its host and its device; all are put on one
+//! clock by the wall clocks of their headers.
+
+use crate::{
+    event::{Body, Config, Event, FLEET_SCHEMA, Nanos, Outcome, Plan, RunId, StationId, Tagged},
+    session::{
+        Fleet, Reader, State,
+        read::{Losses, ReadError},
+        record::{RecordError, Whole, shifted},
+    },
+};
+use jiff::Timestamp;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// Why files can't be joined.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// One can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The new one can't be written.
+    #[error(transparent)]
+    Write(#[from] RecordError),
+    /// One holds no sweep.
+    #[error("{} is a recording without a sweep in it", .0.display())]
+    NoSweep(PathBuf),
+    /// One is a sweep by itself.
+    #[error(
+        "{} holds a whole sweep, and no part of one: `wattscope report` takes several files side by side", .0.display()
+    )]
+    Whole(PathBuf),
+    /// Two are of different sweeps.
+    #[error("{} and {} are of different sweeps: {}", .first.display(), .path.display(), .differences.join("; "))]
+    Different {
+        /// The file that the others are compared with.
+        first: PathBuf,
+        /// The one that differs.
+        path: PathBuf,
+        /// In what: the first's here, the other's there.
+        differences: Vec<String>,
+    },
+    /// There is something else.
+    #[error("{} exists: choose another name, or --force to write over it", .0.display())]
+    Exists(PathBuf),
+    /// More stations than a session has.
+    #[error("{0} stations are more than a session can have")]
+    TooMany(usize),
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// Hosts and devices.
+    pub stations: usize,
+    /// Steps that the plan has.
+    pub steps: usize,
+    /// Steps that were measured.
+    pub measured: usize,
+    /// Steps that failed or were skipped.
+    pub failed: usize,
+    /// Steps that more than one stream holds, and what was done about it.
+    pub duplicates: Vec<Duplicate>,
+    /// Steps that nobody did.
+    pub missing: Vec<(usize, Config)>,
+    /// What of each file could not be read.
+    pub losses: Vec<(PathBuf, Losses)>,
+}
+
+impl fmt::Display for Merged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stations, steps, measured, failed, .. } = self;
+        let several = if *stations == 1 { "" } else { "s" };
+        write!(f, "{measured} of {steps} steps measured on {stations} station{several}")?;
+        if *failed > 0 {
+            write!(f, ", {failed} failed or skipped")?;
+        }
+        match self.missing.len() {
+            0 => Ok(()),
+            missing => write!(f, ", {missing} missing"),
+        }
+    }
+}
+
+/// A step that was done again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Its number.
+    pub step: usize,
+    /// Which configuration it is.
+    pub config: Config,
+    /// Where what counts is.
+    pub kept: PathBuf,
+    /// Where what was left out is.
+    pub dropped: PathBuf,
+}
+
+impl fmt::Display for Duplicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, config, kept, dropped } = self;
+        write!(f, "step {}, {config}, of {} is left out: {} has it", step + 1, dropped.display(), kept.display())
+    }
+}
+
+/// A step that a stream says is done.
+#[derive(Clone, Debug)]
+struct Claim {
+    file: usize,
+    station: StationId,
+    step: usize,
+    outcome: Outcome,
+    /// The run that was its result.
+    run: Option<RunId>,
+}
+
+/// What is known of a file before it is copied.
+struct Part {
+    path: PathBuf,
+    /// Wall clock at its zero.
+    started: Option<Timestamp>,
+    /// Its stations at their ends.
+    fleet: Fleet,
+    losses: Losses,
+}
+
+/// Joins files into a new one.
+///
+/// # Errors
+/// If one can't be read, they are not parts of one sweep, or the new one can't be written.
+pub fn merge(files: &[PathBuf], to: &Path, force: bool) -> Result<Merged, MergeError> {
+    let same = |a: &Path| a.canonicalize().ok().zip(to.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+    // What it holds is in the new one, too.
+    if to.exists() && !force && !files.iter().any(|file| same(file)) {
+        return Err(MergeError::Exists(to.to_owned()));
+    }
+    let (mut parts, mut claims) = (Vec::new(), Vec::new());
+    let mut plan: Option<Plan> = None;
+    for (number, path) in files.iter().enumerate() {
+        let part = survey(path, number, &mut claims)?;
+        check(&part, files, &mut plan)?;
+        parts.push(part);
+    }
+    let plan = plan.unwrap_or_default();
+    let stations: usize = parts.iter().map(|part| part.fleet.len()).sum();
+    if stations > crate::event::MOST_STATIONS {
+        return Err(MergeError::TooMany(stations));
+    }
+    let (counted, dropped) = judge(claims);
+    let merged = Merged {
+        stations,
+        steps: plan.steps(),
+        measured: counted.values().filter(|claim| claim.outcome == Outcome::Measured).count(),
+        failed: counted.values().filter(|claim| claim.outcome != Outcome::Measured).count(),
+        duplicates: dropped.iter().filter_map(|claim| duplicate(claim, &counted, &plan, &parts)).collect(),
+        missing: (0..plan.steps())
+            .filter(|step| !counted.contains_key(step))
+            .filter_map(|step| Some((step, plan.config(step)?.clone())))
+            .collect(),
+        losses: parts.iter().filter(|p| !p.losses.is_empty()).map(|p| (p.path.clone(), p.losses.clone())).collect(),
+    };
+    copy(&parts, &dropped, to)?;
+    Ok(merged)
+}
+
+/// Reads a file once: what it comes to, and which steps it claims.
+fn survey(path: &Path, file: usize, claims: &mut Vec<Claim>) -> Result<Part, MergeError> {
+    let mut reader = Reader::open(path)?;
+    let (mut fleet, mut started) = (Fleet::default(), None);
+    for tagged in reader.by_ref().flatten() {
+        if let (Body::Header(header), None) = (&tagged.event.body, started) {
+            started = header.started.parse().ok();
+        }
+        let on = usize::from(tagged.on);
+        let done = |fleet: &Fleet, step: usize| {
+            let sweep = fleet.get(on).and_then(|state| state.sweep.as_ref());
+            sweep.is_some_and(|sweep| sweep.steps.get(step).is_some_and(Option::is_some))
+        };
+        let Body::StepDone { step, outcome } = &tagged.event.body else {
+            fleet.apply(&tagged);
+            continue;
+        };
+        let (step, run) = (*step as usize, fleet.get(on).and_then(|state| state.run.as_ref()).map(|run| run.id));
+        let before = done(&fleet, step);
+        fleet.apply(&tagged);
+        // What the fold takes for done is, and nothing else.
+        if !before && done(&fleet, step) {
+            claims.push(Claim { file, station: tagged.on, step, outcome: outcome.clone(), run });
+        }
+    }
+    Ok(Part { path: path.to_owned(), started, fleet, losses: reader.losses().clone() })
+}
+
+/// Checks that a file is a part of the same sweep as those before it.
+fn check(part: &Part, files: &[PathBuf], plan: &mut Option<Plan>) -> Result<(), MergeError> {
+    let sweeps = part.fleet.stations().iter().filter_map(|state| state.sweep.as_ref());
+    let mut any = false;
+    for sweep in sweeps {
+        any = true;
+        if !sweep.plan.is_shared() {
+            return Err(MergeError::Whole(part.path.clone()));
+        }
+        let first = plan.get_or_insert_with(|| sweep.plan.clone());
+        first.is_like(&sweep.plan).map_err(|differences| MergeError::Different {
+            first: files[0].clone(),
+            path: part.path.clone(),
+            differences,
+        })?;
+    }
+    if any { Ok(()) } else { Err(MergeError::NoSweep(part.path.clone())) }
+}
+
+/// Which claim counts of each step, and which ones don't: the first that was measured, or else the first that failed, or
+/// else the first that was skipped.
+fn judge(claims: Vec<Claim>) -> (BTreeMap<usize, Claim>, Vec<Claim>) {
+    let worth = |claim: &Claim| match claim.outcome {
+        Outcome::Measured => 2,
+        Outcome::Failed { .. } => 1,
+        Outcome::Skipped { .. } => 0,
+    };
+    let (mut counted, mut dropped) = (BTreeMap::<usize, Claim>::new(), Vec::new());
+    for claim in claims {
+        match counted.get_mut(&claim.step) {
+            None => _ = counted.insert(claim.step, claim),
+            Some(known) if worth(&claim) > worth(known) => dropped.push(std::mem::replace(known, claim)),
+            Some(_) => dropped.push(claim),
+        }
+    }
+    (counted, dropped)
+}
+
+fn duplicate(claim: &Claim, counted: &BTreeMap<usize, Claim>, plan: &Plan, parts: &[Part]) -> Option<Duplicate> {
+    let path = |claim: &Claim| Some(parts.get(claim.file)?.path.clone());
+    let (kept, dropped) = (path(counted.get(&claim.step)?)?, path(claim)?);
+    Some(Duplicate { step: claim.step, config: plan.config(claim.step)?.clone(), kept, dropped })
+}
+
+/// What of a file is left out.
+#[derive(Default)]
+struct Dropped {
+    steps: BTreeSet<(StationId, u32)>,
+    runs: BTreeSet<(StationId, RunId)>,
+}
+
+impl Dropped {
+    fn of(file: usize, claims: &[Claim]) -> Self {
+        let own = || claims.iter().filter(|claim| claim.file == file);
+        Self {
+            steps: own().map(|claim| (claim.station, claim.step as u32)).collect(),
+            runs: own().filter_map(|claim| Some((claim.station, claim.run?))).collect(),
+        }
+    }
+
+    fn has(&self, tagged: &mut Tagged) -> bool {
+        if let Body::StepDone { step, .. } = tagged.event.body {
+            return self.steps.contains(&(tagged.on, step));
+        }
+        tagged.event.body.run_mut().is_some_and(|run| self.runs.contains(&(tagged.on, *run)))
+    }
+}
+
+/// One file on its way into the new one.
+struct Source<'a> {
+    part: &'a Part,
+    reader: Reader,
+    dropped: Dropped,
+    /// Number of its first station in the new file.
+    first: usize,
+    /// What is added to its times. ns.
+    shift: i64,
+    /// What is still to be said of stations whose streams have ended.
+    ends: Vec<Tagged>,
+}
+
+impl Source<'_> {
+    /// Its next event, as it is in the new file.
+    fn next(&mut self, stations: usize) -> Option<Tagged> {
+        loop {
+            let Some(mut tagged) = self.reader.by_ref().flatten().next() else { return self.ends.pop() };
+            // What no header spoke of is nobody's.
+            if usize::from(tagged.on) >= self.part.fleet.len() || self.dropped.has(&mut tagged) {
+                continue;
+            }
+            return Some(self.placed(tagged, stations));
+        }
+    }
+
+    fn placed(&self, tagged: Tagged, stations: usize) -> Tagged {
+        let mut event = shifted(tagged.event, self.shift);
+        if let (Body::Header(header), true) = (&mut event.body, stations > 1) {
+            (header.schema, header.stations) = (FLEET_SCHEMA, StationId::try_from(stations).ok());
+        }
+        // At most MOST_STATIONS: checked before anything is written.
+        Tagged { on: (self.first + usize::from(tagged.on)) as StationId, event }
+    }
+}
+
+/// Writes the new file: events of all files by time, but for those that are left out.
+fn copy(parts: &[Part], dropped: &[Claim], to: &Path) -> Result<(), MergeError> {
+    let zero = parts.iter().filter_map(|part| part.started).min();
+    let stations: usize = parts.iter().map(|part| part.fleet.len()).sum();
+    let mut sources = Vec::new();
+    let mut first = 0;
+    for (number, part) in parts.iter().enumerate() {
+        let since = part.started.zip(zero).map_or(0, |(own, zero)| own.duration_since(zero).as_nanos());
+        let shift = i64::try_from(since).unwrap_or(0);
+        let reader = Reader::open(&part.path)?;
+        let mut source = Source { part, reader, dropped: Dropped::of(number, dropped), first, shift, ends: Vec::new() };
+        source.ends = ends(part).map(|tagged| source.placed(tagged, stations)).collect();
+        first += part.fleet.len();
+        sources.push(source);
+    }
+    let mut out = Whole::create(to)?;
+    let mut heads: Vec<Option<Tagged>> = sources.iter_mut().map(|source| source.next(stations)).collect();
+    let time = |head: &Option<Tagged>| head.as_ref().map(|tagged| tagged.event.t);
+    let mut queue: BinaryHeap<Reverse<(Nanos, usize)>> =
+        heads.iter().enumerate().filter_map(|(i, head)| Some(Reverse((time(head)?, i)))).collect();
+    while let Some(Reverse((_, i))) = queue.pop() {
+        let next = sources[i].next(stations);
+        queue.extend(time(&next).map(|t| Reverse((t, i))));
+        if let Some(tagged) = std::mem::replace(&mut heads[i], next) {
+            out.write(&tagged)?;
+        }
+    }
+    Ok(out.finish()?)
+}
+
+/// What is said at the end of a file's streams: nothing more comes from these stations.
+fn ends(part: &Part) -> impl Iterator<Item = Tagged> {
+    let t = part.fleet.now();
+    let alone = part.fleet.iter().filter(|(_, state)| state.gone.is_none() && state.header.is_some());
+    alone.map(move |(on, state): (StationId, &State)| {
+        let reason = match &state.sweep {
+            Some(sweep) if sweep.plan.shard.is_some() => "the recording of this shard ends here".to_owned(),
+            _ => "its recording ends here".to_owned(),
+        };
+        Tagged { on, event: Event { t, body: Body::Gone { reason } } }
+    })
+}
+
+#[cfg(test)]
+mod tests;
