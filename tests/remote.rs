@@ -187,7 +187,8 @@ fn a_run_at_the_far_end_is_measured_and_recorded_like_one_here() {
     assert_eq!((out.lines().count(), err.as_str()), (1, ""), "{out}");
     assert!(out.contains(r#""network":"squeezenet1.1""#) && out.contains(r#""batch":2"#), "{out}");
 
-    let events: Vec<Event> = Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().map(|tagged| tagged.event).collect();
+    let events: Vec<Event> =
+        Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().map(|tagged| tagged.event).collect();
     let headers: Vec<_> =
         events.iter().filter_map(|e| if let Body::Header(header) = &e.body { Some(header) } else { None }).collect();
     assert!(matches!(events[0].body, Body::Header(_)) && headers.len() == 2, "{headers:?}");
