@@ -769,6 +769,7 @@ mod tests {
         let mut s = Stream::new();
         let link = |state| Body::Link(Link { on: "ssh gpu-box".into(), host: Some("gpu-box".into()), state });
         let lost = || LinkState::Lost { reason: "gone".into(), retry_in_s: Some(1.0) };
+        s.say(Body::Header(Header::default()));
         s.say(link(LinkState::Up { rtt_ns: Some(1), down_bytes_per_s: 1.0, up_bytes_per_s: 1.0 }));
         s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
         s.phase(1, 1, Phase::Steady);

@@ -8,6 +8,7 @@ use crate::agent::{
 use std::{
     collections::VecDeque,
     io,
+    os::unix::process::ExitStatusExt,
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -230,7 +231,7 @@ impl FarProcess {
     pub async fn lost(mut self) -> String {
         let how = match self.ended().await {
             Some(status) if status.success() => String::new(),
-            Some(status) => format!(" ({})", describe(status)),
+            Some(status) => format!(" ({})", ended(status)),
             None => String::new(),
         };
         let said = self.said.last().map(|said| format!(": {said}")).unwrap_or_default();
@@ -258,6 +259,14 @@ async fn listen(stderr: ChildStderr, said: Said) {
     while let Ok(Some(line)) = lines.next_segment().await {
         tracing::info!(target: "far", "{}", String::from_utf8_lossy(&line));
         said.push(&line);
+    }
+}
+
+/// How the command ended, in words; a shell says of a program that a signal killed that it gave back 128 and the signal.
+fn ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code @ 129..160) => describe(ExitStatus::from_raw(code - 128)),
+        _ => describe(status),
     }
 }
 
@@ -293,7 +302,7 @@ fn explain(target: &Target, status: Option<ExitStatus>, stderr: &[String], stdou
     if stderr.iter().any(|line| line.contains("unrecognized subcommand 'agent'")) {
         return ConnectError::TooOld { on };
     }
-    let how = status.map_or_else(|| "its pipes are closed".to_owned(), describe);
+    let how = status.map_or_else(|| "its pipes are closed".to_owned(), ended);
     let unattended = ["Permission denied (", "Host key verification failed", "passphrase", "password"];
     let mut said = stderr.last().or(stdout.last()).map(|said| format!(": {said}")).unwrap_or_default();
     if unattended.iter().any(|sign| said.contains(sign)) {
@@ -314,7 +323,6 @@ fn copy(target: &Target) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::process::ExitStatusExt;
 
     fn said(on: &str, code: i32, stderr: &str) -> String {
         let target = Target { on: on.into(), program: "wattscope".into() };
@@ -354,6 +362,7 @@ mod tests {
         assert_eq!(text, "\"ssh a\" ended (exit code 255): ssh: connect to host a port 22: Connection refused");
         let text = said("ssh a", 255, "me@a: Permission denied (publickey).");
         assert!(text.contains("Permission denied (publickey)") && text.contains("without asking"), "{text}");
+        assert_eq!(said("ssh a", 137, ""), "\"ssh a\" ended (killed by signal 9 (SIGKILL))");
         assert_eq!(said("true", 0, ""), "\"true\" ended (exit code 0)");
     }
 }

@@ -21,12 +21,12 @@ pub fn header(view: &View<'_>) -> Vec<Part> {
     match &link.state {
         LinkState::Up { .. } => {
             vec![
-                Part::new(2, Role::Strong, host),
-                Part::new(4, Role::Plain, figures(view).unwrap_or_default()).joined(),
+                Part::new(1, Role::Strong, host),
+                Part::new(2, Role::Plain, figures(view).unwrap_or_default()).joined(),
             ]
         }
-        LinkState::Connecting { .. } => vec![Part::new(2, Role::Warn, host)],
-        LinkState::Lost { .. } => vec![Part::new(2, Role::Bad, host)],
+        LinkState::Connecting { .. } => vec![Part::new(1, Role::Warn, host)],
+        LinkState::Lost { .. } => vec![Part::new(1, Role::Bad, host)],
     }
 }
 

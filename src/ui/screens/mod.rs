@@ -171,7 +171,9 @@ fn header_right(view: &View<'_>) -> Vec<Part> {
     } else if let Some(device) = view.device() {
         let title = view.device_info().map(|d| d.title.clone()).filter(|t| t != device);
         parts.push(Part::new(3, Role::Plain, title.unwrap_or_default()));
-        parts.push(Part::new(2, Role::Plain, device));
+        // Of a far engine it is said first how it is reached.
+        let drop = if view.state.link.is_some() { 3 } else { 2 };
+        parts.push(Part::new(drop, Role::Plain, device));
     }
     if !view.fleet.is_several() {
         parts.extend(link::header(view));

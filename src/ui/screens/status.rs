@@ -27,7 +27,10 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
 /// What it says of a station.
 pub fn parts(view: &View<'_>) -> Vec<Part> {
     let mut parts = phase(view);
-    parts.extend(card(view));
+    // What the card did last is not what it does.
+    if !view.state.is_lost() {
+        parts.extend(card(view));
+    }
     parts
 }
 
