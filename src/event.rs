@@ -398,7 +398,8 @@ impl Body {
 /// The link to the far end of a command such as `ssh gpu-box`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Link {
-    /// The command that reaches it.
+    /// The command that reaches it. Written as that: `on` is a line's station.
+    #[serde(rename = "command")]
     pub on: String,
     /// Name of the far host, as soon as it said so.
     pub host: Option<String>,

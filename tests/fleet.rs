@@ -71,6 +71,32 @@ fn shards_are_parts_of_one_plan_and_join_into_every_step_once() {
 }
 
 #[test]
+fn several_far_ends_are_measured_side_by_side_and_a_sweep_is_dealt_to_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let ends = format!("--on env --on env --far {} --device cpu", env!("CARGO_BIN_EXE_wattscope"));
+    let run = format!("run --network squeezenet1.1 --seconds 0.3 --json --record run.jsonl {ends}");
+    let run = wattscope(home, &run).output().unwrap();
+    assert!(run.status.success(), "{}", said(&run));
+    let rows = String::from_utf8(run.stdout).unwrap();
+    assert_eq!(rows.matches("\"network\":\"squeezenet1.1\"").count(), 2, "{rows}");
+    let (fleet, losses, several) = replay::fold_all(&home.join("run.jsonl")).unwrap();
+    assert!(several && losses.is_empty() && fleet.len() == 2, "{losses}");
+    assert!(fleet.stations().iter().all(|state| state.all_results().len() == 1 && state.link.is_some()));
+
+    let sweep = format!("{SWEEP} -o x.jsonl.zst").replace("--device cpu", &ends);
+    let output = wattscope(home, &sweep).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("dealt to 2 stations") && said(&output).contains("[4/4] "), "{}", said(&output));
+    let (fleet, losses, _) = replay::fold_all(&home.join("x.jsonl.zst")).unwrap();
+    assert!(losses.is_empty() && !fleet.sweeping(), "{losses}");
+    let runs: Vec<usize> = fleet.stations().iter().map(|state| state.runs.len()).collect();
+    assert!(runs.len() == 2 && runs.iter().sum::<usize>() == 4 && runs.iter().all(|n| *n > 0), "{runs:?}");
+    let again = wattscope(home, &sweep).output().unwrap();
+    assert!(again.status.success() && said(&again).contains("all 4 steps are done already"), "{}", said(&again));
+}
+
+#[test]
 fn one_device_is_not_two() {
     let directory = tempfile::tempdir().unwrap();
     for line in [

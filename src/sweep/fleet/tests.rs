@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     agent::{AgentHandle, fleet::Member},
-    event::{Config, Event, Header, Outcome, RunId, SCHEMA},
+    event::{Config, Event, Header, Link, LinkState, Outcome, RunId, SCHEMA},
     sweep::plan::plan,
     testing::{Events, Script, config},
 };
@@ -71,6 +71,42 @@ fn mortal(host: &str) -> Agent {
     member((AgentHandle { commands, events }, script))
 }
 
+/// An agent behind a link that is lost when it is asked for its second run, and there again as soon as it was told to rest:
+/// a far end goes on with what it was asked for last.
+fn flaky(host: &str) -> Agent {
+    let (commands, mut orders) = unbounded_channel::<Command>();
+    let (say, events) = unbounded_channel();
+    let mut out = Events::default();
+    let on = "ssh box".to_owned();
+    let link = move |state| Body::Link(Link { on: on.clone(), host: None, state });
+    let up = || LinkState::Up { rtt_ns: None, down_bytes_per_s: 0.0, up_bytes_per_s: 0.0 };
+    let begin = [header(host), link(up())];
+    begin.iter().cloned().for_each(|body| out.push(body));
+    let script = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while let Some(command) = orders.recv().await {
+            heard.push(command.clone());
+            let runs = runs(&heard);
+            match command {
+                Command::Run { .. } if runs == 2 => {
+                    out.push(link(LinkState::Lost { reason: "cut".to_owned(), retry_in_s: Some(1.0) }));
+                }
+                Command::Rest { stop_engine: false } => begin.iter().cloned().for_each(|body| out.push(body)),
+                Command::Rest { stop_engine } => out.push(Body::Resting { engine_stopped: stop_engine }),
+                Command::Run { config } => measure_it(&mut out, heard.len() as RunId, &config),
+                Command::Plan { plan } => out.push(Body::Plan(plan)),
+                Command::StepDone { step, outcome } => out.push(Body::StepDone { step, outcome }),
+                Command::EndSweep => out.push(Body::SweepEnded),
+                Command::Stop => break,
+                _ => {}
+            }
+            out.take().into_iter().for_each(|event: Event| _ = say.send(event));
+        }
+        heard
+    });
+    member((AgentHandle { commands, events }, script))
+}
+
 /// Measures with these agents; gives how it ended, what was noted, and what each was asked.
 async fn measured(agents: Vec<Agent>, deal: bool) -> (End, Job, Notes, Vec<Vec<Command>>) {
     let (members, scripts): (Vec<_>, Vec<_>) = agents.into_iter().unzip();
@@ -116,6 +152,17 @@ async fn what_a_lost_station_had_in_hand_goes_to_another() {
     let (end, job, notes, _) = measured(vec![mortal("a"), mortal("b")], true).await;
     assert_eq!((end, notes.0.len()), (End::StreamEnded, 2), "nobody is left");
     assert_eq!(job.fleet.shared_sweep().unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_station_whose_link_was_lost_takes_steps_again_when_it_is_there() {
+    // The other one is gone for good after its first step: all the rest is for the one that comes back.
+    let (end, job, notes, heard) = measured(vec![flaky("a"), mortal("b")], true).await;
+    assert_eq!((end, notes.0.len()), (End::Complete, 6));
+    assert!(notes.0.iter().all(|(_, measured)| measured.outcome.is_ok()));
+    assert_eq!((job.fleet[0].runs.len(), job.fleet[1].runs.len()), (5, 1));
+    assert_eq!(runs(&heard[0]), 6, "the one in hand was asked for again");
+    assert!(heard[0].contains(&Command::Rest { stop_engine: false }), "or the far end would go on with it");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
 /// The four numbers.
 pub fn gauges<'a>(view: &View<'a>, result: Option<&RunResult>) -> [Gauge<'a>; 4] {
     let mut gauges = [latency(view, result), throughput(view, result), utilisation(view, result), power(view, result)];
-    if view.state.is_lost() {
+    if view.state.gone.is_some() {
         // What was read last is not what is so now.
         gauges.iter_mut().for_each(|gauge| (gauge.number, gauge.details) = (waits_for(view), Vec::new()));
     }

@@ -28,7 +28,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
 pub fn parts(view: &View<'_>) -> Vec<Part> {
     let mut parts = phase(view);
     // What the card did last is not what it does.
-    if !view.state.link_is_lost() {
+    if !view.state.is_lost() {
         parts.extend(card(view));
     }
     parts
