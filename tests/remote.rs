@@ -355,6 +355,32 @@ fn what_a_sweep_says_of_itself_needs_no_link() {
     });
 }
 
+#[test]
+fn a_sweep_outlives_its_link() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let line = "sweep --networks squeezenet1.1 --batches 1,2 --device cpu --seconds 0.5 --repeat 1 --order given \
+                --cooldown 0s --json -o x.jsonl --on";
+    let mut command = Process::new(BIN);
+    command.args(line.split_whitespace()).args(["env A=1", "--far", BIN]);
+    command.current_dir(directory.path()).env("XDG_STATE_HOME", directory.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut results = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(results.next().unwrap().unwrap().contains(r#""batch":1"#));
+    kill(running(child.id() as i32, "agent"), libc::SIGKILL);
+    assert!(results.next().unwrap().unwrap().contains(r#""batch":2"#));
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("is lost: ") && said.contains("is reached again"), "{said}");
+
+    let events: Vec<Event> = Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().collect();
+    let mut state = State::default();
+    events.iter().for_each(|event| state.apply(event));
+    let runs: Vec<_> = state.runs.iter().map(|run| (run.result.config.batch, run.repeat)).collect();
+    assert_eq!(runs, [(1, 0), (2, 0)], "nothing is lost, and nothing counts twice");
+    assert!(state.runs[0].result.run < state.runs[1].result.run);
+}
+
 /// The far side alone, spoken to by hand.
 struct Far {
     child: Child,

@@ -133,6 +133,7 @@ pub fn urgent(body: &Body) -> bool {
 mod tests {
     use super::*;
     use crate::{
+        agent::wire::Packer,
         event::{Memory, Phase, PhaseChange, Quantity},
         session::State,
         testing::{config, sensor},
@@ -183,6 +184,47 @@ mod tests {
         let dropped = backlog.dropped();
         let left = std::iter::from_fn(|| backlog.pop()).filter(|event| is_tick(&event.body)).count() as u64;
         assert_eq!((dropped + left, backlog.dropped(), backlog.ticks), (1000, 0, 0));
+    }
+
+    /// Numbers from 0 to 1 that look like noise.
+    fn noise() -> impl FnMut() -> f64 {
+        let mut state = 7u64;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f64 / f64::from(1 << 24)
+        }
+    }
+
+    /// What an engine reports of 50 ms of batches of a third of a millisecond, as finely as it does.
+    fn fast(t: u64, noise: &mut impl FnMut() -> f64) -> Event {
+        let mut times = |typical: f64| {
+            let mut all: Vec<u64> = (0..150).map(|_| (typical * (1.0 + 0.02 * noise()) / 100.0) as u64 * 100).collect();
+            all.sort_unstable();
+            all
+        };
+        let (wall_ns, device_ns) = (times(333_000.0), times(301_000.0));
+        Event { t, body: Body::Batches(Batches { run: 1, steady: true, span_ns: 50_000_000, wall_ns, device_ns }) }
+    }
+
+    #[test]
+    fn a_fast_card_takes_a_small_part_of_a_slow_link() {
+        let (mut backlog, mut packer, mut noise) = (Backlog::default(), Packer::new().unwrap(), noise());
+        let (mut packed, mut plain) = (0, 0);
+        for tick in 0..200_u64 {
+            let t = tick * 50_000_000;
+            // Fourteen sensors of a card, some of which change with every reading.
+            let values =
+                (0..14).map(|id| (id, if id < 5 { (600e3 + 20e3 * noise()).round() / 1e3 } else { f64::from(id) }));
+            let said = [Event { t, body: Body::Samples { values: values.collect() } }, fast(t, &mut noise)];
+            plain += said.iter().map(|event| serde_json::to_vec(event).unwrap().len() + 1).sum::<usize>();
+            said.into_iter().for_each(|event| backlog.push(event));
+            if tick % 2 == 1 {
+                packed += packer.pack(|| backlog.pop()).unwrap().len();
+            }
+        }
+        let rate = |bytes: usize| bytes as f64 / 10.0 / 1e3;
+        assert!(rate(packed) < 20.0, "{} kB/s, {} kB/s as lines", rate(packed), rate(plain));
+        assert!(packed * 2 < plain, "{packed} {plain}");
     }
 
     proptest! {
