@@ -373,7 +373,8 @@ fn a_sweep_outlives_its_link() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && said.contains("is lost: ") && said.contains("is reached again"), "{said}");
 
-    let events: Vec<Event> = Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().collect();
+    let events: Vec<Event> =
+        Reader::open(&directory.path().join("x.jsonl")).unwrap().flatten().map(|tagged| tagged.event).collect();
     let mut state = State::default();
     events.iter().for_each(|event| state.apply(event));
     let runs: Vec<_> = state.runs.iter().map(|run| (run.result.config.batch, run.repeat)).collect();

@@ -1010,7 +1010,7 @@ proptest! {
             _ => demo::live(),
         };
         let mut app = match base {
-            5.. => fleet_app(&stations[..2 * base - 9], marker),
+            6.. => fleet_app(&stations[..2 * base - 11], marker),
             _ => app_with(Options { marker, ..options() }, &script),
         };
         let mut t = app.fleet().now();
