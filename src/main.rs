@@ -315,7 +315,11 @@ async fn reach(far: Option<Target>) -> Result<Site, ExitCode> {
 /// Weights are files of this host, and a far end has others.
 fn refuse_weights(far: Option<&Target>, weights: Option<&Path>) {
     if let (Some(far), Some(weights)) = (far, weights) {
-        refuse(format!("--weights {} is a file of this host, and \"{}\" leads to another one", weights.display(), far.on));
+        refuse(format!(
+            "--weights {} is a file of this host, and \"{}\" leads to another one",
+            weights.display(),
+            far.on
+        ));
     }
 }
 

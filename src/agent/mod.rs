@@ -10,6 +10,7 @@ mod local;
 pub mod remote;
 pub mod serve;
 pub mod site;
+mod window;
 pub mod wire;
 
 use crate::{

@@ -761,7 +761,10 @@ mod tests {
         s.say(Body::Sensors { sensors: vec![sensor(7, "cpu", Quantity::PowerInstant, None)] });
         s.say(Body::Samples { values: vec![(7, 70.0)] });
         let power = &s.state.sensors[&7];
-        assert_eq!((power.series.iter().filter(|(_, watts)| *watts == 300.0).count(), power.idle.mean()), (30, Some(70.0)));
+        assert_eq!(
+            (power.series.iter().filter(|(_, watts)| *watts == 300.0).count(), power.idle.mean()),
+            (30, Some(70.0))
+        );
     }
 
     #[test]

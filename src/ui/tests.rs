@@ -137,7 +137,8 @@ fn live_screen_before_a_far_engine_is_reached() {
     let connecting = Link { on: "srun --gres=gpu:1".into(), host: None, state: LinkState::Connecting { said: word } };
     let screen = say(Body::Link(connecting.clone()));
     assert!(screen.contains("CONNECTING") && screen.contains("queued and waiting"), "{screen}");
-    let reason = "wattscope was not found at the far end of \"srun --gres=gpu:1\": build it there, or copy this one there";
+    let reason =
+        "wattscope was not found at the far end of \"srun --gres=gpu:1\": build it there, or copy this one there";
     let state = LinkState::Lost { reason: reason.into(), retry_in_s: Some(30.0) };
     let screen = say(Body::Link(Link { state, ..connecting }));
     assert!(screen.contains("LINK LOST  retrying in 30 s") && screen.contains("copy this one there"), "{screen}");
