@@ -223,6 +223,7 @@ mod tests {
             }
         }
         let rate = |bytes: usize| bytes as f64 / 10.0 / 1e3;
+        println!("{:.1} kB/s, {:.1} kB/s as lines", rate(packed), rate(plain));
         assert!(rate(packed) < 20.0, "{} kB/s, {} kB/s as lines", rate(packed), rate(plain));
         assert!(packed * 2 < plain, "{packed} {plain}");
     }

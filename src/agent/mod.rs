@@ -12,6 +12,7 @@ pub mod posts;
 pub mod remote;
 pub mod serve;
 pub mod site;
+mod window;
 pub mod wire;
 
 use crate::{

@@ -3,11 +3,12 @@
 //! It ends, and its engine with it, as soon as nobody listens: at the end of stdin, when stdout breaks, when it is told to
 //! by a signal, and when no ping came for some seconds, as when the other side vanished without a word. A link that is slow
 //! never stretches a batch: what waits for it is joined and thinned out ([`Backlog`]), and no more is put into it than the
-//! screen has acknowledged but for [`WINDOW`], so that what arrives is never older than that takes.
+//! screen acknowledges soon ([`Window`]), so that what arrives is never old.
 
 use super::{
     AgentHandle, Options,
     backlog::{Backlog, urgent},
+    window::Window,
     wire::{self, Down, Frame, Hello, Lines, MOST_LINE, Packer, Up, Versions, Welcome},
 };
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     host,
 };
 use std::{
-    collections::VecDeque,
     fs::File,
     io::{self, Read, Write},
     sync::mpsc::{Sender, channel},
@@ -39,9 +39,6 @@ const WELCOME: Duration = Duration::from_secs(60);
 
 /// How long what is not urgent waits for more of its kind.
 const BUNDLING: Duration = Duration::from_millis(100);
-
-/// Bytes that may be on their way: a fifth of a second of a link of 100 kB/s, and ten times as much of a fast one.
-const WINDOW: usize = 24_000;
 
 /// How long the agent may take to stop its engine.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -83,8 +80,7 @@ pub async fn serve(own: Options) -> io::Result<String> {
         packer: Packer::new()?,
         backlog: Backlog::default(),
         due: None,
-        on_its_way: VecDeque::new(),
-        acknowledged: 0,
+        window: Window::default(),
         silent: 0,
         silence: welcome.silence_s,
         paused: false,
@@ -188,10 +184,7 @@ struct Far {
     backlog: Backlog,
     /// When what waits is sent.
     due: Option<Instant>,
-    /// Lengths of the bundles that were not acknowledged yet.
-    on_its_way: VecDeque<usize>,
-    /// Bundles that were acknowledged.
-    acknowledged: u64,
+    window: Window,
     /// Seconds since the last ping.
     silent: u32,
     /// Seconds that may pass without one.
@@ -208,7 +201,7 @@ impl Far {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.due.filter(|_| self.has_room());
+            let due = self.due.filter(|_| self.window.has_room());
             let [hangup, terminate, interrupt] = &mut signals;
             tokio::select! {
                 biased;
@@ -249,11 +242,7 @@ impl Far {
                 self.silent = 0;
                 self.out.write(wire::frame(&Up::Pong { n, t: self.clock.now() })?);
             }
-            Frame::One(Down::Ack(bundles)) => {
-                let new = bundles.saturating_sub(self.acknowledged).min(self.on_its_way.len() as u64);
-                self.on_its_way.drain(..new as usize);
-                self.acknowledged += new;
-            }
+            Frame::One(Down::Ack(bundles)) => self.window.arrived(bundles, Instant::now()),
             Frame::One(Down::Command(Command::Stop)) => return Ok(Some("it was asked to stop".to_owned())),
             Frame::One(Down::Command(command)) => {
                 if let Command::Pause { paused } = command {
@@ -273,16 +262,12 @@ impl Far {
         self.backlog.push(event);
     }
 
-    fn has_room(&self) -> bool {
-        self.on_its_way.is_empty() || self.on_its_way.iter().sum::<usize>() < WINDOW
-    }
-
     /// Sends a bundle of what waits.
     fn send(&mut self) -> io::Result<()> {
         self.complain();
         let line = self.packer.pack(|| self.backlog.pop())?;
         debug_assert!(line.len() <= MOST_LINE);
-        self.on_its_way.push_back(line.len());
+        self.window.sent(line.len(), Instant::now());
         self.out.write(line);
         self.due = (!self.backlog.is_empty()).then(Instant::now);
         Ok(())

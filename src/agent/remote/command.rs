@@ -16,6 +16,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -133,6 +134,7 @@ pub struct FarProcess {
     pub received: u64,
     /// What came on stderr.
     pub said: Said,
+    listener: JoinHandle<()>,
     target: Target,
 }
 
@@ -164,9 +166,9 @@ impl FarProcess {
         let stdin = Some(child.stdin.take().ok_or_else(gone)?);
         let stdout = child.stdout.take().ok_or_else(gone)?;
         let said = Said::default();
-        tokio::spawn(listen(child.stderr.take().ok_or_else(gone)?, said.clone()));
+        let listener = tokio::spawn(listen(child.stderr.take().ok_or_else(gone)?, said.clone()));
         let (buffer, lines, target) = (vec![0; 1 << 16], Lines::default(), target.clone());
-        Ok(Self { child, group, stdin, stdout, buffer, lines, received: 0, said, target })
+        Ok(Self { child, group, stdin, stdout, buffer, lines, received: 0, said, listener, target })
     }
 
     /// The pipe to the far end; given once.
@@ -216,15 +218,18 @@ impl FarProcess {
     /// Why the command ended before it said hello.
     async fn explain(&mut self, before: &Said) -> ConnectError {
         let status = self.ended().await;
-        // What it said on stderr is read by another task, to its end.
-        tokio::task::yield_now().await;
         explain(&self.target, status, &self.said.all(), &before.all())
     }
 
-    /// Waits a little for the command's end.
+    /// Waits a little for the command's end, and until all that it said is read.
     async fn ended(&mut self) -> Option<ExitStatus> {
         drop(self.stdin.take());
-        timeout(PATIENCE, self.child.wait()).await.ok()?.ok()
+        let status = timeout(PATIENCE, self.child.wait()).await.ok()?.ok();
+        if !self.listener.is_finished() {
+            // What it has left running may still hold the pipe.
+            let _ = timeout(PATIENCE, &mut self.listener).await;
+        }
+        status
     }
 
     /// Why a connection that was there is there no more.
