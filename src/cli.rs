@@ -79,8 +79,8 @@ FILE is the session itself, compressed if its name ends in .zst. After an interr
 what is done is not measured again. What did not fit into memory is recorded as such, and so are the larger batches that
 are not tried then.
 
-Several devices share the work: each step goes to whoever is free, and one that is lost gives its step back. Under a
-scheduler each of N processes measures its part, every Nth step of one plan, into FILE with the part in its name
+Several devices, or several --on, share the work: each step goes to whoever is free, and one that is lost gives its step
+back. Under a scheduler each of N processes measures its part, every Nth step of one plan, into FILE with the part in its name
 (x.1of4.jsonl.zst), and `wattscope merge` joins them. --shard auto reads SLURM_PROCID and SLURM_NTASKS, those of a job array
 too, or JOB_COMPLETION_INDEX of an indexed Kubernetes Job; of how many, Kubernetes does not say: auto/N, or JOB_COMPLETIONS
 in the pod's environment. The seed is the job's number, or 2016 where there is none; any host goes on with any part.
@@ -89,7 +89,7 @@ Examples:
   wattscope sweep -o session.jsonl.zst
   wattscope sweep --networks resnet18,vgg16 --batches 1..32,48 --repeat 1 -o x.jsonl
   wattscope sweep --networks all --precisions f32,f16 --device cuda:0 --cooldown 5s -o card.jsonl.zst
-  wattscope sweep --device cuda:0,cuda:1 -o both.jsonl.zst
+  wattscope sweep --on \"ssh box1\" --on \"ssh box2\" -o both.jsonl.zst
   srun -N 4 wattscope sweep --shard auto -o x.jsonl.zst && wattscope merge x.?of4.jsonl.zst -o x.jsonl.zst
 
 Exit status:
@@ -539,7 +539,7 @@ pub struct Sweep {
     /// Where the engine is.
     #[command(flatten)]
     pub place: Place,
-    /// With several devices: measure everything on each, instead of dealing steps to whoever is free
+    /// With several devices or hosts: measure everything on each, instead of dealing steps to whoever is free
     #[arg(long)]
     pub each: bool,
     /// Measure one of N parts only, into a file of its own: I/N, or auto, as the scheduler says; auto/N where it does not

@@ -215,7 +215,7 @@ impl<W: Write> Observer for Printer<W> {
     }
 
     fn measured(&mut self, state: &State, measured: Measured) -> io::Result<()> {
-        let counted = state.sweep.as_ref().map(|sweep| Counted::of(&[sweep], state.now));
+        let counted = state.sweep.as_ref().map(|sweep| Counted::of(&[sweep], 1, state.now));
         self.note(state, (0, None), measured, counted.as_ref())
     }
 }
@@ -228,9 +228,7 @@ impl<W: Write> fleet::Observer for Printer<W> {
         }
         let sweeps = fleet.sweeps();
         let sum = |of: fn(&Sweep) -> usize| sweeps.iter().map(of).sum::<usize>();
-        let working = |state: &&State| state.sweep.is_some() && !state.is_lost();
-        let working = fleet.stations().iter().filter(working).count();
-        let seconds = seconds_left(fleet, &sweeps.iter().collect::<Vec<_>>(), working);
+        let seconds = seconds_left(fleet, &sweeps.iter().collect::<Vec<_>>(), working(fleet));
         let left = if seconds > 0.0 { format!(" · about {} left", roughly(seconds)) } else { String::new() };
         let names = fleet.names(true).into_iter().zip(fleet.stations());
         let lines: Vec<String> = names.map(|(name, state)| format!("{name}: {}", line(state))).collect();
@@ -239,10 +237,17 @@ impl<W: Write> fleet::Observer for Printer<W> {
 
     fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {
         let sweeps = fleet.sweeps();
-        let counted = (!sweeps.is_empty()).then(|| Counted::of(&sweeps.iter().collect::<Vec<_>>(), fleet.now()));
+        let workers = if sweeps.iter().any(|sweep| sweep.plan.dealt) { working(fleet) } else { 1 };
+        let all: Vec<_> = sweeps.iter().collect();
+        let counted = (!all.is_empty()).then(|| Counted::of(&all, workers, fleet.now()));
         let name = fleet.is_several().then(|| fleet.names(true).swap_remove(on.into()));
         self.note(&fleet[on.into()], (on, name), measured, counted.as_ref())
     }
+}
+
+/// How many stations are at work on a sweep.
+fn working(fleet: &Fleet) -> usize {
+    fleet.stations().iter().filter(|state| state.sweep.is_some() && !state.is_lost()).count()
 }
 
 /// Time that the steps to come may take, s: of stations that share a sweep together, otherwise of the one that is last.
@@ -261,7 +266,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(sweeps: &[&Sweep], now: Nanos) -> Self {
+    fn of(sweeps: &[&Sweep], workers: usize, now: Nanos) -> Self {
         let number = 1 + sweeps.iter().map(|sweep| sweep.count()).sum::<usize>();
         let all = sweeps.iter().map(|sweep| sweep.total()).sum();
         let after = |sweep: &&Sweep| {
@@ -271,7 +276,7 @@ impl Counted {
             }
             if after.is_on() { after.seconds_left(now) } else { 0.0 }
         };
-        let seconds = sweeps.iter().map(after).fold(0.0, f64::max);
+        let seconds = sweeps.iter().map(after).fold(0.0, f64::max) / workers.max(1) as f64;
         let left =
             if seconds > 0.0 && number < all { format!(" · about {} left", roughly(seconds)) } else { String::new() };
         Self { number, all, left }

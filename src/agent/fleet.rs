@@ -75,7 +75,7 @@ impl FleetHandle {
         let mut ends = Vec::new();
         for (on, Member { agent, device }) in (0..).zip(members) {
             ends.push(agent.commands);
-            let several = (stations > 1).then(|| Several { stations: stations as StationId, device });
+            let several = (stations > 1).then_some(Several { stations: stations as StationId, device });
             let pass = Pass { on, several, latest: latest.clone(), to_user: to_user.clone() };
             tokio::spawn(pass.all(agent.events));
         }

@@ -62,31 +62,33 @@ impl Plan {
     /// # Errors
     /// Says what differs: what is here, and what is there.
     pub fn is_like(&self, other: &Self) -> Result<(), Vec<String>> {
-        let list = |plan: &Self, of: fn(&Config) -> String| {
-            let all: BTreeSet<String> = plan.configs.iter().map(of).collect();
-            all.iter().map(|s| s.trim()).collect::<Vec<_>>().join(",")
-        };
-        let order = |plan: &Self| plan.seed.map_or_else(|| "as given".to_owned(), |seed| format!("of seed {seed}"));
-        let what: [(&str, &dyn Fn(&Self) -> String); 7] = [
-            ("networks", &|plan| list(plan, |c| c.network.clone())),
-            ("batch sizes", &|plan| list(plan, |c| format!("{:>9}", c.batch))),
-            ("precisions", &|plan| list(plan, |c| c.precision.to_string())),
-            ("rounds:", &|plan| plan.repeat.to_string()),
-            ("seconds:", &|plan| plan.seconds.to_string()),
-            ("cooldown:", &|plan| format!("{} s", plan.cooldown_s)),
-            ("order", &order),
-        ];
-        let differ = |(name, of): &(&str, &dyn Fn(&Self) -> String)| {
-            let (here, there) = (of(self), of(other));
-            (here != there).then(|| format!("{name} {here} here, {there} there"))
-        };
-        let mut differences: Vec<String> = what.iter().filter_map(differ).collect();
+        let pairs = self.properties().into_iter().zip(other.properties());
+        let differ = pairs.filter(|((_, here), (_, there))| here != there);
+        let mut differences: Vec<String> =
+            differ.map(|((name, here), (_, there))| format!("{name} {here} here, {there} there")).collect();
         let same = || self.configs.len() == other.configs.len() && self.order == other.order;
         let alike = || self.configs.iter().zip(&other.configs).all(|(a, b)| but_device(a) == but_device(b));
         if differences.is_empty() && !(same() && alike()) {
             differences.push("another order of the same".to_owned());
         }
         if differences.is_empty() { Ok(()) } else { Err(differences) }
+    }
+
+    /// What it is made of, in words, whatever the device.
+    fn properties(&self) -> [(&'static str, String); 7] {
+        let list = |of: fn(&Config) -> String| {
+            let all: BTreeSet<String> = self.configs.iter().map(of).collect();
+            all.iter().map(|s| s.trim()).collect::<Vec<_>>().join(",")
+        };
+        [
+            ("networks", list(|c| c.network.clone())),
+            ("batch sizes", list(|c| format!("{:>9}", c.batch))),
+            ("precisions", list(|c| c.precision.to_string())),
+            ("rounds:", self.repeat.to_string()),
+            ("seconds:", self.seconds.to_string()),
+            ("cooldown:", format!("{} s", self.cooldown_s)),
+            ("order", self.seed.map_or_else(|| "as given".to_owned(), |seed| format!("of seed {seed}"))),
+        ]
     }
 
     /// The same plan on another device.

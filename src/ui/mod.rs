@@ -235,6 +235,8 @@ async fn farewell(mut agents: FleetHandle) {
 }
 
 /// What the loop woke up for.
+// One at a time, on the stack.
+#[expect(clippy::large_enum_variant)]
 enum Wake {
     Signal(Signal),
     Input(Option<io::Result<Input>>),

@@ -115,7 +115,7 @@ proptest! {
         let (some, others) = files.split_at(files.len() / 2 + 1);
         let gaps = directory.path().join("gaps.jsonl");
         check(&merge(some, &gaps, false).unwrap(), &gaps, &all_steps(some))?;
-        let later = merge(&[&[gaps.clone()], others].concat(), &gaps, false).unwrap();
+        let later = merge(&[std::slice::from_ref(&gaps), others].concat(), &gaps, false).unwrap();
         check(&later, &gaps, &expected)?;
     }
 }
