@@ -48,9 +48,10 @@ assets/run.schema.json describes the objects of --json; `schema` in them says wh
 
 const LAYERS_HELP: &str = "\
 The network runs until it is steady, then passes whose layers are timed take turns, for about a second, with passes of the \
-whole batch; times are medians. The clock is the device's own where it has one, and otherwise wall time, synchronised at \
-both ends of each layer. What is computed in one with another layer is marked `in #N`, and N's time holds both. `none` \
-takes no time: parts of a concatenation that are written where they belong.
+whole batch. Every time is the mean over the middle half of the passes, so that the layers add up. The clock is the \
+device's own where it has one, and otherwise wall time, synchronised at both ends of each layer. What is computed in one \
+with another layer is marked `in #N`, and N's time holds both. `none` takes no time: parts of a concatenation that are \
+written where they belong.
 
 FLOP/s are two a multiply-accumulate of convolutions and linear layers. Bytes are those that must cross the memory at \
 the least: what a layer reads of others, its weights, and what others read of it, each once. The roof is the lower of what \

@@ -566,8 +566,12 @@ pub struct LayerFacts {
     pub ops: u64,
 }
 
-/// The layers of a network in execution order, each timed by itself: medians over several passes of a batch, which took
-/// turns with passes of the whole batch as it runs otherwise.
+/// The layers of a network in execution order, each timed by itself, over several passes of a batch, which took turns with
+/// passes of the whole batch as it runs otherwise.
+///
+/// Every time is the mean over the middle half of the passes, by the time that each took in all. So it is as robust as a
+/// median, and the layers' times add up to that of a pass, which medians do not: where something interrupts each pass
+/// somewhere, it is in none of the layers' medians, and in the median of the whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layers {
     /// The run.
@@ -578,13 +582,13 @@ pub struct Layers {
     pub passes: u32,
     /// What the times were read from.
     pub clock: LayerClock,
-    /// A whole batch, nothing in it timed, by the same clock as the layers. Median, ns.
+    /// A whole batch, nothing in it timed, by the same clock as the layers. ns.
     pub whole_ns: u64,
     /// The layers' times together, ns.
     pub sum_ns: u64,
-    /// Wall time of a whole batch, nothing in it timed. Median, ns.
+    /// Wall time of a whole batch, nothing in it timed. ns.
     pub whole_wall_ns: u64,
-    /// Wall time of a batch whose layers are timed: what it is longer, the instrumentation adds. Median, ns.
+    /// Wall time of a batch whose layers are timed: what it is longer, the instrumentation adds. ns.
     pub instrumented_wall_ns: u64,
     /// The layers.
     pub layers: Vec<LayerTime>,
@@ -617,7 +621,7 @@ pub struct LayerTime {
     /// Bytes that must cross the memory at the least in the run's precision: what it and the layers within it read from
     /// others, their weights, and what others read of it, each once. 0 where another layer's time holds it.
     pub bytes: u64,
-    /// Median time of the layer and of those within it, ns. 0 where another layer's time holds it, or where it takes none:
+    /// Time of the layer and of those within it, ns. 0 where another layer's time holds it, or where it takes none:
     /// the parts of a concatenation that are written where they belong.
     pub time_ns: u64,
     /// Index of the layer whose time holds it, where both are computed in one.

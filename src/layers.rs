@@ -187,7 +187,7 @@ pub enum Outcome {
 pub struct Figures {
     /// `device` or `wall`: what the times were read from.
     pub clock: LayerClock,
-    /// Passes of each kind that the medians are of.
+    /// Passes of each kind.
     pub passes: u32,
     /// A whole batch by the same clock, nothing in it timed, ms.
     pub whole_ms: f64,
@@ -354,7 +354,7 @@ impl Figures {
         let (added, passes) = (self.instrumented_wall_ms - self.whole_wall_ms, self.passes);
         let mut notes = format!(
             "sum of layers    {} ms, {} % of a whole batch, {} ms; by {clock}\n\
-             instrumentation  {}{} ms a batch ({} %); medians of {passes} passes with it and {passes} without, in turns\n",
+             instrumentation  {}{} ms a batch ({} %); {passes} passes with it and {passes} without, in turns\n",
             significant(self.sum_ms, 4),
             share(self.sum_ms, self.whole_ms),
             significant(self.whole_ms, 4),

@@ -2,7 +2,7 @@
 //!
 //! Passes whose layers are timed take turns with passes of the whole batch as it runs otherwise, so that both see the same
 //! clocks and the same neighbours. On the CPU in f32 a pass runs our own compiled plan and notes when each of its steps is
-//! done; everywhere else the captured operations are run layer by layer with Burn's own functions. Times are medians.
+//! done; everywhere else the captured operations are run layer by layer with Burn's own functions.
 
 mod busy;
 mod interpret;
@@ -12,7 +12,6 @@ use super::{
     measure::{Built, MeasureError},
 };
 use crate::{
-    analysis::stats::median,
     cpu::Compiled,
     event::{Config, LayerClock, LayerFacts, LayerTime, Layers, RunId},
     zoo::cost::{CostError, Traffic},
@@ -24,7 +23,7 @@ use thiserror::Error;
 
 /// Time after which no pass begins.
 const TIME: Duration = Duration::from_secs(1);
-/// Passes without which there is no median.
+/// Passes without which one that was interrupted would count.
 const LEAST_PASSES: usize = 3;
 /// Passes that are enough.
 const MOST_PASSES: usize = 30;
@@ -185,55 +184,74 @@ pub fn measure(
         }
         let whole = built.batch(input.clone(), true)?;
         let by_clock = if clock == LayerClock::Device { whole.device } else { Some(whole.wall) };
-        passes.add(by_clock.unwrap_or(whole.wall), whole.wall, &instrument.pass(built, input.clone(), clock)?);
-        if passes.count >= LEAST_PASSES && began.elapsed() >= TIME {
+        passes.add(by_clock.unwrap_or(whole.wall), whole.wall, instrument.pass(built, input.clone(), clock)?);
+        if passes.count() >= LEAST_PASSES && began.elapsed() >= TIME {
             break;
         }
     }
-    let layers = passes.layers(instrument.layers(config.batch, config.precision.bytes()));
+    let mut layers = instrument.layers(config.batch, config.precision.bytes());
+    passes.time(&mut layers);
     Ok(Some(Layers {
         run,
         config: config.clone(),
-        passes: u32::try_from(passes.count).unwrap_or(u32::MAX),
+        passes: u32::try_from(passes.count()).unwrap_or(u32::MAX),
         clock,
-        whole_ns: middle(&passes.whole),
+        whole_ns: typical(&passes.whole),
         sum_ns: layers.iter().map(|layer| layer.time_ns).sum(),
-        whole_wall_ns: middle(&passes.whole_wall),
-        instrumented_wall_ns: middle(&passes.instrumented),
+        whole_wall_ns: typical(&passes.whole_wall),
+        instrumented_wall_ns: typical(&passes.instrumented),
         layers,
     }))
 }
 
-/// Times of all passes, ns.
+/// Times of all passes.
 #[derive(Default)]
 struct Passes {
-    count: usize,
-    whole: Vec<f64>,
-    whole_wall: Vec<f64>,
-    instrumented: Vec<f64>,
-    /// By layer, then by pass.
-    layers: Vec<Vec<f64>>,
+    whole: Vec<Duration>,
+    whole_wall: Vec<Duration>,
+    instrumented: Vec<Duration>,
+    /// By pass, then by layer.
+    layers: Vec<Vec<Duration>>,
 }
 
 impl Passes {
-    fn add(&mut self, whole: Duration, whole_wall: Duration, pass: &Pass) {
-        let nanos = |time: &Duration| time.as_nanos() as f64;
-        self.count += 1;
-        self.whole.push(nanos(&whole));
-        self.whole_wall.push(nanos(&whole_wall));
-        self.instrumented.push(nanos(&pass.wall));
-        self.layers.resize(pass.times.len(), Vec::new());
-        self.layers.iter_mut().zip(&pass.times).for_each(|(all, time)| all.push(nanos(time)));
+    fn add(&mut self, whole: Duration, whole_wall: Duration, pass: Pass) {
+        self.whole.push(whole);
+        self.whole_wall.push(whole_wall);
+        self.instrumented.push(pass.wall);
+        self.layers.push(pass.times);
     }
 
-    fn layers(&self, mut layers: Vec<LayerTime>) -> Vec<LayerTime> {
-        layers.iter_mut().zip(&self.layers).for_each(|(layer, times)| layer.time_ns = middle(times));
-        layers
+    fn count(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Gives each layer its time: the mean over the passes whose sum is among the middle half, so that they add up.
+    fn time(&self, layers: &mut [LayerTime]) {
+        let sums: Vec<Duration> = self.layers.iter().map(|times| times.iter().sum()).collect();
+        let typical = middle_half(&sums);
+        for (i, layer) in layers.iter_mut().enumerate() {
+            layer.time_ns = mean(typical.iter().filter_map(|pass| self.layers[*pass].get(i)));
+        }
     }
 }
 
-fn middle(times: &[f64]) -> u64 {
-    median(times.iter().copied()).map_or(0, |median| median.round() as u64)
+/// The passes that took neither least nor most: half of them, or one of three.
+fn middle_half(totals: &[Duration]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..totals.len()).collect();
+    order.sort_by_key(|pass| totals[*pass]);
+    let ends = totals.len().div_ceil(4).min(totals.len().saturating_sub(1) / 2);
+    order[ends..totals.len() - ends].to_vec()
+}
+
+/// Mean of the middle half.
+fn typical(totals: &[Duration]) -> u64 {
+    mean(middle_half(totals).into_iter().map(|pass| &totals[pass]))
+}
+
+fn mean<'a>(times: impl Iterator<Item = &'a Duration>) -> u64 {
+    let (n, sum) = times.fold((0, 0), |(n, sum), time| (n + 1, sum + time.as_nanos()));
+    u64::try_from(sum / n.max(1)).unwrap_or(u64::MAX)
 }
 
 /// Whether the layers compute what the network computes, but for rounding.

@@ -132,3 +132,20 @@ fn a_newer_command_ends_it() {
     let built = Built::new(zoo::find("squeezenet1.1").unwrap(), &config, true).unwrap();
     assert_eq!(measure(&built, (1, &config), &built.inputs(1), || true).unwrap(), None);
 }
+
+#[test]
+fn times_are_of_the_middle_half_of_the_passes_and_add_up() {
+    let ms = Duration::from_millis;
+    let totals = |n: u64| (0..n).map(|i| ms(i * 7 % n)).collect::<Vec<_>>();
+    assert_eq!([1, 2, 3, 4, 7, 30].map(|n| middle_half(&totals(n)).len()), [1, 2, 1, 2, 3, 14]);
+    let mut passes = Passes::default();
+    // In every pass but the first something interrupts one of the layers.
+    for interrupted in [9, 0, 1, 2, 0, 1, 2] {
+        let times: Vec<Duration> = (0..3).map(|i| ms(if i == interrupted { 40 } else { 10 })).collect();
+        passes.add(ms(60), ms(60), Pass { wall: times.iter().sum(), times, logits: vec![] });
+    }
+    let mut layers = vec![LayerTime::default(); 3];
+    passes.time(&mut layers);
+    assert_eq!(layers.iter().map(|l| l.time_ns).sum::<u64>(), 60_000_000);
+    assert_eq!((typical(&passes.instrumented), typical(&[])), (60_000_000, 0));
+}

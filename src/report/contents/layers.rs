@@ -74,7 +74,7 @@ fn summary(layers: &Layers) -> String {
         LayerClock::Wall => "wall time, synchronised at both ends of each layer",
     };
     format!(
-        "Medians of {} passes by {clock}. All layers together: {} ms; a whole batch: {} ms. A batch whose layers are timed takes \
+        "Means over the middle half of {} passes, by {clock}. All layers together: {} ms; a whole batch: {} ms. A batch whose layers are timed takes \
          {} ms by wall time, another one {} ms.",
         layers.passes,
         ms(layers.sum_ns),

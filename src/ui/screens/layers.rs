@@ -18,10 +18,12 @@ use crate::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Cells of a bar that stands for the largest share, where there is room for it.
+/// Cells of a bar that stands for the largest share.
 const BAR: usize = 20;
-/// The same on a narrow screen.
+/// The same beside measured times: what a layer is matters more.
 const SHORT_BAR: usize = 6;
+/// Columns of a table from which there is room for both.
+const ROOMY: u16 = 140;
 /// Columns from which the roofline stands beside the table, and those that it takes then.
 const BESIDE: (u16, u16) = (136, 52);
 /// Rows from which it stands below, and those that it takes then.
@@ -50,7 +52,7 @@ fn measured(view: &View<'_>, layers: &Layers, area: Rect, buffer: &mut Buffer, d
     let (area, spare) = split(area);
     plot(view, layers, &achieved, spare, buffer);
     let inner = padded(frame(&title(view, layers), view.theme, area, buffer));
-    let bar = if area.width < 96 { SHORT_BAR } else { BAR };
+    let bar = if area.width < ROOMY { SHORT_BAR } else { BAR };
     let mut order: Vec<usize> = (0..layers.layers.len()).collect();
     if view.looks.by_time {
         // Stable: those that take none stay in their order.
