@@ -58,6 +58,8 @@ fn the_first_run_is_steady_and_the_keys_turn_the_knobs() {
         terminal.press(key);
         terminal.wait_for(screen, 3.0, |s| s.to_lowercase().contains(&screen.to_lowercase()));
     }
+    terminal.press("5");
+    terminal.wait_for("the layers' times", 20.0, |s| s.contains("ROOFLINE") && s.contains("in #1"));
     let engine = engines(terminal.pid());
     assert!(!engine.is_empty());
     terminal.press("q");
