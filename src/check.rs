@@ -86,7 +86,7 @@ fn logits(entry: &zoo::Entry, device: &str, precision: Precision, fold: bool) ->
     let batch = parity::BATCH as u32;
     let config = Config { network: entry.id.to_owned(), batch, precision, device: device.to_owned() };
     let built = Built::new(entry, &config, fold)?;
-    Ok(built.logits(parity::input(entry.input_px, built.device()))?)
+    Ok(built.logits(&built.input(parity::input(entry.input_px, built.device()))?)?)
 }
 
 /// One result as a line of text or as a JSON object.

@@ -96,7 +96,7 @@ impl Model {
     pub fn logits(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, MeasureError> {
         let px = self.entry.input_px;
         let data = TensorData::new(inputs.concat(), [inputs.len(), 3, px, px]);
-        let logits = self.built.logits(Tensor::from_data(data, self.built.device()))?;
+        let logits = self.built.logits(&self.built.input(Tensor::from_data(data, self.built.device()))?)?;
         Ok(logits.chunks(CLASSES).map(|row| row.iter().map(|value| *value as f32).collect()).collect())
     }
 

@@ -11,7 +11,7 @@
 //! eager pass does not have. The price is memory: a graph keeps its activations, so two graphs and the eager pass hold three
 //! times what one pass does until the eager pass's share is given back at the end of the trial.
 
-use super::measure::{Built, MeasureError, Timing, values};
+use super::measure::{Built, Input, MeasureError, Timing, values};
 use crate::{
     analysis::stats::median,
     event::{self, RunId},
@@ -131,7 +131,7 @@ pub fn excluded(wanted: bool, device: &str) -> Option<Finding> {
 struct Captured {
     graph: DispatchGraph,
     /// Read by every replay.
-    _input: Tensor<4>,
+    _input: Input,
     /// Written by every replay.
     output: Tensor<2>,
 }
@@ -177,17 +177,17 @@ impl Graphs {
 /// Those of eager batches. Whatever goes wrong with a graph only means that it is not used.
 pub fn attempt(
     built: &Built,
-    inputs: &[Tensor<4>],
+    inputs: &[Input],
     interrupted: &dyn Fn() -> bool,
 ) -> Result<(Option<Graphs>, Trial), MeasureError> {
     let inputs = &inputs[..inputs.len().min(GRAPHS)];
-    let first = built.batch(inputs[0].clone(), false)?.wall;
+    let first = built.batch(&inputs[0], false)?.wall;
     if first > LONGEST {
         return Ok((None, Trial { eager: Some(first), ..Finding::Long.into() }));
     }
     let mut references = Vec::new();
     for input in inputs {
-        let [once, again] = [bits(built.forward(input.clone())?)?, bits(built.forward(input.clone())?)?];
+        let [once, again] = [bits(built.forward(input)?)?, bits(built.forward(input)?)?];
         if once != again {
             return Ok((None, Finding::Unrepeatable.into()));
         }
@@ -221,7 +221,7 @@ enum Tried {
 /// Compares with the eager logits, times both ways in turns, compares again.
 fn try_out(
     built: &Built,
-    inputs: &[Tensor<4>],
+    inputs: &[Input],
     graphs: &Graphs,
     references: &[Vec<u64>],
     interrupted: &dyn Fn() -> bool,
@@ -233,7 +233,7 @@ fn try_out(
     let mut pairs = PAIRS.0;
     while (eager.len() as u128) < pairs {
         let turn = eager.len();
-        eager.push(built.batch(inputs[turn % inputs.len()].clone(), false).map_err(Tried::Eager)?.wall);
+        eager.push(built.batch(&inputs[turn % inputs.len()], false).map_err(Tried::Eager)?.wall);
         replay.push(graphs.batch(built, turn, false).map_err(Tried::Replay)?.wall);
         if interrupted() {
             return Ok(Finding::Interrupted.into());
@@ -267,7 +267,7 @@ fn bits(logits: Tensor<2>) -> Result<Vec<u64>, MeasureError> {
 }
 
 /// A graph an input; none where a newer command came in between.
-fn capture_all(built: &Built, inputs: &[Tensor<4>], interrupted: &dyn Fn() -> bool) -> Result<Option<Graphs>, String> {
+fn capture_all(built: &Built, inputs: &[Input], interrupted: &dyn Fn() -> bool) -> Result<Option<Graphs>, String> {
     let mut graphs = Graphs { captured: Vec::new(), device: built.device().clone() };
     for input in inputs {
         if interrupted() {
@@ -280,7 +280,7 @@ fn capture_all(built: &Built, inputs: &[Tensor<4>], interrupted: &dyn Fn() -> bo
 
 /// Captures the forward pass of an input. After a failure the stream is out of capture mode again, and what the capture
 /// took is free.
-fn capture(built: &Built, input: &Tensor<4>) -> Result<Captured, String> {
+fn capture(built: &Built, input: &Input) -> Result<Captured, String> {
     let result = guarded(|| record(built, input));
     if result.is_err() {
         // Where the window is closed already, or was never open, this says so and does nothing.
@@ -290,17 +290,17 @@ fn capture(built: &Built, input: &Tensor<4>) -> Result<Captured, String> {
     result
 }
 
-fn record(built: &Built, input: &Tensor<4>) -> Result<Captured, String> {
+fn record(built: &Built, input: &Input) -> Result<Captured, String> {
     let device = built.device().as_dispatch();
     Dispatch::graph_prepare(device).map_err(|e| one_line(&e.to_string()))?;
     for _ in 0..WARM_UPS {
-        let output = built.forward(input.clone()).map_err(|e| e.to_string())?;
+        let output = built.forward(input).map_err(|e| e.to_string())?;
         // Dropped after it was computed: what nobody holds, fusion leaves out.
         built.device().sync().map_err(|e| one_line(&e.to_string()))?;
         drop(output);
     }
     Dispatch::graph_start_capture(device).map_err(|e| one_line(&e.to_string()))?;
-    let output = built.forward(input.clone()).map_err(|e| e.to_string())?;
+    let output = built.forward(input).map_err(|e| e.to_string())?;
     let graph = Dispatch::graph_stop_capture(device).map_err(|e| one_line(&e.to_string()))?;
     Ok(Captured { graph, _input: input.clone(), output })
 }
@@ -378,16 +378,16 @@ mod tests {
         let entry = zoo::find("squeezenet1.1").unwrap();
         let config = Config { network: entry.id.into(), batch: 1, precision: Precision::F16, device: "cpu".into() };
         let built = Built::new(entry, &config, true).unwrap();
-        let inputs = built.inputs(1);
+        let inputs = built.inputs(1).unwrap();
         let reason = capture(&built, &inputs[0]).err().unwrap();
         assert!(reason.to_lowercase().contains("support"), "{reason}");
-        let before = bits(built.forward(inputs[0].clone()).unwrap()).unwrap();
+        let before = bits(built.forward(&inputs[0]).unwrap()).unwrap();
         let (graphs, trial) = attempt(&built, &inputs, &|| false).unwrap();
         assert!(graphs.is_none());
         // A slow machine takes longer than any batch that a graph is tried for.
         let expected = matches!(trial.finding, Finding::Failed(_) | Finding::Long);
         assert!(expected && !trial.decide().unwrap().0, "{trial:?}");
-        assert_eq!(bits(built.forward(inputs[0].clone()).unwrap()).unwrap(), before);
+        assert_eq!(bits(built.forward(&inputs[0]).unwrap()).unwrap(), before);
     }
 
     #[test]

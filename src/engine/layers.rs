@@ -9,14 +9,13 @@ mod interpret;
 
 use super::{
     device::DeviceError,
-    measure::{Built, MeasureError},
+    measure::{self, Built, Input, MeasureError},
 };
 use crate::{
     cpu::Compiled,
     event::{Config, LayerClock, LayerFacts, LayerTime, Layers, RunId},
     zoo::cost::{CostError, Traffic},
 };
-use burn::tensor::{Tensor, TensorData};
 use interpret::Interpreter;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -106,10 +105,11 @@ impl<'a> Instrument<'a> {
         }
     }
 
-    fn pass(&mut self, built: &Built, input: Tensor<4>, clock: LayerClock) -> Result<Pass, LayersError> {
-        match self {
-            Self::Kernels(compiled) => steps(built, compiled, input),
-            Self::Interpreter(interpreter) => interpreter.pass(input, clock),
+    fn pass(&mut self, built: &Built, input: &Input, clock: LayerClock) -> Result<Pass, LayersError> {
+        match (self, input) {
+            (Self::Kernels(compiled), Input::Host(images)) => steps(built, compiled, images),
+            (Self::Interpreter(interpreter), Input::Device(images)) => interpreter.pass((**images).clone(), clock),
+            _ => Err(MeasureError::Device("an input of another network".into()).into()),
         }
     }
 }
@@ -132,15 +132,12 @@ fn layer(facts: &LayerFacts, traffic: Traffic, batches: u64, width: u64) -> Laye
 }
 
 /// A pass of the compiled plan, as [`Built::batch`] runs it.
-fn steps(built: &Built, compiled: &Compiled, input: Tensor<4>) -> Result<Pass, LayersError> {
+fn steps(built: &Built, compiled: &Compiled, images: &[f32]) -> Result<Pass, LayersError> {
     let failed = |error: String| MeasureError::from_text(&error);
     built.device().sync().map_err(|e| failed(e.to_string()))?;
     let start = Instant::now();
-    let [images, ..] = input.dims();
-    let values = input.try_into_vec_as::<f32>().map_err(|e| failed(e.to_string()))?;
-    let (logits, steps) = compiled.timed(&values);
-    let data = TensorData::new(logits, [images, crate::zoo::CLASSES]);
-    let logits = Tensor::<2>::from_data(data, built.device());
+    let (logits, steps) = compiled.timed(images);
+    let logits = measure::logits(logits, built.device());
     let read = logits.clone().slice([0..1, 0..1]).try_into_data();
     built.device().sync().map_err(|e| failed(e.to_string()))?;
     let wall = start.elapsed();
@@ -162,16 +159,16 @@ fn steps(built: &Built, compiled: &Compiled, input: Tensor<4>) -> Result<Pass, L
 pub fn measure(
     built: &Built,
     (run, config): (RunId, &Config),
-    inputs: &[Tensor<4>],
+    inputs: &[Input],
     stop: impl Fn() -> bool,
 ) -> Result<Option<Layers>, LayersError> {
     let mut instrument = Instrument::new(built, config.batch)?;
     let clock = instrument.clock(built);
     let mut passes = Passes::default();
     for (turn, input) in inputs.iter().cycle().take(instrument.warm_up()).enumerate() {
-        let pass = instrument.pass(built, input.clone(), clock)?;
+        let pass = instrument.pass(built, input, clock)?;
         if turn == 0 {
-            check(&pass.logits, &built.logits(input.clone())?)?;
+            check(&pass.logits, &built.logits(input)?)?;
         }
         if stop() {
             return Ok(None);
@@ -182,9 +179,9 @@ pub fn measure(
         if stop() {
             return Ok(None);
         }
-        let whole = built.batch(input.clone(), true)?;
+        let whole = built.batch(input, true)?;
         let by_clock = if clock == LayerClock::Device { whole.device } else { Some(whole.wall) };
-        passes.add(by_clock.unwrap_or(whole.wall), whole.wall, instrument.pass(built, input.clone(), clock)?);
+        passes.add(by_clock.unwrap_or(whole.wall), whole.wall, instrument.pass(built, input, clock)?);
         if passes.count() >= LEAST_PASSES && began.elapsed() >= TIME {
             break;
         }

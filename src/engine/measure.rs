@@ -10,7 +10,10 @@ use burn::{
     module::{Module, ModuleMapper, Param},
     tensor::{DType, Device, ProfileOptions, Tensor, TensorData, TimingMethod},
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use thiserror::Error;
 
 /// Bytes of inputs to rotate among; fewer inputs where one is larger, never fewer than two.
@@ -88,6 +91,16 @@ pub struct Timing {
     pub device: Option<Duration>,
 }
 
+/// A batch of images where what runs it reads them, made by [`Built::input`]; a clone is the same one.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// On the device, in the network's precision.
+    Device(Box<Tensor<4>>),
+    /// In the host's memory, `[n][3][px][px]`, for our own kernels: taking them out of a tensor for each batch would copy
+    /// them within its time, 3 % of it with the lightest networks.
+    Host(Arc<Vec<f32>>),
+}
+
 /// What runs a network: Burn, or on the CPU in f32 our own kernels.
 enum Runner {
     Burn(Box<zoo::Network>),
@@ -111,14 +124,11 @@ impl Runner {
         }
     }
 
-    fn forward(&self, input: Tensor<4>) -> Result<Tensor<2>, MeasureError> {
-        match self {
-            Self::Burn(network) => Ok(network.forward(input)),
-            Self::Kernels(compiled) => {
-                let ([images, ..], device) = (input.dims(), input.device());
-                let values = input.try_into_vec_as::<f32>().map_err(|e| MeasureError::from_text(&e.to_string()))?;
-                Ok(Tensor::from_data(TensorData::new(compiled.forward(&values), [images, zoo::CLASSES]), &device))
-            }
+    fn forward(&self, input: &Input, device: &Device) -> Result<Tensor<2>, MeasureError> {
+        match (self, input) {
+            (Self::Burn(network), Input::Device(images)) => Ok(network.forward((**images).clone())),
+            (Self::Kernels(compiled), Input::Host(images)) => Ok(logits(compiled.forward(images), device)),
+            _ => Err(MeasureError::Device("an input of another network".into())),
         }
     }
 }
@@ -130,6 +140,12 @@ pub struct Built {
     precision: Precision,
     input_px: usize,
     clock: bool,
+}
+
+/// Logits that our own kernels computed, `[n][1000]`, as a tensor.
+pub(super) fn logits(values: Vec<f32>, device: &Device) -> Tensor<2> {
+    let images = values.len() / zoo::CLASSES;
+    Tensor::from_data(TensorData::new(values, [images, zoo::CLASSES]), device)
 }
 
 /// A network with its batch norms folded, or as it is.
@@ -203,11 +219,28 @@ impl Built {
         self.clock
     }
 
+    /// Images, as large as the network's, on its device, as an input of it.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn input(&self, images: Tensor<4>) -> Result<Input, MeasureError> {
+        match &self.runner {
+            Runner::Burn(_) => Ok(Input::Device(Box::new(images.cast(dtype(self.precision))))),
+            Runner::Kernels(_) => {
+                let values = images.try_into_vec_as::<f32>().map_err(|e| MeasureError::from_text(&e.to_string()))?;
+                Ok(Input::Host(Arc::new(values)))
+            }
+        }
+    }
+
     /// Distinct random inputs for a batch size: values alone can move a card's power by two thirds (rule 8).
-    pub fn inputs(&self, batch: u32) -> Vec<Tensor<4>> {
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn inputs(&self, batch: u32) -> Result<Vec<Input>, MeasureError> {
         let bytes = batch as usize * 3 * self.input_px * self.input_px * self.precision.bytes() as usize;
         let count = (INPUT_BYTES / bytes.max(1)).clamp(2, 8) as u64;
-        let make = |seed| zoo::input(batch as usize, self.input_px, seed, &self.device).cast(dtype(self.precision));
+        let make = |seed| self.input(zoo::input(batch as usize, self.input_px, seed, &self.device));
         (0..count).map(make).collect()
     }
 
@@ -215,23 +248,23 @@ impl Built {
     ///
     /// # Errors
     /// What the device says at once.
-    pub fn forward(&self, input: Tensor<4>) -> Result<Tensor<2>, MeasureError> {
-        self.runner.forward(input)
+    pub fn forward(&self, input: &Input) -> Result<Tensor<2>, MeasureError> {
+        self.runner.forward(input, &self.device)
     }
 
     /// The logits of a batch, row by row.
     ///
     /// # Errors
     /// What the device says.
-    pub fn logits(&self, input: Tensor<4>) -> Result<Vec<f64>, MeasureError> {
-        values(self.forward(input.cast(dtype(self.precision)))?)
+    pub fn logits(&self, input: &Input) -> Result<Vec<f64>, MeasureError> {
+        values(self.forward(input)?)
     }
 
     /// Runs one batch, kernel by kernel, and times it: with the device's own clock, too, where it is asked for and there.
     ///
     /// # Errors
     /// As [`Self::timed`].
-    pub fn batch(&self, input: Tensor<4>, clock: bool) -> Result<Timing, MeasureError> {
+    pub fn batch(&self, input: &Input, clock: bool) -> Result<Timing, MeasureError> {
         self.timed(clock, || self.forward(input))
     }
 

@@ -19,10 +19,9 @@ use crate::{
     host,
     zoo::{self, Checkpoint, weights::DEFAULT_SEED},
 };
-use burn::tensor::Tensor;
 use graph::Graphs;
 use layers::LayersError;
-use measure::{BuildError, Built, MeasureError, Timing};
+use measure::{BuildError, Built, Input, MeasureError, Timing};
 use process::{Inbox, Outbox};
 use std::{
     collections::BTreeSet,
@@ -112,7 +111,7 @@ impl Engine {
         }
         let Some(Current { built, weights, .. }) = &self.built else { return Ok(()) };
         self.outbox.send(Body::Weights { run, weights: weights.clone() });
-        let inputs = built.inputs(config.batch);
+        let inputs = built.inputs(config.batch)?;
         self.report_memory(run);
         if self.inbox.has_newer() {
             return Ok(());
@@ -158,11 +157,11 @@ impl Engine {
     }
 
     /// First batches, in which kernels are compiled and autotuned; true when a newer command arrived meanwhile.
-    fn tune(&self, inputs: &[Tensor<4>]) -> Result<bool, MeasureError> {
+    fn tune(&self, inputs: &[Input]) -> Result<bool, MeasureError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(true) };
         let mut before = f64::INFINITY;
         for input in inputs.iter().cycle().take(MOST_TUNING) {
-            let now = built.batch(input.clone(), false)?.wall.as_secs_f64();
+            let now = built.batch(input, false)?.wall.as_secs_f64();
             if self.inbox.has_newer() {
                 return Ok(true);
             }
@@ -175,7 +174,7 @@ impl Engine {
     }
 
     /// Captures graphs of the configuration where that pays, and says what came of it.
-    fn try_graphs(&self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<Option<Graphs>, MeasureError> {
+    fn try_graphs(&self, run: RunId, config: &Config, inputs: &[Input]) -> Result<Option<Graphs>, MeasureError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(None) };
         let (graphs, trial) = match graph::excluded(self.choices.graph, &config.device) {
             Some(finding) => (None, finding.into()),
@@ -191,7 +190,7 @@ impl Engine {
         &mut self,
         run: RunId,
         config: &Config,
-        inputs: &[Tensor<4>],
+        inputs: &[Input],
         graphs: Option<&Graphs>,
     ) -> Result<(), MeasureError> {
         let has_clock = config.device.starts_with("cuda");
@@ -205,7 +204,7 @@ impl Engine {
             let clock = aside || before >= CLOCKED;
             let timing = match graphs {
                 Some(graphs) => graphs.batch(built, turn, clock)?,
-                None => built.batch(inputs[turn % inputs.len()].clone(), clock)?,
+                None => built.batch(&inputs[turn % inputs.len()], clock)?,
             };
             before = timing.wall;
             if aside {
@@ -239,7 +238,7 @@ impl Engine {
 
     /// Measures the layers of the run, and first, once, what the roof over them is. The run goes on in any case, unless the
     /// device can't be used any more.
-    fn layers(&mut self, run: RunId, config: &Config, inputs: &[Tensor<4>]) -> Result<(), MeasureError> {
+    fn layers(&mut self, run: RunId, config: &Config, inputs: &[Input]) -> Result<(), MeasureError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(()) };
         self.outbox.send(Body::LayersBegun { run });
         if !std::mem::replace(&mut self.moved, true)

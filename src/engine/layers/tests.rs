@@ -47,7 +47,7 @@ fn config(network: &str, batch: u32, precision: Precision) -> Config {
 fn layers(config: &Config) -> Layers {
     let entry = zoo::find(&config.network).unwrap();
     let built = Built::new(entry, config, true).unwrap();
-    let layers = measure(&built, (7, config), &built.inputs(config.batch), || false).unwrap().unwrap();
+    let layers = measure(&built, (7, config), &built.inputs(config.batch).unwrap(), || false).unwrap().unwrap();
     let facts = zoo::cost::facts(entry).unwrap();
     let total = |of: fn(&LayerTime) -> u64| layers.layers.iter().map(of).sum::<u64>();
     assert_eq!(total(|l| l.macs), facts.macs * u64::from(config.batch), "{config}");
@@ -130,7 +130,7 @@ fn what_is_computed_wrongly_is_refused() {
 fn a_newer_command_ends_it() {
     let config = config("squeezenet1.1", 1, Precision::F32);
     let built = Built::new(zoo::find("squeezenet1.1").unwrap(), &config, true).unwrap();
-    assert_eq!(measure(&built, (1, &config), &built.inputs(1), || true).unwrap(), None);
+    assert_eq!(measure(&built, (1, &config), &built.inputs(1).unwrap(), || true).unwrap(), None);
 }
 
 #[test]
