@@ -456,7 +456,7 @@ pub struct Header {
     pub version: String,
     /// Version of Burn that ran the networks.
     pub burn: String,
-    /// Wall clock at t = 0, RFC 3339; in a later header, at its own t.
+    /// Wall clock at t = 0, RFC 3339; of a later header, too, whatever its own t.
     pub started: String,
     /// Host name.
     pub host: String,

@@ -7,7 +7,7 @@
 
 use crate::{
     agent::fleet::FleetHandle,
-    event::{Batches, Body, Config, Event, Phase, Quantity, StationId, Tagged},
+    event::{Batches, Body, Config, Event, Link, LinkState, Phase, Quantity, StationId, Tagged},
     session::{Fleet, RunResult, State, state::SensorState},
 };
 use axum::{Router, extract, http::header, response::IntoResponse, routing::get};
@@ -223,6 +223,7 @@ impl Collector for Metrics {
         let mut out = Out { encoder: &mut encoder };
         out.program(&stations)?;
         out.counted(&stations)?;
+        out.links(&stations)?;
         out.runs(&stations)?;
         out.throttle(&stations)?;
         out.sensors(&stations)
@@ -314,6 +315,31 @@ impl Out<'_, '_> {
         self.family("out_of_memory", "Batches for which the device had not enough memory", None, memory)
     }
 
+    /// The commands by which far stations are reached.
+    fn links(&mut self, stations: &[Station<'_>]) -> fmt::Result {
+        let links = || stations.iter().filter_map(|station| Some((station, station.state.link.as_ref()?)));
+        let labels = |station: &Station<'_>, link: &Link| station.own(vec![("command", link.on.clone())]);
+        let up = links().map(|(station, link)| {
+            let up = matches!(link.state, LinkState::Up { .. });
+            (labels(station, link), ConstGauge::new(i64::from(up)))
+        });
+        self.family("link_up", "Whether the far end is reached", None, up)?;
+        let of_up = |value: fn(Option<u64>, f64, f64) -> Option<f64>| {
+            links().filter_map(move |(station, link)| match link.state {
+                LinkState::Up { rtt_ns, down_bytes_per_s, up_bytes_per_s } => {
+                    let value = value(rtt_ns, down_bytes_per_s, up_bytes_per_s)?;
+                    Some((labels(station, link), ConstGauge::new(value)))
+                }
+                _ => None,
+            })
+        };
+        let help = "From a ping to its answer, median of the last ones";
+        let round_trip = of_up(|rtt, _, _| Some(rtt? as f64 / 1e9));
+        self.family("link_round_trip", help, Some(Unit::Seconds), round_trip)?;
+        self.family("link_receive", "Received from the far end", Some(rate()), of_up(|_, down, _| Some(down)))?;
+        self.family("link_send", "Sent to the far end", Some(rate()), of_up(|_, _, up| Some(up)))
+    }
+
     fn counted(&mut self, stations: &[Station<'_>]) -> fmt::Result {
         let configs = || {
             stations.iter().flat_map(|station| {
@@ -337,6 +363,12 @@ impl Out<'_, '_> {
         });
         let help = "Whether the run in progress has converged: only then do batches count";
         self.family("run_steady", help, None, steady)?;
+        let replayed = stations.iter().filter_map(|station| {
+            let run = station.state.run.as_ref()?;
+            Some((station.configured(&run.config, vec![]), ConstGauge::new(i64::from(run.graph.as_ref()?.used))))
+        });
+        let help = "Whether the batches of the run in progress replay a captured graph";
+        self.family("run_graph", help, None, replayed)?;
         let running = stations.iter().filter_map(|station| Some((station, station.state.current_result()?)));
         let runs: Vec<_> = running.map(|(station, result)| Running { station, result }).collect();
         let help = "Device-synchronised wall time of a batch of the run in progress";
@@ -430,10 +462,13 @@ fn watts_unit() -> Unit {
     Unit::Other("watts".to_owned())
 }
 
+fn rate() -> Unit {
+    Unit::Other("bytes_per_second".to_owned())
+}
+
 fn metric(quantity: Quantity) -> Metric {
     let of = |name, help, unit, factor| Metric { name, help, unit, factor };
     let hertz = || Unit::Other("hertz".to_owned());
-    let rate = || Unit::Other("bytes_per_second".to_owned());
     let ratio = ratio();
     match quantity {
         Quantity::PowerInstant => of("power_instant", "Power as near to now as the sensor gets", watts_unit(), 1.0),

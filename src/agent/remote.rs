@@ -601,7 +601,8 @@ impl Talk {
     fn state(&self) -> LinkState {
         let (down, up) = match (self.counts.front(), self.counts.back()) {
             (Some((from, down_from, up_from)), Some((to, down_to, up_to))) if to > from => {
-                let seconds = (*to - *from).as_secs_f64();
+                // Of a link that has just come up: what came at once came in no time.
+                let seconds = (*to - *from).as_secs_f64().max(1.0);
                 ((down_to - down_from) as f64 / seconds, (up_to - up_from) as f64 / seconds)
             }
             _ => (0.0, 0.0),

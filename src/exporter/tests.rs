@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    event::{Body, Header, NetworkFacts, Precision, RunId, SensorId},
+    event::{Body, Graph, Header, NetworkFacts, Precision, RunId, SensorId},
     testing::{Events, config, sensor},
 };
 use std::{
@@ -13,6 +13,8 @@ fn session() -> Vec<Event> {
     let mut events = Events::default();
     let header = Header { host: "bench \"1\"\n".to_owned(), version: "1.2.3".to_owned(), ..Header::default() };
     events.push(Body::Header(header));
+    let state = LinkState::Up { rtt_ns: Some(12_500_000), down_bytes_per_s: 2_400.0, up_bytes_per_s: 30.0 };
+    events.push(Body::Link(Link { on: "ssh bench".to_owned(), host: Some("bench".to_owned()), state }));
     let quantities = [Quantity::PowerInstant, Quantity::Energy, Quantity::Utilisation, Quantity::ComputeClock];
     let mut sensors: Vec<_> = (0..).zip(quantities).map(|(id, q)| sensor(id, "cpu", q, None)).collect();
     sensors.push(sensor(9, "cpu", Quantity::Fan, Some("no fan")));
@@ -23,6 +25,8 @@ fn session() -> Vec<Event> {
     events.push(Body::EngineStarted { pid: 7, device: "cpu".to_owned() });
     let run: RunId = 1;
     events.warm_up(run, &config);
+    let why = "exact, 1.8 times as fast".to_owned();
+    events.push(Body::Graph(Graph { run, used: true, why, eager_ns: None, replay_ns: None }));
     events.batches(run, 20, 100_000_000);
     events.push(read(30.0, 40.0));
     events.idle(1);
@@ -64,6 +68,17 @@ fn sensors_that_are_lost_are_not_read_out_any_more() {
     let text = metrics(&events).text();
     assert!(!text.contains("wattscope_power_instant_watts"), "{text}");
     assert!(text.contains("wattscope_energy_joules_total"), "{text}");
+}
+
+#[test]
+fn a_lost_link_is_down_and_has_no_round_trip() {
+    let mut events = session();
+    let state = LinkState::Lost { reason: "ssh ended".to_owned(), retry_in_s: Some(2.0) };
+    events.push(Event { t: u64::MAX, body: Body::Link(Link { on: "ssh bench".to_owned(), host: None, state }) });
+    let text = metrics(&events).text();
+    let up = text.lines().find(|line| line.starts_with("wattscope_link_up{")).unwrap();
+    assert!(up.contains("command=\"ssh bench\"") && up.ends_with(" 0"), "{text}");
+    assert!(!text.contains("wattscope_link_round_trip") && !text.contains("wattscope_link_receive"), "{text}");
 }
 
 #[test]

@@ -37,7 +37,10 @@ fn runs(group: &Group<'_>) -> Table {
     if repeated {
         titles.extend(["runs", "range"]);
     }
-    titles.extend(["J/image", "gross [W]", "net [W]", "memory", "FLOP util.", "throttled", "batches", "<state"]);
+    titles.extend(["J/image", "gross [W]", "net [W]", "memory", "FLOP util.", "throttled", "batches"]);
+    let graphs = group.rows.iter().any(|row| row.result.graph.is_some());
+    titles.extend(graphs.then_some("<graph"));
+    titles.push("<state");
     let caption = format!("Every configuration on {}", group.name);
     let mut table = Table::new(caption, &titles);
     let results = group.results();
@@ -51,6 +54,10 @@ fn runs(group: &Group<'_>) -> Table {
         cells.extend(energy(&row.result, &mut table));
         cells.push(memory.unwrap_or_else(|| table.absent("the engine did not report its memory")));
         cells.extend(tail(&row.result, &mut table));
+        if graphs {
+            cells.push(graph(&row.result, &mut table));
+        }
+        cells.push(state(&row.result, &mut table));
         table.rows.push(cells);
     }
     if repeated {
@@ -109,24 +116,35 @@ fn energy(result: &RunResult, table: &mut Table) -> [String; 3] {
     }
 }
 
-fn tail(result: &RunResult, table: &mut Table) -> [String; 4] {
+fn tail(result: &RunResult, table: &mut Table) -> [String; 3] {
     let share = |v: f64| format!("{} %", format::percent(v));
     let flops = result.flop_utilisation.map(share);
     let throttled = result.throttled.map(|t| share(100.0 * t));
-    let state = match result.warm_up {
+    [
+        flops.unwrap_or_else(|| table.absent("no peak was measured on this device in this precision")),
+        throttled.unwrap_or_else(|| table.absent("no instant power was read to count by")),
+        format::grouped(result.batches),
+    ]
+}
+
+/// Whether batches replayed a captured graph, and why not.
+fn graph(result: &RunResult, table: &mut Table) -> String {
+    match &result.graph {
+        Some(graph) if graph.used => "replayed".to_owned(),
+        Some(graph) => format!("no [{}]", table.note(&graph.why)),
+        None => table.absent("nothing was said of a graph"),
+    }
+}
+
+fn state(result: &RunResult, table: &mut Table) -> String {
+    match result.warm_up {
         Some(w) if w.converged => "steady".to_owned(),
         Some(w) => {
             let said = "the latency had not converged within 8 s of warm-up; measured all the same";
             format!("±{} % [{}]", format::percent(w.error_percent), table.note(said))
         }
         None => "not known".to_owned(),
-    };
-    [
-        flops.unwrap_or_else(|| table.absent("no peak was measured on this device in this precision")),
-        throttled.unwrap_or_else(|| table.absent("no instant power was read to count by")),
-        format::grouped(result.batches),
-        state,
-    ]
+    }
 }
 
 /// What did not run.
