@@ -336,12 +336,20 @@ pub struct Live {
     /// Whether graphs are replayed.
     #[command(flatten)]
     pub graph: Graph,
-    /// Serve OpenMetrics at this address while the screen is open, such as 127.0.0.1:9464, or 9464 for that
-    #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
-    pub metrics: Option<SocketAddr>,
+    /// Where metrics are served.
+    #[command(flatten)]
+    pub metrics: Metrics,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it again
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Metrics {
+    /// Serve OpenMetrics at this address while it runs, such as 127.0.0.1:9464, or 9464 for that
+    #[arg(long = "metrics", value_name = "ADDRESS", value_parser = metrics_address)]
+    pub address: Option<SocketAddr>,
 }
 
 /// Whether graphs are replayed.
@@ -467,6 +475,9 @@ pub struct Run {
     /// Whether graphs are replayed.
     #[command(flatten)]
     pub graph: Graph,
+    /// Where metrics are served.
+    #[command(flatten)]
+    pub metrics: Metrics,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -562,6 +573,9 @@ pub struct Sweep {
     /// Whether graphs are replayed.
     #[command(flatten)]
     pub graph: Graph,
+    /// Where metrics are served.
+    #[command(flatten)]
+    pub metrics: Metrics,
 }
 
 /// In which order a sweep measures.

@@ -7,8 +7,9 @@
 use crate::{
     agent::AgentHandle,
     analysis::roofline::{self, Achieved},
-    event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, Precision, RunId},
+    event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, RunId},
     format::{percent, si},
+    report::{Origin, Outcome},
     session::{Recorder, State},
     sweep::{End, Failed},
     table::{Table, significant},
@@ -134,52 +135,12 @@ async fn stop(mut agent: AgentHandle, recorder: &mut Option<Recorder>) {
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Registry id of the network.
-    pub network: String,
-    /// Images in one batch.
-    pub batch: u32,
-    /// Arithmetic.
-    pub precision: Precision,
-    /// Device name: `cpu`, `cuda:0`.
-    pub device: String,
-    /// What the device calls itself.
-    pub device_title: Option<String>,
-    /// The network's weights; null before it is built.
-    pub weights: Option<String>,
-    /// Whether its batch norms were folded into the layers before them.
-    pub folded: bool,
-    /// Host name.
-    pub host: Option<String>,
-    /// Operating system and kernel.
-    pub os: Option<String>,
-    /// Processor name.
-    pub cpu: Option<String>,
-    /// Version of wattscope.
-    pub wattscope: String,
-    /// Version of Burn.
-    pub burn: Option<String>,
-    /// Driver version of the card.
-    pub driver: Option<String>,
+    /// What was measured, where, and by what.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Layers, or an error.
     #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-/// Layers, or an error.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Outcome {
-    /// They were measured.
-    Measured(Box<Figures>),
-    /// They were not.
-    Failed {
-        /// Why.
-        error: String,
-        /// Whether memory was what it lacked.
-        out_of_memory: bool,
-        /// Bytes asked for, where the device said.
-        requested_bytes: Option<u64>,
-    },
+    pub outcome: Outcome<Figures>,
 }
 
 /// Where the time of a batch goes.
@@ -254,52 +215,29 @@ fn ms(nanos: u64) -> f64 {
 
 impl Record {
     fn of(state: &State, config: &Config, found: Result<&Layers, &Failed>) -> Self {
-        let header = state.header.as_ref();
         let run = state.run.as_ref().filter(|run| run.config == *config);
-        let text = |s: &String| Some(s.clone()).filter(|s| !s.is_empty());
         Self {
             schema: SCHEMA,
-            network: config.network.clone(),
-            batch: config.batch,
-            precision: config.precision,
-            device: config.device.clone(),
-            device_title: state.devices.iter().find(|d| d.name == config.device).map(|d| d.title.clone()),
-            weights: run.and_then(|run| run.weights.as_ref()).map(ToString::to_string),
-            folded: header.is_some_and(|h| h.folded),
-            host: header.and_then(|h| text(&h.host)),
-            os: header.and_then(|h| text(&h.os)),
-            cpu: header.and_then(|h| text(&h.cpu)),
-            wattscope: env!("CARGO_PKG_VERSION").to_owned(),
-            burn: header.and_then(|h| text(&h.burn)),
-            driver: state.cards.get(&config.device).and_then(|card| card.driver.clone()),
-            outcome: match found {
-                Ok(layers) => Outcome::Measured(Box::new(Figures::of(state, layers))),
-                Err(failed) => Outcome::Failed {
-                    error: failed.to_string(),
-                    out_of_memory: matches!(failed, Failed::OutOfMemory { .. }),
-                    requested_bytes: match failed {
-                        Failed::OutOfMemory { requested_bytes, .. } => *requested_bytes,
-                        _ => None,
-                    },
-                },
-            },
+            origin: Origin::of(state, config, run.and_then(|run| run.weights.as_ref())),
+            outcome: Outcome::of(found.map(|layers| Figures::of(state, layers))),
         }
     }
 
     /// Whether the layers were measured.
     pub const fn is_measured(&self) -> bool {
-        matches!(self.outcome, Outcome::Measured(_))
+        self.outcome.is_measured()
     }
 
     /// The configuration in words.
     pub fn title(&self) -> String {
-        let name = zoo::find(&self.network).map_or(self.network.as_str(), |entry| entry.title);
-        let device = match &self.device_title {
-            Some(title) if *title != self.device => format!("{} ({title})", self.device),
-            _ => self.device.clone(),
+        let Origin { network, batch, precision, device, .. } = &self.origin;
+        let name = zoo::find(network).map_or(network.as_str(), |entry| entry.title);
+        let device = match &self.origin.device_title {
+            Some(title) if title != device => format!("{device} ({title})"),
+            _ => device.clone(),
         };
-        let folded = if self.folded { "" } else { " · batch norms not folded" };
-        format!("{name} · batch {} · {} · {device}{folded}", self.batch, self.precision)
+        let folded = if self.origin.folded { "" } else { " · batch norms not folded" };
+        format!("{name} · batch {batch} · {precision} · {device}{folded}")
     }
 
     /// The table, and below it what the times are and what they were measured against; the reason where there are none.

@@ -20,6 +20,7 @@ use wattscope::{
     },
     agent::{
         self,
+        fleet::FleetHandle,
         posts::{self, Post, Seat},
         serve,
     },
@@ -41,7 +42,7 @@ use wattscope::{
         replay::Tape,
     },
     sweep::{
-        self, End, Job, Stepper,
+        self, End, Job,
         file::{self, SweepFile},
         plan::plan,
     },
@@ -108,7 +109,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
     refuse_weights(&args.place, args.weights.as_deref());
     let weights = args.weights.map(|path| weights_file(&args.network, path));
     let named = args.record.as_deref().map(record_to);
-    let exporter = args.metrics.map(Exporter::start).transpose().unwrap_or_else(|error| refuse(error));
+    let exporter = exporter(args.metrics);
     start_log(log);
     let directory = host::state_folder().map(|directory| directory.join(SESSIONS));
     let (mut recordings, error) = Recordings::begin(named, directory.ok().as_deref());
@@ -128,13 +129,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
     };
     let (fold, graph) = (!args.no_fold, args.graph.wanted());
     let agent = agent::Options { weights, fold, graph, ..agent_options(true, args.memory_limit)? };
-    let start = || {
-        let agents = posts::start(&posts, &agent, Clock::start());
-        match exporter {
-            Some(exporter) => exporter.tap(agents),
-            None => agents,
-        }
-    };
+    let start = || served(posts::start(&posts, &agent, Clock::start()), exporter);
     let exit = runtime()?.block_on(ui::run(options, &mut recordings, start))?;
     match recordings.stop() {
         Ok(Some(file)) => eprintln!("recorded {} ({})", file.path.display(), table::bytes(file.bytes)),
@@ -142,6 +137,19 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         Err(error) => eprintln!("{error}"),
     }
     Ok(ExitCode::from(exit.code()))
+}
+
+/// The endpoint of metrics, if there is to be one.
+fn exporter(metrics: cli::Metrics) -> Option<Exporter> {
+    metrics.address.map(Exporter::start).transpose().unwrap_or_else(|error| refuse(error))
+}
+
+/// Agents, all that they say served as metrics, too, if it is to be.
+fn served(agents: FleetHandle, exporter: Option<Exporter>) -> FleetHandle {
+    match exporter {
+        Some(exporter) => exporter.tap(agents),
+        None => agents,
+    }
 }
 
 /// Where to measure: each device of each place, once.
@@ -234,6 +242,8 @@ fn report(args: &cli::Report) -> eyre::Result<ExitCode> {
 fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let runtime = runtime()?;
     refuse_weights(&args.place, args.weights.as_deref());
+    // Before anything far is reached: a port that is taken is said at once.
+    let exporter = exporter(args.metrics);
     let seats = match runtime.block_on(reach(posts(&args.place, &args.device))) {
         Ok(seats) => seats,
         Err(code) => return Ok(code),
@@ -253,19 +263,10 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let end = runtime.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        let clock = Clock::start();
-        match <[Seat; 1]>::try_from(seats) {
-            Ok([seat]) => {
-                let stepper = Stepper::new(plans.into_iter().next().unwrap_or_default(), false);
-                let mut job = Job::new(stepper, recorder);
-                sweep::measure(posts::sit_alone(seat, options, clock), &mut job, interrupt, &mut printer).await
-            }
-            Err(seats) => {
-                let (fleet, each) = (Fleet::of(seats.len()), (0..).zip(plans).collect());
-                let mut job = sweep::fleet::Job::new(fleet, recorder, each, false, false);
-                sweep::fleet::measure(posts::sit(seats, &options, &[], clock), &mut job, interrupt, &mut printer).await
-            }
-        }
+        let (fleet, each) = (Fleet::of(seats.len()), (0..).zip(plans).collect());
+        let mut job = Job::new(fleet, recorder, each, false);
+        let agents = served(posts::sit(seats, &options, &[], Clock::start()), exporter);
+        sweep::measure(agents, &mut job, interrupt, &mut printer).await
     })?;
     let records = printer.finish()?;
     Ok(exit_code(end, code, &records))
@@ -300,6 +301,7 @@ fn layers(args: &cli::Layers, log: Option<&Path>) -> eyre::Result<ExitCode> {
 /// `wattscope sweep`.
 fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let runtime = runtime()?;
+    let exporter = exporter(args.metrics);
     let mut seats = match runtime.block_on(reach(posts(&args.place, &args.device))) {
         Ok(seats) => seats,
         Err(code) => return Ok(code),
@@ -313,7 +315,7 @@ fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
     seats.iter_mut().for_each(|seat| seat.device = resolved(seat));
     let places: Vec<_> = seats.iter().map(place).collect();
     let asked = file::Asked { plan: &plan, seed: seeded, places: &places };
-    let SweepFile { mut recorder, mut fleet, agents, losses, resumed } =
+    let SweepFile { mut recorder, mut fleet, agents, losses } =
         file::open(&output, &asked, &mut printer).unwrap_or_else(|error| refuse(error));
     printer.recall(false);
     start_log(log);
@@ -327,8 +329,12 @@ fn sweep(args: &cli::Sweep, log: Option<&Path>) -> eyre::Result<ExitCode> {
         let options = agent::Options { idle, graph, ..agent_options(false, args.memory_limit)? };
         (fleet, end) = runtime.block_on(async {
             let interrupt = async { code = ExitCode::from(interrupted().await) };
-            let work = Sweeping { fleet, recorder, agents, resumed };
-            work.measure(seats, options, interrupt, &mut printer).await
+            let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
+            let last_runs: Vec<_> = agents.iter().map(last_run).collect();
+            let handle = served(posts::sit(seats, &options, &last_runs, Clock::start()), exporter);
+            let mut job = Job::new(fleet, Some(recorder), agents, true);
+            let end = sweep::measure(handle, &mut job, interrupt, &mut printer).await?;
+            io::Result::Ok((job.fleet, end))
         })?;
     }
     printer.say(&progress::conclusion(&fleet, &output));
@@ -400,46 +406,6 @@ fn welcome(
     let body = Body::Notice { level: Level::Info, text };
     // On the clock of what goes on: its zero.
     Ok(recorder.send(Event { t: 0, body })?)
-}
-
-/// A sweep on its way.
-struct Sweeping {
-    fleet: Fleet,
-    recorder: Recorder,
-    agents: Vec<(StationId, Plan)>,
-    resumed: bool,
-}
-
-impl Sweeping {
-    /// Measures: alone as a single station, or as one of several.
-    async fn measure(
-        self,
-        seats: Vec<Seat>,
-        options: agent::Options,
-        interrupt: impl Future<Output = ()>,
-        printer: &mut Printer<impl Write>,
-    ) -> io::Result<(Fleet, End)> {
-        let Self { fleet, recorder, agents, resumed } = self;
-        let clock = Clock::start();
-        let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
-        let last_runs: Vec<_> = agents.iter().map(last_run).collect();
-        let seats = match (<[Seat; 1]>::try_from(seats), &agents[..]) {
-            (Ok([seat]), [(0, plan)]) if !fleet.is_several() => {
-                let stepper = if resumed { Stepper::resuming() } else { Stepper::new(plan.clone(), true) };
-                let agent = posts::sit_alone(seat, agent::Options { last_run: last_runs[0], ..options }, clock);
-                let mut job = Job { stepper, state: fleet.into_first(), recorder: Some(recorder) };
-                let end = sweep::measure(agent, &mut job, interrupt, printer).await?;
-                return Ok((job.state.into(), end));
-            }
-            (Ok(seat), _) => Vec::from(seat),
-            (Err(seats), _) => seats,
-        };
-        let handle = posts::sit(seats, &options, &last_runs, clock);
-        let deal = agents.iter().any(|(_, plan)| plan.is_shared());
-        let mut job = sweep::fleet::Job::new(fleet, Some(recorder), agents, deal, true);
-        let end = sweep::fleet::measure(handle, &mut job, interrupt, printer).await?;
-        Ok((job.fleet, end))
-    }
 }
 
 /// `wattscope merge`.

@@ -5,7 +5,7 @@ use crate::{
     layers,
     report::{Figures, Outcome, Record, table},
     session::{Fleet, State, Sweep, read::Losses},
-    sweep::{Measured, Observer, fleet},
+    sweep::{Measured, Observer},
     table::significant,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -189,7 +189,7 @@ impl<W: Write> layers::Observer for LayersPrinter<W> {
 
     fn measured(&mut self, _: &State, record: layers::Record) -> io::Result<()> {
         self.bar.finish_and_clear();
-        if let layers::Outcome::Failed { error, .. } = &record.outcome {
+        if let Outcome::Failed { error, .. } = &record.outcome {
             self.failed = true;
             eprintln!("{}: {error}", record.title());
         }
@@ -207,20 +207,6 @@ impl<W: Write> layers::Observer for LayersPrinter<W> {
 }
 
 impl<W: Write> Observer for Printer<W> {
-    fn progress(&mut self, state: &State) {
-        self.link(0, state);
-        let Some(sweep) = state.sweep.as_ref().filter(|_| !self.bar.is_hidden()) else { return };
-        let left = if sweep.is_on() { format!(" · {}", left(sweep, state.now)) } else { String::new() };
-        self.draw((sweep.count(), sweep.total()), line(state) + &left);
-    }
-
-    fn measured(&mut self, state: &State, measured: Measured) -> io::Result<()> {
-        let counted = state.sweep.as_ref().map(|sweep| Counted::of(&[sweep], 1, state.now));
-        self.note(state, (0, None), measured, counted.as_ref())
-    }
-}
-
-impl<W: Write> fleet::Observer for Printer<W> {
     fn progress(&mut self, fleet: &Fleet) {
         fleet.iter().for_each(|(on, state)| self.link(on, state));
         if self.bar.is_hidden() {
@@ -231,7 +217,8 @@ impl<W: Write> fleet::Observer for Printer<W> {
         let seconds = seconds_left(fleet, &sweeps.iter().collect::<Vec<_>>(), working(fleet));
         let left = if seconds > 0.0 { format!(" · about {} left", roughly(seconds)) } else { String::new() };
         let names = fleet.names(true).into_iter().zip(fleet.stations());
-        let lines: Vec<String> = names.map(|(name, state)| format!("{name}: {}", line(state))).collect();
+        let named = |(name, state)| if fleet.is_several() { format!("{name}: {}", line(state)) } else { line(state) };
+        let lines: Vec<String> = names.map(named).collect();
         self.draw((sum(Sweep::count), sum(Sweep::total)), lines.join(" │ ") + &left);
     }
 

@@ -19,7 +19,7 @@ pub use write::{ReportError, Written, report};
 
 use crate::{
     analysis::stats::Percentiles,
-    event::{self, Memory, Precision, Quantity},
+    event::{self, Config, Header, Memory, Precision, Quantity, Weights},
     session::{RunResult, State, run::Power},
     sweep::{Failed, Measured},
     table::{Table, bytes, significant},
@@ -31,11 +31,9 @@ use std::collections::BTreeMap;
 /// Version of the objects of `wattscope run --json`.
 pub const SCHEMA: u32 = 1;
 
-/// What became of one configuration, with what it takes to believe it later (MLPerf Power rules, arXiv 2410.12032).
+/// What was measured, where, and by what.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Record {
-    /// [`SCHEMA`].
-    pub schema: u32,
+pub struct Origin {
     /// Registry id of the network.
     pub network: String,
     /// Images in one batch.
@@ -44,12 +42,12 @@ pub struct Record {
     pub precision: Precision,
     /// Device name: `cpu`, `cuda:0`.
     pub device: String,
-    /// The network's weights: `seeded 2016`, or a file and the first eight digits of its SHA-256; null before it is built.
-    pub weights: Option<String>,
     /// What the device calls itself.
     pub device_title: Option<String>,
-    /// When the configuration was asked for, RFC 3339.
-    pub started: Option<String>,
+    /// The network's weights: `seeded 2016`, or a file and the first eight digits of its SHA-256; null before it is built.
+    pub weights: Option<String>,
+    /// Whether its batch norms were folded into the layers before them.
+    pub folded: bool,
     /// Host name.
     pub host: Option<String>,
     /// Operating system and kernel.
@@ -62,21 +60,54 @@ pub struct Record {
     pub burn: Option<String>,
     /// Driver version of the card.
     pub driver: Option<String>,
+}
+
+impl Origin {
+    /// That of a configuration, as the stream has it.
+    pub fn of(state: &State, config: &Config, weights: Option<&Weights>) -> Self {
+        let header = state.header.as_ref();
+        let said = |of: fn(&Header) -> &String| header.map(of).filter(|text| !text.is_empty()).cloned();
+        Self {
+            network: config.network.clone(),
+            batch: config.batch,
+            precision: config.precision,
+            device: config.device.clone(),
+            device_title: state.devices.iter().find(|d| d.name == config.device).map(|d| d.title.clone()),
+            weights: weights.map(ToString::to_string),
+            folded: header.is_some_and(|h| h.folded),
+            host: said(|h| &h.host),
+            os: said(|h| &h.os),
+            cpu: said(|h| &h.cpu),
+            wattscope: env!("CARGO_PKG_VERSION").to_owned(),
+            burn: said(|h| &h.burn),
+            driver: state.cards.get(&config.device).and_then(|card| card.driver.clone()),
+        }
+    }
+}
+
+/// What became of one configuration, with what it takes to believe it later (MLPerf Power rules, arXiv 2410.12032).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What was measured, where, and by what.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// When the configuration was asked for, RFC 3339.
+    pub started: Option<String>,
     /// Newest CUDA version that the driver supports.
     pub cuda: Option<String>,
     /// Whether the card's clocks are locked or float, or why that is not known.
     pub clock_policy: Option<String>,
     /// Power limit in force, W.
     pub power_cap_w: Option<f64>,
-    /// Whether its batch norms were folded into the layers before them.
-    pub folded: bool,
     /// What `wattscope check` found for this network on this device in this precision; null if that was not checked.
     pub checked: Option<Checked>,
     /// Which of the rounds of a sweep it belongs to, from 1.
     pub round: u32,
     /// Figures, or an error.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: Outcome<Figures>,
 }
 
 /// How far a network's logits are from the reference's on this device, in standard deviations of the logits.
@@ -99,9 +130,9 @@ impl Checked {
 /// Figures, or an error.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Outcome {
+pub enum Outcome<F> {
     /// It was measured.
-    Measured(Box<Figures>),
+    Measured(Box<F>),
     /// It was not.
     Failed {
         /// Why.
@@ -111,6 +142,28 @@ pub enum Outcome {
         /// Bytes asked for, where the device said.
         requested_bytes: Option<u64>,
     },
+}
+
+impl<F> Outcome<F> {
+    /// The figures, or why there are none.
+    pub fn of(figures: Result<F, &Failed>) -> Self {
+        match figures {
+            Ok(figures) => Self::Measured(Box::new(figures)),
+            Err(failed) => Self::Failed {
+                error: failed.to_string(),
+                out_of_memory: matches!(failed, Failed::OutOfMemory { .. }),
+                requested_bytes: match failed {
+                    Failed::OutOfMemory { requested_bytes, .. } => *requested_bytes,
+                    _ => None,
+                },
+            },
+        }
+    }
+
+    /// Whether it was measured.
+    pub const fn is_measured(&self) -> bool {
+        matches!(self, Self::Measured(_))
+    }
 }
 
 /// Everything measured about one configuration.
@@ -244,48 +297,24 @@ impl Record {
     /// from the run that `state` then still holds.
     pub fn of(state: &State, measured: &Measured) -> Self {
         let config = &measured.config;
-        let header = state.header.as_ref();
         let card = state.cards.get(&config.device);
-        let outcome = match &measured.outcome {
-            Ok(result) => Outcome::Measured(Box::new(Figures::of(state, result))),
-            Err(failed) => Outcome::Failed {
-                error: failed.to_string(),
-                out_of_memory: matches!(failed, Failed::OutOfMemory { .. }),
-                requested_bytes: match failed {
-                    Failed::OutOfMemory { requested_bytes, .. } => *requested_bytes,
-                    _ => None,
-                },
-            },
-        };
-        let text = |s: &String| Some(s.clone()).filter(|s| !s.is_empty());
+        let result = measured.outcome.as_ref();
         Self {
             schema: SCHEMA,
-            network: config.network.clone(),
-            batch: config.batch,
-            precision: config.precision,
-            device: config.device.clone(),
-            weights: measured.outcome.as_ref().ok().and_then(|result| result.weights.as_ref()).map(ToString::to_string),
-            device_title: state.devices.iter().find(|d| d.name == config.device).map(|d| d.title.clone()),
-            started: header.and_then(|h| wall_clock(&h.started, measured.began)),
-            host: header.and_then(|h| text(&h.host)),
-            os: header.and_then(|h| text(&h.os)),
-            cpu: header.and_then(|h| text(&h.cpu)),
-            wattscope: env!("CARGO_PKG_VERSION").to_owned(),
-            burn: header.and_then(|h| text(&h.burn)),
-            driver: card.and_then(|c| c.driver.clone()),
+            origin: Origin::of(state, config, result.ok().and_then(|result| result.weights.as_ref())),
+            started: state.header.as_ref().and_then(|h| wall_clock(&h.started, measured.began)),
             cuda: card.and_then(|c| c.cuda.clone()),
             clock_policy: card.and_then(|c| c.clock_policy.clone()),
             power_cap_w: card.and_then(|c| c.power_cap_w),
-            folded: header.is_some_and(|h| h.folded),
             checked: state.checked(config).map(Checked::of),
             round: measured.round,
-            outcome,
+            outcome: Outcome::of(result.map(|result| Figures::of(state, result))),
         }
     }
 
     /// Whether it was measured.
     pub const fn is_measured(&self) -> bool {
-        matches!(self.outcome, Outcome::Measured(_))
+        self.outcome.is_measured()
     }
 }
 
@@ -434,8 +463,8 @@ const COLUMNS: [&str; 19] = [
 /// The results as a table, with the reasons for what is absent or failed below it.
 pub fn table(records: &[Record]) -> String {
     let repeated = records.iter().any(|record| record.round > 1);
-    let hosts = records.iter().any(|record| record.host != records[0].host);
-    let graphs = records.iter().any(|record| record.device != "cpu");
+    let hosts = records.iter().any(|record| record.origin.host != records[0].origin.host);
+    let graphs = records.iter().any(|record| record.origin.device != "cpu");
     let shown = |title: &&str| match *title {
         "<host" => hosts,
         "round" => repeated,
@@ -445,9 +474,10 @@ pub fn table(records: &[Record]) -> String {
     let titles: Vec<_> = COLUMNS.into_iter().filter(shown).collect();
     let mut table = Table::new(&titles);
     for record in records {
+        let origin = &record.origin;
         let head =
-            [record.network.clone(), record.batch.to_string(), record.precision.to_string(), record.device.clone()];
-        let host = hosts.then(|| record.host.clone().unwrap_or_default());
+            [origin.network.clone(), origin.batch.to_string(), origin.precision.to_string(), origin.device.clone()];
+        let host = hosts.then(|| origin.host.clone().unwrap_or_default());
         let round = repeated.then(|| record.round.to_string());
         let rest = match &record.outcome {
             Outcome::Measured(figures) => cells(&mut table, figures, graphs),
@@ -511,22 +541,23 @@ fn footer(records: &[Record]) -> String {
         }
     };
     for record in records {
-        let versions = [("driver", &record.driver), ("CUDA", &record.cuda), ("clocks", &record.clock_policy)];
+        let origin = &record.origin;
+        let versions = [("driver", &origin.driver), ("CUDA", &record.cuda), ("clocks", &record.clock_policy)];
         let versions = versions.iter().filter_map(|(name, value)| value.as_ref().map(|v| format!(", {name} {v}")));
-        let title = record.device_title.as_deref().unwrap_or("unknown");
-        say(format!("{}: {title}{}", record.device, versions.collect::<String>()));
+        let title = origin.device_title.as_deref().unwrap_or("unknown");
+        say(format!("{}: {title}{}", origin.device, versions.collect::<String>()));
         let Outcome::Measured(figures) = &record.outcome else { continue };
-        if let Some(weights) = &record.weights {
+        if let Some(weights) = &origin.weights {
             say(format!("weights: {weights}"));
         }
         if let (Some(sensor), Some(source)) = (&figures.power_sensor, &figures.energy_source) {
             say(format!("W: {sensor}, gain off by up to ±5 %; net W: less the idle power; J/image: {source}, gross"));
         }
         if figures.throttled_share.is_some_and(|share| share > 0.0) {
-            say(format!("{} batch {}: the card was throttled for part of it", record.network, record.batch));
+            say(format!("{} batch {}: the card was throttled for part of it", origin.network, origin.batch));
         }
         if !figures.neighbours.is_empty() {
-            say(format!("others on {}: {}", record.device, figures.neighbours.join(", ")));
+            say(format!("others on {}: {}", origin.device, figures.neighbours.join(", ")));
         }
     }
     lines.into_iter().map(|line| line + "\n").collect()

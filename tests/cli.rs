@@ -5,8 +5,9 @@
 
 use assert_cmd::Command;
 use std::{
-    io::{BufRead, BufReader, Read},
-    process::Stdio,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
@@ -258,10 +259,10 @@ fn a_photograph_is_answered_and_its_logits_are_written() {
     assert!(none.status.code() == Some(1) && text(&none.stderr).contains("neither JPEG nor PNG nor WebP"));
 }
 
-#[test]
-fn ctrl_c_prints_what_was_measured_and_ends_with_130() {
+/// A command under way, after the first line that it printed.
+fn under_way(line: &str) -> (Child, BufReader<ChildStdout>, String) {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))
-        .args("run --network squeezenet1.1 --device cpu --batch 1,2 --seconds 0.2 --json".split(' '))
+        .args(line.split(' '))
         .env("XDG_STATE_HOME", std::env::temp_dir().join("wattscope-cli-tests"))
         .stdout(Stdio::piped())
         .spawn()
@@ -269,6 +270,34 @@ fn ctrl_c_prints_what_was_measured_and_ends_with_130() {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
     out.read_line(&mut first).unwrap();
+    (child, out, first)
+}
+
+#[test]
+fn a_run_serves_metrics_until_it_ends() {
+    let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = free.local_addr().unwrap();
+    let taken = wattscope(&format!("run --network enet --metrics {address}")).output().unwrap();
+    assert_eq!(taken.status.code(), Some(2));
+    assert!(text(&taken.stderr).contains(&address.to_string()), "{}", text(&taken.stderr));
+    drop(free);
+    let line = format!("run --network squeezenet1.1 --device cpu --batch 1,2 --seconds 0.2 --json --metrics {address}");
+    let (mut child, mut out, _) = under_way(&line);
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let first = |line: &str| line.starts_with("wattscope_images_total{") && line.contains("batch=\"1\"");
+    assert!(answer.lines().any(first), "the first is done: {answer}");
+    out.read_line(&mut String::new()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn ctrl_c_prints_what_was_measured_and_ends_with_130() {
+    let line = "run --network squeezenet1.1 --device cpu --batch 1,2 --seconds 0.2 --json";
+    let (mut child, out, first) = under_way(line);
     // SAFETY: a signal to a child that has not been waited for, so its id is still its own.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     let code = child.wait().unwrap().code();

@@ -1,7 +1,7 @@
 //! Where agents are to be started: the devices of this host, or those at the far ends of commands.
 
 use super::{
-    AgentHandle, Options,
+    Options,
     fleet::{FleetHandle, Member},
     remote::{self, ConnectError, Target},
     site::Site,
@@ -88,11 +88,6 @@ pub fn sit(seats: Vec<Seat>, options: &Options, last_runs: &[RunId], clock: Cloc
         Member { agent: site.start(options, clock), device: Some(device) }
     };
     FleetHandle::join(seats.into_iter().enumerate().map(member).collect())
-}
-
-/// Starts the agent of a single seat.
-pub fn sit_alone(seat: Seat, options: Options, clock: Clock) -> AgentHandle {
-    seat.site.start(options, clock)
 }
 
 /// The options of one of several agents of a host: it reads the sensors that its device needs, and no others. A single one

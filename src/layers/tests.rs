@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    event::{Header, SCHEMA as STREAM},
+    event::{Header, Precision, SCHEMA as STREAM},
     testing::{Script, config},
 };
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     event::{Body, Card, Config, DeviceInfo, Header, Neighbour, NetworkFacts, Quantity},
     progress::{Detail, Printer},
-    sweep::{End, Job, Stepper, measure, plan::plan},
+    session::Fleet,
+    sweep::{End, Job, measure, plan::plan},
     testing::{Events, Script, config, sensor},
 };
 
@@ -100,8 +101,8 @@ async fn print(before: Vec<Body>, device: &str, json: bool) -> String {
     let (agent, _script) = Script::start(before, answer);
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, json, Detail::Failures);
-    let mut job = Job::new(Stepper::new(plan(configs, 1, None, 5.0, 0.0), false), None);
-    let end = measure(agent, &mut job, std::future::pending(), &mut printer).await.unwrap();
+    let mut job = Job::new(Fleet::default(), None, vec![(0, plan(configs, 1, None, 5.0, 0.0))], false);
+    let end = measure(agent.into(), &mut job, std::future::pending(), &mut printer).await.unwrap();
     assert_eq!(end, End::Complete);
     let records = printer.finish().unwrap();
     assert_eq!(records.iter().map(Record::is_measured).collect::<Vec<_>>(), [true, false, true]);

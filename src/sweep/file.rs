@@ -1,6 +1,6 @@
 //! A sweep's session file: begun, or gone on with after an interruption.
 
-use super::fleet::{Observer, recall};
+use super::job::{Observer, recall};
 use crate::{
     event::{Config, DeviceInfo, Plan, StationId},
     session::{
@@ -59,8 +59,6 @@ pub struct SweepFile {
     pub agents: Vec<(StationId, Plan)>,
     /// What of it could not be read.
     pub losses: Losses,
-    /// Whether it goes on with what it holds.
-    pub resumed: bool,
 }
 
 /// Where a sweep is to be measured: a device of a host.
@@ -124,7 +122,7 @@ pub fn open(path: &Path, asked: &Asked<'_>, observer: &mut impl Observer) -> Res
         let recorder = Some(Recorder::create(path, &Fleet::default())?);
         let agents = (0..).zip(asked.places).map(|(on, place)| (on, plan_of(asked.plan, place))).collect();
         let fleet = Fleet::of(asked.places.len());
-        return Ok(SweepFile { recorder, fleet, agents, losses: Losses::default(), resumed: false });
+        return Ok(SweepFile { recorder, fleet, agents, losses: Losses::default() });
     }
     let (there, losses, _) = crate::session::replay::fold_all(path)?;
     let Some(sweep) = there.stations().iter().find_map(|state| state.sweep.as_ref()) else {
@@ -143,7 +141,7 @@ pub fn open(path: &Path, asked: &Asked<'_>, observer: &mut impl Observer) -> Res
     for tagged in Reader::open(path)?.flatten() {
         recall(&mut fleet, &tagged, observer).map_err(failed)?;
     }
-    Ok(SweepFile { recorder, fleet, agents, losses, resumed: true })
+    Ok(SweepFile { recorder, fleet, agents, losses })
 }
 
 /// Whether anything is left to do for those who are asked.

@@ -1,18 +1,21 @@
-//! The same measurements on several stations: each does all of them, or they are dealt to whoever is free.
+//! The measuring loop, of one station or of several: each does all steps, or they are dealt to whoever is free.
 //!
 //! Every station has the plan on its own device in its own stream, so that each stream makes sense by itself. Dealt steps
 //! are those that no stream says is done. A station that is lost gives its step back, and takes another when it is there
 //! again.
 
-use super::{End, FAREWELL, Measured, Stepper, done, unfinished};
+use super::{End, Measured, Stepper, done, unfinished};
 use crate::{
     agent::fleet::{Addressed, FleetHandle},
     event::{Body, Command, Plan, StationId, Tagged},
     session::{Fleet, Recorder, State, Sweep},
 };
-use std::{collections::BTreeSet, future::Future, io, pin::pin};
+use std::{collections::BTreeSet, future::Future, io, pin::pin, time::Duration};
 
-/// Is told how the sweeps of several stations get on.
+/// How long agents may take to stop.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Is told how the sweeps of all stations get on.
 pub trait Observer {
     /// An event was folded in.
     fn progress(&mut self, fleet: &Fleet);
@@ -24,7 +27,7 @@ pub trait Observer {
     fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()>;
 }
 
-/// What several stations are to measure.
+/// What stations are to measure.
 #[derive(Debug)]
 pub struct Job {
     /// What the streams have come to so far, and at the end.
@@ -34,6 +37,8 @@ pub struct Job {
     workers: Vec<Worker>,
     /// Whether steps are dealt.
     deal: bool,
+    /// Whether there is one station only, whichever host that is today.
+    alone: bool,
 }
 
 /// One agent of the fleet, and what it is about.
@@ -52,26 +57,22 @@ struct Worker {
 
 impl Job {
     /// Agents, each the station of that number, with what each is to measure. Stations that have that plan already go on
-    /// with it. `deal`: each step is measured by one of them only. `idle_after`: idle power is read at the end.
-    pub fn new(
-        fleet: Fleet,
-        recorder: Option<Recorder>,
-        agents: Vec<(StationId, Plan)>,
-        deal: bool,
-        idle_after: bool,
-    ) -> Self {
+    /// with it. `idle_after`: idle power is read at the end.
+    pub fn new(fleet: Fleet, recorder: Option<Recorder>, agents: Vec<(StationId, Plan)>, idle_after: bool) -> Self {
+        let alone = matches!(agents[..], [(0, _)]) && !fleet.is_several();
+        let deal = !alone && agents.iter().any(|(_, plan)| plan.is_shared());
         let worker = |(on, plan): (StationId, Plan)| {
             let stepper = stepper(&fleet[on.into()], &plan, deal, idle_after);
             Worker { on, plan, stepper, lost: false, moved: false, idle_after }
         };
         let workers = agents.into_iter().map(worker).collect();
-        Self { fleet, recorder, workers, deal }
+        Self { fleet, recorder, workers, deal, alone }
     }
 
     /// Keeps an event of an agent; gives it as one of its station, on the clock of the file.
     fn record(&mut self, mut tagged: Tagged) -> io::Result<Tagged> {
         let Some(worker) = self.workers.get_mut(usize::from(tagged.on)) else { return Ok(tagged) };
-        worker.moved = moved(&self.fleet[worker.on.into()], &tagged.event.body);
+        worker.moved = !self.alone && moved(&self.fleet[worker.on.into()], &tagged.event.body);
         if worker.moved {
             worker.on = self.fleet.len() as StationId;
             worker.stepper = stepper(&State::default(), &worker.plan, self.deal, worker.idle_after);
@@ -226,7 +227,7 @@ async fn steps(agents: &mut FleetHandle, job: &mut Job, observer: &mut impl Obse
             return Ok(if job.is_complete() { End::Complete } else { End::StreamEnded });
         }
         let Some(tagged) = agents.events.recv().await else {
-            return Ok(if job.is_complete() { End::Complete } else { End::StreamEnded });
+            return ended(job, observer);
         };
         let tagged = job.record(tagged)?;
         tell(job, &tagged, observer)?;
@@ -234,6 +235,17 @@ async fn steps(agents: &mut FleetHandle, job: &mut Job, observer: &mut impl Obse
         observer.progress(&job.fleet);
         orders = job.after(&tagged);
     }
+}
+
+/// The agents have ended: tells the observer of the step of a single one, whose end no event says.
+fn ended(job: &Job, observer: &mut impl Observer) -> io::Result<End> {
+    if job.is_complete() {
+        return Ok(End::Complete);
+    }
+    if let Some(measured) = unfinished(job.fleet.first()).filter(|_| job.alone) {
+        observer.measured(&job.fleet, 0, measured)?;
+    }
+    Ok(End::StreamEnded)
 }
 
 /// Tells the observer of a step that an event ends, one way or the other.

@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::{
-    event::Plan,
+    agent::AgentHandle,
+    event::{Body, Command, Event, Plan, StationId},
+    session::Fleet,
     testing::{Script, config},
 };
+use std::{future::Future, io};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Keeps what it is told.
@@ -15,11 +18,11 @@ struct Notes {
 }
 
 impl Observer for Notes {
-    fn progress(&mut self, _: &State) {
+    fn progress(&mut self, _: &Fleet) {
         self.events += 1;
     }
 
-    fn measured(&mut self, _: &State, measured: Measured) -> io::Result<()> {
+    fn measured(&mut self, _: &Fleet, _: StationId, measured: Measured) -> io::Result<()> {
         self.measured.push(measured);
         Ok(())
     }
@@ -36,7 +39,8 @@ async fn measure_all(
     interrupt: impl Future<Output = ()>,
     observer: &mut impl Observer,
 ) -> io::Result<End> {
-    measure(agent, &mut Job::new(Stepper::new(plan, false), None), interrupt, observer).await
+    let mut job = Job::new(Fleet::default(), None, vec![(0, plan)], false);
+    measure(agent.into(), &mut job, interrupt, observer).await
 }
 
 #[tokio::test]
@@ -112,21 +116,22 @@ async fn a_sweep_goes_on_where_another_process_left_it() {
     let configs = [1, 2, 4].map(|batch| config("vgg16", batch));
     struct Leaver(u32);
     impl Observer for Leaver {
-        fn progress(&mut self, _: &State) {}
-        fn measured(&mut self, _: &State, _: Measured) -> io::Result<()> {
+        fn progress(&mut self, _: &Fleet) {}
+        fn measured(&mut self, _: &Fleet, _: StationId, _: Measured) -> io::Result<()> {
             self.0 += 1;
             if self.0 == 2 { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
         }
     }
-    let mut job = Job::new(Stepper::new(plan(&configs, 1.0), false), None);
-    assert!(measure(agent, &mut job, std::future::pending(), &mut Leaver(0)).await.is_err());
+    let job = |fleet| Job::new(fleet, None, vec![(0, plan(&configs, 1.0))], false);
+    let mut left = job(Fleet::default());
+    assert!(measure(agent.into(), &mut left, std::future::pending(), &mut Leaver(0)).await.is_err());
     let (agent, script) = Script::start(vec![Body::Header(crate::event::Header::default())], answer);
     let mut notes = Notes::default();
-    job.stepper = Stepper::resuming();
-    measure(agent, &mut job, std::future::pending(), &mut notes).await.unwrap();
+    let mut job = job(left.fleet);
+    measure(agent.into(), &mut job, std::future::pending(), &mut notes).await.unwrap();
     let batches = |n: &Notes| n.measured.iter().map(|m| m.config.batch).collect::<Vec<_>>();
     assert_eq!(batches(&notes), [2, 4]);
-    assert_eq!(job.state.runs.iter().map(|r| r.result.config.batch).collect::<Vec<_>>(), [1, 2, 4]);
+    assert_eq!(job.fleet.first().runs.iter().map(|r| r.result.config.batch).collect::<Vec<_>>(), [1, 2, 4]);
     let asked = script.await.unwrap();
     assert!(matches!(asked[0], Command::Run { .. }), "no second plan: {asked:?}");
 }
@@ -158,13 +163,13 @@ async fn an_interrupt_stops_the_agent_and_keeps_what_was_measured() {
     let (told, interrupted) = tokio::sync::oneshot::channel::<()>();
     struct Interrupter(Notes, Option<tokio::sync::oneshot::Sender<()>>);
     impl Observer for Interrupter {
-        fn progress(&mut self, state: &State) {
-            if state.sweep.as_ref().is_some_and(|sweep| sweep.count() == 1) {
+        fn progress(&mut self, fleet: &Fleet) {
+            if fleet.first().sweep.as_ref().is_some_and(|sweep| sweep.count() == 1) {
                 self.1.take().map(|told| told.send(()));
             }
         }
-        fn measured(&mut self, state: &State, measured: Measured) -> io::Result<()> {
-            self.0.measured(state, measured)
+        fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {
+            self.0.measured(fleet, on, measured)
         }
     }
     let mut notes = Interrupter(Notes::default(), Some(told));
@@ -179,8 +184,8 @@ async fn an_interrupt_stops_the_agent_and_keeps_what_was_measured() {
 async fn an_output_that_is_gone_stops_the_agent() {
     struct Gone;
     impl Observer for Gone {
-        fn progress(&mut self, _: &State) {}
-        fn measured(&mut self, _: &State, _: Measured) -> io::Result<()> {
+        fn progress(&mut self, _: &Fleet) {}
+        fn measured(&mut self, _: &Fleet, _: StationId, _: Measured) -> io::Result<()> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
     }

@@ -5,13 +5,13 @@ use crate::{
     agent::fleet::{FleetHandle, Member},
     event::{Body, Header, Outcome, Precision, SCHEMA},
     session::replay::fold_all,
-    sweep::{End, Measured, fleet, plan::plan},
+    sweep::{End, Job, Measured, measure, plan::plan},
     testing::{Events, Script, config},
 };
 
 struct Count(usize);
 
-impl fleet::Observer for Count {
+impl Observer for Count {
     fn progress(&mut self, _: &Fleet) {}
 
     fn measured(&mut self, _: &Fleet, _: StationId, _: Measured) -> io::Result<()> {
@@ -67,15 +67,15 @@ async fn another_host_goes_on_with_a_shard_as_another_station_and_no_step_is_don
     let path = directory.path().join("x.2of2.jsonl");
     begun(&path, &shard(1));
     let (file, seen) = opened(&path, &shard(1), "node2", "Another CPU").unwrap();
-    assert_eq!((seen, file.resumed, &file.agents), (1, true, &vec![(1, shard(1))]));
+    assert_eq!((seen, &file.agents), (1, &vec![(1, shard(1))]));
     let (agent, _script) = Script::start(vec![header("node2")], |events, run, config| {
         events.warm_up(run, config);
         events.batches(run, 100, 20_000_000);
     });
     let handle = FleetHandle::join(vec![Member { agent, device: None }]);
-    let mut job = fleet::Job::new(file.fleet, file.recorder, file.agents, true, true);
+    let mut job = Job::new(file.fleet, file.recorder, file.agents, true);
     let mut measured = Count(0);
-    let end = fleet::measure(handle, &mut job, std::future::pending(), &mut measured).await.unwrap();
+    let end = measure(handle, &mut job, std::future::pending(), &mut measured).await.unwrap();
     assert_eq!((end, measured.0), (End::Complete, 2), "two were left");
     let (there, losses, several) = fold_all(&path).unwrap();
     assert!(several && losses.is_empty(), "{losses}");

@@ -111,7 +111,7 @@ fn flaky(host: &str) -> Agent {
 async fn measured(agents: Vec<Agent>, deal: bool) -> (End, Job, Notes, Vec<Vec<Command>>) {
     let (members, scripts): (Vec<_>, Vec<_>) = agents.into_iter().unzip();
     let plans = (0..members.len() as StationId).map(|on| (on, asked(deal).on("cpu"))).collect();
-    let mut job = Job::new(Fleet::of(members.len()), None, plans, deal, true);
+    let mut job = Job::new(Fleet::of(members.len()), None, plans, true);
     let mut notes = Notes::default();
     let handle = FleetHandle::join(members);
     let end = measure(handle, &mut job, std::future::pending(), &mut notes).await.unwrap();
