@@ -143,6 +143,19 @@ fn a_real_run_prints_objects_as_the_schema_says() {
 }
 
 #[test]
+fn the_memory_of_a_small_network_is_its_own_after_a_large_one() {
+    let output =
+        wattscope("run --network alexnet-owt,squeezenet1.1 --device cpu --seconds 0.2 --json").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let resident = |line: &str| {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        object["memory"]["resident"].as_u64().unwrap() >> 20
+    };
+    let mib: Vec<u64> = text(&output.stdout).lines().map(resident).collect();
+    assert!(mib[0] > 233 && mib[1] < 100, "233 MiB of parameters, then 5: {mib:?} MiB resident");
+}
+
+#[test]
 fn layers_are_printed_as_the_schema_says_and_what_does_not_fit_too() {
     let schema = serde_json::from_str(include_str!("../assets/layers.schema.json")).unwrap();
     let schema = jsonschema::draft202012::new(&schema).unwrap();

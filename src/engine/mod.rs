@@ -122,6 +122,7 @@ impl Engine {
         }
         self.measure_peak(config);
         let graphs = self.try_graphs(run, config, &inputs)?;
+        host::give_back_freed();
         self.report_memory(run);
         self.enter(run, config, Phase::WarmingUp, None);
         self.batches(run, config, &inputs, graphs.as_ref())
