@@ -12,10 +12,11 @@ use crate::{
     analysis::stats::{self, Z95},
     engine::measure::MeasureError,
     event::{Accuracy, Precision, Share},
+    format::bytes,
     host,
     images::ImageError,
     infer::{Model, largest},
-    table::{Table, bytes},
+    table::Table,
     zoo::{Entry, cost},
 };
 use dataset::{Dataset, Sample};

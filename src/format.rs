@@ -29,14 +29,14 @@ fn magnitude(value: f64) -> i32 {
 /// A value rounded to a number of decimals; negative ones round to tens, hundreds….
 fn decimals(value: f64, decimals: i32) -> String {
     if !value.is_finite() {
-        return "?".to_owned();
+        return "–".to_owned();
     }
     let unit = 10f64.powi(-decimals);
     let rounded = if decimals < 0 { (value / unit).round() * unit } else { value };
     let text = format!("{:.*}", decimals.max(0) as usize, rounded.abs());
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let negative = rounded < 0.0 && text.chars().any(|c| ('1'..='9').contains(&c));
-    format!("{}{}{rest}", if negative { "-" } else { "" }, group(whole))
+    format!("{}{}{rest}", if negative { "−" } else { "" }, group(whole))
 }
 
 /// A value to `n` significant digits: `7,600`, `0.0807`.
@@ -103,14 +103,18 @@ pub fn si(value: f64) -> String {
     format!("{}{letter}", significant(value / scale, 3))
 }
 
-/// Memory in the unit that fits: `3.21 GiB`.
-pub fn bytes(value: u64) -> String {
-    let v = value as f64;
-    match v {
-        v if v >= 1_073_741_824.0 => format!("{} GiB", significant(v / 1_073_741_824.0, 3)),
-        v if v >= 1_048_576.0 => format!("{} MiB", significant(v / 1_048_576.0, 3)),
-        _ => format!("{} KiB", grouped(value / 1024)),
+/// Bytes in the binary unit that fits: `512 B`, `3.21 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, next);
     }
+    format!("{} {unit}", significant(value, 3))
 }
 
 /// Time since the session began: `02:41`, `1:02:41`.
@@ -144,7 +148,7 @@ mod tests {
         assert_eq!(with_error(7601.4, 1.0), "7,600");
         assert_eq!(with_error(7601.4, 3000.0), "7,600");
         assert_eq!(with_error(0.080_7, 0.000_3), "0.0807");
-        assert_eq!(with_error(f64::NAN, 1.0), "?");
+        assert_eq!(with_error(f64::NAN, 1.0), "–");
     }
 
     #[test]
@@ -153,7 +157,7 @@ mod tests {
         assert_eq!(significant(999.9, 3), "1,000");
         assert_eq!(significant(1_234_567.0, 3), "1,230,000");
         assert_eq!(significant(0.0, 3), "0");
-        assert_eq!(significant(-0.001_23, 2), "-0.0012");
+        assert_eq!(significant(-0.001_23, 2), "−0.0012");
     }
 
     #[test]
@@ -162,7 +166,7 @@ mod tests {
         assert_eq!(grouped(12), "12");
         assert_eq!(si(25_557_032.0), "25.6 M");
         assert_eq!(si(512.0), "512");
-        assert_eq!(bytes(3_446_711_910), "3.21 GiB");
+        assert_eq!([0, 512, 1 << 20, 3_446_711_910].map(bytes), ["0 B", "512 B", "1.00 MiB", "3.21 GiB"]);
         assert_eq!(clock(161_000_000_000), "02:41");
         assert_eq!(clock(3_761_000_000_000), "1:02:41");
         assert_eq!(percent(0.42), "0.4");

@@ -3,8 +3,9 @@
 use crate::{
     engine::measure::{BuildError, Built, MeasureError},
     event::{Config, Precision, Weights},
+    format::significant,
     images::{self, ImageError},
-    table::{Table, significant},
+    table::Table,
     zoo::{self, CLASSES, Checkpoint, CheckpointError, classes, weights::DEFAULT_SEED},
 };
 use burn::tensor::{Tensor, TensorData};

@@ -8,11 +8,11 @@ use crate::{
     agent::AgentHandle,
     analysis::roofline::{self, Achieved},
     event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, RunId},
-    format::{percent, si},
+    format::{percent, si, significant},
     report::{Origin, Outcome},
     session::{Recorder, State},
     sweep::{End, Failed},
-    table::{Table, significant},
+    table::Table,
     zoo,
 };
 use serde::Serialize;

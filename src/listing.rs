@@ -2,7 +2,8 @@
 
 use crate::{
     event::{DeviceInfo, NetworkFacts},
-    table::{Table, bytes, significant},
+    format::{bytes, significant},
+    table::Table,
     zoo::{
         self,
         cost::{self, CostError},

@@ -30,7 +30,7 @@ use wattscope::{
     engine::{self, Choices, WeightsFile, device},
     event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
     exporter::Exporter,
-    host,
+    format, host,
     infer::{self, Model},
     layers, listing, logging,
     progress::{self, Detail, LayersPrinter, Printer},
@@ -46,7 +46,7 @@ use wattscope::{
         file::{self, SweepFile},
         plan::plan,
     },
-    table, ui,
+    ui,
     zoo::{self, Checkpoint},
 };
 
@@ -132,7 +132,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let start = || served(posts::start(&posts, &agent, Clock::start()), exporter);
     let exit = runtime()?.block_on(ui::run(options, &mut recordings, start))?;
     match recordings.stop() {
-        Ok(Some(file)) => eprintln!("recorded {} ({})", file.path.display(), table::bytes(file.bytes)),
+        Ok(Some(file)) => eprintln!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)),
         Ok(None) => {}
         Err(error) => eprintln!("{error}"),
     }

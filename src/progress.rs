@@ -2,11 +2,11 @@
 
 use crate::{
     event::{LinkState, Nanos, Phase, Plan, StationId},
+    format::significant,
     layers,
     report::{Figures, Outcome, Record, table},
     session::{Fleet, State, Sweep, read::Losses},
     sweep::{Measured, Observer},
-    table::significant,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{

@@ -20,9 +20,10 @@ pub use write::{ReportError, Written, report};
 use crate::{
     analysis::stats::Percentiles,
     event::{self, Config, Header, Memory, Precision, Quantity, Weights},
+    format::{bytes, significant},
     session::{RunResult, State, run::Power},
     sweep::{Failed, Measured},
-    table::{Table, bytes, significant},
+    table::Table,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;

@@ -15,7 +15,7 @@ use super::measure::{Built, Input, MeasureError, Timing, values};
 use crate::{
     analysis::stats::median,
     event::{self, RunId},
-    table::significant,
+    format::significant,
 };
 use burn::tensor::{Device, Tensor};
 use burn_backend::Backend;

@@ -4,7 +4,7 @@
 use super::measure::dtype;
 use crate::{
     event::{Body, Config, Precision},
-    host, table,
+    format, host,
 };
 use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
 use cubecl_ir::{ElemType, FloatKind};
@@ -79,7 +79,7 @@ fn moved() -> Option<(f64, String)> {
     let bytes = (CACHES * cache).clamp(ARRAY.0, ARRAY.1).min(spare);
     let peak::Bandwidth { copy, read } = peak::bandwidth(usize::try_from(bytes).ok()?, MOVING_TIME)?;
     let what = if copy >= read { "copying" } else { "reading" };
-    Some((copy.max(read), format!("{what} {} on every core", table::bytes(bytes))))
+    Some((copy.max(read), format!("{what} {} on every core", format::bytes(bytes))))
 }
 
 fn probe_memory(device: &Device) -> Option<(f64, String)> {

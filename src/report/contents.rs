@@ -145,7 +145,7 @@ fn verdict(finding: &Finding, figures: &[super::document::Figure]) -> Verdict {
 
 /// Three digits; of what is all but nothing, that it is.
 fn number(value: f64) -> String {
-    if value > 0.0 && value < 1e-4 { "< 0.0001".to_owned() } else { format::significant(value, 3).replace('-', "−") }
+    if value > 0.0 && value < 1e-4 { "< 0.0001".to_owned() } else { format::significant(value, 3) }
 }
 
 /// The numbers behind a verdict, with their intervals, beside the paper's.
