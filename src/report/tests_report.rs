@@ -8,7 +8,7 @@ use super::{
     write::{ReportError, report},
 };
 use crate::{
-    event::{Body, Event, Level},
+    event::{Body, Event, Graph, Level},
     session::State,
     ui::demo::{self, Script},
 };
@@ -129,6 +129,22 @@ fn two_sessions_stand_side_by_side() {
     let time = document.figures().find(|f| f.number == 3).unwrap();
     assert_eq!((time.panels.len(), time.file(1).as_str()), (2, "figure-03b.svg"));
     assert!(text.contains("![Inference time an image against batch size](figures/figure-03b.svg)"));
+}
+
+#[test]
+fn whether_graphs_were_replayed_is_a_column_where_there_are_any() {
+    let mut script = Script::gpu(3.0);
+    script.facts();
+    for (run, used, why) in [(1, true, "exact, 1.8 times as fast"), (2, false, "not faster")] {
+        let profile = demo::Profile { ms: 10.0, watts: 300.0, percent: 80.0 };
+        script.measure(&demo::f16("resnet50", 1 << run), profile, 3.0);
+        script.say(Body::Graph(Graph { run, used, why: why.to_owned(), eager_ns: None, replay_ns: None }));
+    }
+    let text = markdown::render(&of(&[("graphs", script)]));
+    for part in ["| graph |", "| replayed |", "| no \\[", "not faster"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!markdown::render(&of(&[("cpu", demo::no_power())])).contains("| graph |"));
 }
 
 #[test]
