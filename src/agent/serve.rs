@@ -2,8 +2,8 @@
 //!
 //! It ends, and its engine with it, as soon as nobody listens: at the end of stdin, when stdout breaks, when it is told to
 //! by a signal, and when no ping came for some seconds, as when the other side vanished without a word. A link that is slow
-//! never stretches a batch: what waits for it is joined and thinned out ([`Backlog`]), and no more is put into it than the
-//! screen acknowledges soon ([`Window`]), so that what arrives is never old.
+//! never stretches a batch: what waits for it is joined and thinned out (`Backlog`), and no more is put into it than the
+//! screen acknowledges soon (`Window`), so that what arrives is never old.
 
 use super::{
     AgentHandle, Options,

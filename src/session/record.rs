@@ -2,7 +2,7 @@
 //!
 //! What is written is on its way to the disk within [`FLUSH`], so a process that is killed loses no more than that, and a
 //! file that ends in the middle of a line, or of a compressed block, opens up to its last whole line
-//! ([`Reader`](super::Reader)). A disk that is full or too slow ends the recording and nothing else.
+//! ([`Reader`]). A disk that is full or too slow ends the recording and nothing else.
 
 use super::{
     facts,

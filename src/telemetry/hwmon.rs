@@ -5,7 +5,7 @@
 //! | `class/hwmon/*` named `ina3221` (Jetson, JetPack 5 and newer) | `in1_label`, `in1_input`, `curr1_input` | mV, mA |
 //! | `bus/i2c/drivers/ina3221x/*/iio:device*` (older JetPacks, as on the TX1) | `rail_name_0`, `in_power0_input` | mW |
 //! | `class/hwmon/*` named `amdgpu` | `power1_average`, `power1_input`, `temp1_input`, `freq1_input`, `power1_cap` | µW, m°C, Hz |
-//! | `class/hwmon/*` with a known name ([`METERS`]) | `power1_input`, `power1_average`, `energy1_input` | µW, µJ |
+//! | `class/hwmon/*` with a known name (`METERS`) | `power1_input`, `power1_average`, `energy1_input` | µW, µJ |
 
 use crate::{
     event::{Quantity, SensorId},

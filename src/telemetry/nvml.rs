@@ -1,7 +1,7 @@
 //! NVIDIA cards through NVML, `libnvidia-ml.so.1`, which is loaded at run time: without it the host has no such sensors.
 //!
-//! This file loads the library, finds the cards, and finds them again after they were lost; [`card`] reads one card,
-//! [`facts`] says what a card is and who else uses it.
+//! This file loads the library, finds the cards, and finds them again after they were lost; `card` reads one card,
+//! `facts` says what a card is and who else uses it.
 
 mod card;
 mod facts;

@@ -5,7 +5,7 @@
 //! s·bias + t its bias: the norm vanishes, and with it a pass over the activations and one rounding of each value.
 //!
 //! A norm that comes first (DenseNet's pre-activation) or after a concatenation (ENet's first) stays. What folds into
-//! what, each network says through [`Fold`].
+//! what, each network says through `Fold`.
 
 use super::{Network, probe};
 use burn::module::{Module, Param, ParamId};

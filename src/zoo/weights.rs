@@ -5,7 +5,7 @@
 //!
 //! The scales are analytic. A weight's variance is gain² / fan-in: with a gain of √2 (He et al., arXiv 1502.01852) a ReLU's
 //! input keeps its mean square from layer to layer. Where a layer's input is something else – an image, a pooled map, a
-//! sum – the network's own file says so through [`Typical`]. Everything that a parity check should notice (biases, the
+//! sum – the network's own file says so through `Typical`. Everything that a parity check should notice (biases, the
 //! norms' four vectors, PReLU slopes) is neither 0 nor 1.
 
 use super::Network;
