@@ -20,8 +20,11 @@ pub use write::{ReportError, Written, report};
 use crate::{
     analysis::stats::Percentiles,
     event::{self, Config, Header, Memory, Precision, Quantity, Weights},
-    format::{bytes, significant},
-    session::{RunResult, State, run::Power},
+    format::{bytes, percent, significant},
+    session::{
+        RunResult, State,
+        run::{CROWD, Power},
+    },
     sweep::{Failed, Measured},
     table::Table,
 };
@@ -186,6 +189,8 @@ pub struct Figures {
     pub warm_up: Option<WarmUp>,
     /// Utilisation of the device as its driver has it, %.
     pub utilisation_percent: Option<f64>,
+    /// Processor time of everybody but the engine, % of all processors; of the CPU only.
+    pub others_percent: Option<f64>,
     /// Operations a second over the measured peak, %; 2 operations a multiply-accumulate.
     pub flop_utilisation_percent: Option<f64>,
     /// The measured peak, operations/s.
@@ -349,6 +354,7 @@ impl Figures {
                 error_percent: w.error_percent,
             }),
             utilisation_percent: result.utilisation,
+            others_percent: result.others,
             flop_utilisation_percent: result.flop_utilisation,
             peak_flops: peak.map(|(flops, _)| *flops),
             peak_source: peak.map(|(_, how)| how.clone()),
@@ -409,6 +415,10 @@ impl Figures {
         note("graph", self.graph.is_none(), &|| "the recording does not tell".to_owned());
         note("utilisation_percent", self.utilisation_percent.is_none(), &|| {
             sensor(Quantity::Utilisation, "utilisation")
+        });
+        note("others_percent", self.others_percent.is_none(), &|| match device {
+            "cpu" => sensor(Quantity::EngineUtilisation, "processor time"),
+            _ => "a card's driver names its processes instead: neighbours".to_owned(),
         });
         note("flop_utilisation_percent", self.flop_utilisation_percent.is_none(), &peak);
         note("power_w", self.power_w.is_none(), &|| self.power_note.clone());
@@ -556,6 +566,10 @@ fn footer(records: &[Record]) -> String {
         }
         if figures.throttled_share.is_some_and(|share| share > 0.0) {
             say(format!("{} batch {}: the card was throttled for part of it", origin.network, origin.batch));
+        }
+        if let Some(others) = figures.others_percent.filter(|share| *share >= CROWD) {
+            let share = percent(others);
+            say(format!("{} batch {}: others took {share} % of the processors", origin.network, origin.batch));
         }
         if !figures.neighbours.is_empty() {
             say(format!("others on {}: {}", origin.device, figures.neighbours.join(", ")));

@@ -64,11 +64,13 @@ fn gpu_host() -> Vec<Body> {
 
 /// A host with a processor only.
 fn cpu_host() -> Vec<Body> {
-    let absent = sensor(1, "cpu", Quantity::PowerInstant, Some("/sys/class/powercap: permission denied"));
+    let absent = sensor(9, "cpu", Quantity::PowerInstant, Some("/sys/class/powercap: permission denied"));
+    // By what `answer` reads: 96 % of all processors, of which the engine takes 61.
+    let busy = [(1, Quantity::Utilisation), (3, Quantity::EngineUtilisation)].map(|(id, q)| sensor(id, "cpu", q, None));
     vec![
         header(),
         Body::Devices { devices: vec![device("cpu", "a processor")] },
-        Body::Sensors { sensors: vec![absent] },
+        Body::Sensors { sensors: [vec![absent], busy.into()].concat() },
         Body::EngineStarted { pid: 1, device: "cpu".to_owned() },
     ]
 }
@@ -160,6 +162,7 @@ async fn what_is_absent_says_why() {
     let object: serde_json::Value = serde_json::from_str(printed.lines().next().unwrap()).unwrap();
     assert!(object["power_w"].is_null());
     assert_eq!(object["power_note"], "no power sensor: /sys/class/powercap: permission denied");
+    assert!(object["others_percent"].as_f64().is_some_and(|share| (share - 35.0).abs() < 1e-9), "{printed}");
     for (name, value) in object.as_object().unwrap() {
         let explained = ["power_", "peak_", "energy_"].iter().any(|p| name.starts_with(p));
         let about = ["driver", "cuda", "clock_policy"].contains(&name.as_str());

@@ -219,6 +219,9 @@ pub struct RunResult {
     pub flop_utilisation: Option<f64>,
     /// Utilisation of the device while steady, %.
     pub utilisation: Option<f64>,
+    /// Processor time of everybody but the engine while steady, % of all processors; of the CPU only, since a card's driver
+    /// names the processes instead.
+    pub others: Option<f64>,
     /// Power while steady; absent with the reason.
     pub power: Result<Power, String>,
     /// Memory held.
@@ -227,6 +230,17 @@ pub struct RunResult {
     pub device_memory_used: Option<u64>,
     /// Share of the power readings taken while the card was throttled.
     pub throttled: Option<f64>,
+}
+
+/// Share of all processors from which on others are said to disturb a run, %: wattscope itself, its screen included, stays
+/// below it on two cores.
+pub const CROWD: f64 = 10.0;
+
+impl RunResult {
+    /// What others took of the processors, %, where it was enough to be in the figures.
+    pub fn crowd(&self) -> Option<f64> {
+        self.others.filter(|share| *share >= CROWD)
+    }
 }
 
 /// Power and energy of a steady phase.

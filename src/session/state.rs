@@ -555,6 +555,8 @@ impl State {
         let device = run.config.device.as_str();
         let images_per_s = run.steady.images_per_s(run.config.batch)?;
         let mean = |q| self.sensor(device, q).and_then(|(id, _)| run.steady.sensors.get(&id)?.moments.mean());
+        let others = mean(Quantity::Utilisation).zip(mean(Quantity::EngineUtilisation));
+        let others = others.map(|(all, engine)| (all - engine).max(0.0));
         let power = self.power(run, images_per_s);
         let readings = run.steady.power_readings;
         Some(RunResult {
@@ -570,6 +572,7 @@ impl State {
             images_per_s,
             flop_utilisation: self.flop_utilisation(&run.config, images_per_s),
             utilisation: mean(Quantity::Utilisation),
+            others: others.filter(|_| device == "cpu"),
             power,
             memory: run.memory,
             device_memory_used: self.reading(device, Quantity::MemoryUsed).map(|bytes| bytes as u64),

@@ -76,6 +76,7 @@ fn run(network: usize, batch: u32, ms: f64, watts: f64) -> RunResult {
         images_per_s,
         flop_utilisation: None,
         utilisation: None,
+        others: None,
         power: Ok(power),
         memory: Memory::default(),
         device_memory_used: None,

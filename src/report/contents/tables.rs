@@ -138,6 +138,10 @@ fn graph(result: &RunResult, table: &mut Table) -> String {
 }
 
 fn state(result: &RunResult, table: &mut Table) -> String {
+    if result.crowd().is_some() {
+        let said = "others took more than a tenth of the processors meanwhile: it is in the figures";
+        return format!("disturbed [{}]", table.note(said));
+    }
     match result.warm_up {
         Some(w) if w.converged => "steady".to_owned(),
         Some(w) => {

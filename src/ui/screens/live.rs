@@ -224,11 +224,17 @@ fn utilisation<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     };
     let engine = view.state.reading(device, Quantity::EngineUtilisation).filter(|_| cpu);
     let engine = engine.map(|v| Part::new(0, Role::Plain, format!("engine {} %", format::percent(v))));
+    let others = result.and_then(RunResult::crowd);
+    let others = others.map(|v| Part::new(0, Role::Warn, format!("others {} %", format::percent(v))));
     let averaging = if mean.is_some() { "mean of steady" } else { "now" };
     let averaging = Part::new(2, Role::Dim, averaging);
     gauge.details = vec![
         flops(view, result),
-        engine.into_iter().chain([Part::new(1, Role::Dim, sensor.info.label.clone()), averaging]).collect(),
+        engine
+            .into_iter()
+            .chain(others)
+            .chain([Part::new(1, Role::Dim, sensor.info.label.clone()), averaging])
+            .collect(),
     ];
     gauge
 }
