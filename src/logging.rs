@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Mutex,
 };
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 /// A log that has grown beyond this becomes `….old`, and the `….old` before it is gone: 10 MB at most on disk.
@@ -29,17 +30,31 @@ pub fn to_file(path: Option<&Path>) -> io::Result<()> {
     subscribe(Mutex::new(file))
 }
 
-/// Sends the log to stderr: for the engine, whose agent listens there.
+/// Sends the log to stderr, a line an event, as [`line`] reads it: for the engine, whose agent listens there and has the
+/// time and the file.
 ///
 /// # Errors
 /// If a log is there already.
 pub fn to_stderr() -> io::Result<()> {
-    subscribe(io::stderr)
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).with_writer(io::stderr);
+    subscriber.without_time().try_init().map_err(io::Error::other)
+}
+
+/// The level and the text of a line that [`to_stderr`] has written; none of anything else that stands on stderr.
+pub fn line(line: &str) -> Option<(Level, &str)> {
+    let (level, text) = line.trim_start().split_once(' ')?;
+    let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+    let level = levels.into_iter().find(|known| known.as_str() == level)?;
+    // A target, and what was said.
+    text.contains(": ").then_some((level, text))
+}
+
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("warn,wattscope=info,engine=info"))
 }
 
 fn subscribe(writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static) -> io::Result<()> {
-    let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("warn,wattscope=info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).with_writer(writer);
     subscriber.try_init().map_err(io::Error::other)
 }
 
@@ -117,6 +132,26 @@ mod tests {
         assert!(log.ends_with("round 2 line 19\n"), "{log}");
         let sizes = [path.clone(), directory.path().join("state/deep/log.old")].map(|p| fs::metadata(p).unwrap().len());
         assert!(sizes.iter().all(|size| *size <= 100), "{sizes:?}");
+    }
+
+    #[test]
+    fn what_the_engine_logs_is_told_from_its_last_words() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let log =
+            tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(Mutex::new(file.reopen().unwrap()));
+        tracing::subscriber::with_default(log.finish(), || {
+            tracing::warn!(reason = "not: supported", "no graph was captured");
+            tracing::info!(target: "cubecl_cuda", "a pool");
+        });
+        let text = fs::read_to_string(file.path()).unwrap();
+        let lines: Vec<_> = text.lines().map(|written| line(written).unwrap()).collect();
+        assert_eq!(lines[1], (Level::INFO, "cubecl_cuda: a pool"), "{text}");
+        assert!(lines[0].0 == Level::WARN && lines[0].1.contains("no graph was captured"), "{text}");
+        for words in
+            ["panic: index out of bounds (src/x.rs:7)", "ERROR: nvrtc", "memory allocation of 7 bytes failed", ""]
+        {
+            assert_eq!(line(words), None);
+        }
     }
 
     #[test]

@@ -93,6 +93,8 @@ fn dispatch(cli: Cli) -> eyre::Result<ExitCode> {
         Some(Command::Engine { epoch, memory_limit, weights, weights_of, no_fold, no_graph }) => {
             let weights = weights_of.zip(weights).map(|(network, path)| WeightsFile { network, path });
             let choices = Choices { fold: !no_fold, graph: !no_graph };
+            // One that can't log computes all the same.
+            let _ = logging::to_stderr();
             engine::run(Clock::since(epoch), memory_limit, weights, choices)
         }
     }

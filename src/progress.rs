@@ -375,11 +375,6 @@ pub fn conclusion(fleet: &Fleet, file: &Path) -> String {
     format!("{said}; in {file}")
 }
 
-/// How long the rest may take, in words.
-pub fn left(sweep: &Sweep, now: Nanos) -> String {
-    format!("about {} left", roughly(sweep.seconds_left(now)))
-}
-
 /// A stretch of time that nobody knows better than this: `40 s`, `12 min`, `3.5 h`.
 pub fn roughly(seconds: f64) -> String {
     match seconds / 60.0 {

@@ -4,6 +4,7 @@ use crate::{
     clock::Clock,
     engine::WeightsFile,
     event::{EngineCommand, Event},
+    logging,
 };
 use std::{collections::VecDeque, ffi::OsString, path::PathBuf, process::Stdio};
 use tokio::{
@@ -12,6 +13,7 @@ use tokio::{
     sync::mpsc::UnboundedSender,
     task::JoinHandle,
 };
+use tracing::Level;
 
 /// Lines of stderr that are kept to tell why an engine died.
 const TAIL: usize = 12;
@@ -171,12 +173,20 @@ async fn watch(
 async fn last_words(mut lines: Lines<BufReader<ChildStderr>>) -> String {
     let mut tail = VecDeque::new();
     while let Ok(Some(line)) = lines.next_line().await {
-        tracing::info!(target: "engine", "{line}");
-        // A backtrace says where, not what; the log has it.
-        if tail.len() == TAIL {
-            tail.pop_front();
+        match logging::line(&line) {
+            // What it logged is no reason of its death.
+            Some((Level::ERROR, text)) => tracing::error!(target: "engine", "{text}"),
+            Some((Level::WARN, text)) => tracing::warn!(target: "engine", "{text}"),
+            Some((_, text)) => tracing::info!(target: "engine", "{text}"),
+            None => {
+                tracing::info!(target: "engine", "{line}");
+                // A backtrace says where, not what; the log has it.
+                if tail.len() == TAIL {
+                    tail.pop_front();
+                }
+                tail.push_back(line);
+            }
         }
-        tail.push_back(line);
     }
     Vec::from(tail).join("\n")
 }
