@@ -77,7 +77,9 @@ class Engine:
                 lines = log.read().strip().splitlines()
         except OSError:
             lines = []
-        return " | ".join(lines[-3:])[:600] or "it said nothing"
+        # The first panic is the cause, where there is one; what it logged before is not.
+        panics = [line for line in lines if line.startswith("panic: ")]
+        return " | ".join(panics[:1] or lines[-3:])[:600] or "it said nothing"
 
     def run(self, network, batch, precision, device, deadline):
         """Runs a configuration until it is steady. Gives seconds from the command, or from the start of the process for
