@@ -374,7 +374,7 @@ impl Graph {
 #[derive(Clone, Debug, Args)]
 pub struct Place {
     /// Command that leads to the host to measure on, such as "ssh gpu-box"; the same wattscope has to be there. Several
-    /// --on are several hosts, side by side
+    /// --on are several hosts, side by side, but for `layers`
     #[arg(long, value_name = "COMMAND", value_parser = command_line, value_hint = ValueHint::CommandString)]
     pub on: Vec<String>,
     /// wattscope at the far end of --on, where it is not in the PATH there
@@ -502,6 +502,9 @@ pub struct Layers {
     /// Weights of the network, .pth or .safetensors, instead of made-up ones
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
+    /// Where the engine is: one --on at the most.
+    #[command(flatten)]
+    pub place: Place,
     /// Print a JSON object instead of a table
     #[arg(long)]
     pub json: bool,

@@ -276,7 +276,18 @@ fn run(args: &cli::Run, log: Option<&Path>) -> eyre::Result<ExitCode> {
 
 /// `wattscope layers`.
 fn layers(args: &cli::Layers, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let configs = args.configs(&device::enumerate()).unwrap_or_else(|error| refuse(error));
+    let runtime = runtime()?;
+    refuse_weights(&args.place, args.weights.as_deref());
+    if let [_, another, ..] = &args.place.on[..] {
+        refuse(format!("--on \"{another}\": layers are measured in one place at a time"));
+    }
+    let seats = match runtime.block_on(reach(posts(&args.place, std::slice::from_ref(&args.device)))) {
+        Ok(seats) => seats,
+        Err(code) => return Ok(code),
+    };
+    // One place and one device.
+    let Some(Seat { site, .. }) = seats.into_iter().next() else { return Ok(ExitCode::FAILURE) };
+    let configs = args.configs(&site.devices).unwrap_or_else(|error| refuse(error));
     let weights = args.weights.clone().map(|path| weights_file(&args.network, path));
     let recorder = args.record.as_deref().map(record_to);
     start_log(log);
@@ -289,9 +300,9 @@ fn layers(args: &cli::Layers, log: Option<&Path>) -> eyre::Result<ExitCode> {
     };
     let mut printer = LayersPrinter::new(io::stdout().lock(), args.json);
     let mut code = ExitCode::SUCCESS;
-    let end = runtime()?.block_on(async {
+    let end = runtime.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        layers::measure(agent::start(options, Clock::start()), &configs, recorder, interrupt, &mut printer).await
+        layers::measure(site.start(options, Clock::start()), &configs, recorder, interrupt, &mut printer).await
     })?;
     Ok(match end {
         End::Interrupted => code,

@@ -203,6 +203,25 @@ fn a_run_at_the_far_end_is_measured_and_recorded_like_one_here() {
 }
 
 #[test]
+fn layers_are_measured_at_one_far_end() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let layers = |more: &[&str]| {
+        let mut command = Process::new(BIN);
+        command.args("layers squeezenet1.1 --device cpu --json --far".split(' ')).arg(BIN).args(more);
+        command.current_dir(directory.path()).env("XDG_STATE_HOME", directory.path()).output().unwrap()
+    };
+    let output = layers(&["--on", "env A=1"]);
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success() && err.is_empty(), "{err}");
+    let object: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(object["layers"].as_array().is_some_and(|layers| layers[0]["time_ms"].as_f64() > Some(0.0)), "{out}");
+    let two = layers(&["--on", "env A=1", "--on", "env B=2"]);
+    assert_eq!(two.status.code(), Some(2));
+    assert!(String::from_utf8(two.stderr).unwrap().contains("one place at a time"));
+}
+
+#[test]
 fn what_the_far_end_lacks_is_said_before_anything_runs() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
