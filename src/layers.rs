@@ -5,24 +5,21 @@
 //! is told in the same words.
 
 use crate::{
-    agent::AgentHandle,
+    agent::fleet::FleetHandle,
     analysis::roofline::{self, Achieved},
-    event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, RunId},
+    event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, RunId, Tagged},
     format::{percent, si, significant},
     report::{Origin, Outcome},
     session::{Recorder, State},
-    sweep::{End, Failed},
+    sweep::{End, Failed, job::FAREWELL},
     table::Table,
     zoo,
 };
 use serde::Serialize;
-use std::{future::Future, io, pin::pin, time::Duration};
+use std::{future::Future, io};
 
 /// Version of the objects of `wattscope layers --json`.
 pub const SCHEMA: u32 = 1;
-
-/// How long an agent may take to stop.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Is told how it gets on.
 pub trait Observer {
@@ -36,13 +33,13 @@ pub trait Observer {
     fn measured(&mut self, state: &State, record: Record) -> io::Result<()>;
 }
 
-/// Measures the layers of configurations one after the other and stops the agent. Ends early when `interrupt` is ready or
-/// the agent is gone.
+/// Measures the layers of configurations one after the other on the single station of `agents`, and stops it. Ends early when
+/// `interrupt` is ready or the agent is gone.
 ///
 /// # Errors
 /// Those of the observer and of the recorder.
 pub async fn measure(
-    mut agent: AgentHandle,
+    mut agents: FleetHandle,
     configs: &[Config],
     mut recorder: Option<Recorder>,
     interrupt: impl Future<Output = ()>,
@@ -51,26 +48,26 @@ pub async fn measure(
     let end = tokio::select! {
         biased;
         () = interrupt => Ok(End::Interrupted),
-        end = all(&mut agent, configs, &mut recorder, observer) => end,
+        end = all(&mut agents, configs, &mut recorder, observer) => end,
     };
-    stop(agent, &mut recorder).await;
+    // A recorder that has failed has said so.
+    agents.farewell(FAREWELL, |tagged| _ = record(&mut recorder, &tagged.event)).await;
     let closed = recorder.map_or(Ok(0), Recorder::finish);
     end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
 }
 
 async fn all(
-    agent: &mut AgentHandle,
+    agents: &mut FleetHandle,
     configs: &[Config],
     recorder: &mut Option<Recorder>,
     observer: &mut impl Observer,
 ) -> io::Result<End> {
     let mut state = State::default();
     for config in configs {
-        // An agent that is gone closes both channels: the end of its events says so.
-        let _ = agent.commands.send(Command::Run { config: config.clone() });
+        agents.ask(Command::Run { config: config.clone() });
         let mut asked = None;
         let found = loop {
-            let Some(event) = agent.events.recv().await else {
+            let Some(Tagged { event, .. }) = agents.events.recv().await else {
                 observer.measured(&state, Record::of(&state, config, Err(&Failed::StreamEnded)))?;
                 return Ok(End::StreamEnded);
             };
@@ -79,7 +76,7 @@ async fn all(
             observer.progress(&state);
             if let Some(run) = steady(&event.body, config).filter(|run| asked != Some(*run)) {
                 asked = Some(run);
-                let _ = agent.commands.send(Command::Layers);
+                agents.ask(Command::Layers);
             }
             if let Some(found) = answer(&event.body, config) {
                 break found;
@@ -114,20 +111,6 @@ fn answer(body: &Body, config: &Config) -> Option<Result<Layers, Failed>> {
 
 fn record(recorder: &mut Option<Recorder>, event: &Event) -> io::Result<()> {
     recorder.as_mut().map_or(Ok(()), |recorder| recorder.send(event).map_err(io::Error::other))
-}
-
-/// Lets the agent stop its engine, and waits for both, though not for ever.
-async fn stop(mut agent: AgentHandle, recorder: &mut Option<Recorder>) {
-    let _ = agent.commands.send(Command::Stop);
-    let drained = pin!(async {
-        while let Some(event) = agent.events.recv().await {
-            // A recorder that has failed has said so.
-            let _ = record(recorder, &event);
-        }
-    });
-    if tokio::time::timeout(FAREWELL, drained).await.is_err() {
-        tracing::warn!("the agent did not stop within {FAREWELL:?}");
-    }
 }
 
 /// The layers of one configuration, with what it takes to believe them later; or why there are none.

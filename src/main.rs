@@ -302,7 +302,7 @@ fn layers(args: &cli::Layers, log: Option<&Path>) -> eyre::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let end = runtime.block_on(async {
         let interrupt = async { code = ExitCode::from(interrupted().await) };
-        layers::measure(site.start(options, Clock::start()), &configs, recorder, interrupt, &mut printer).await
+        layers::measure(site.start(options, Clock::start()).into(), &configs, recorder, interrupt, &mut printer).await
     })?;
     Ok(match end {
         End::Interrupted => code,

@@ -2,11 +2,17 @@
 
 use super::AgentHandle;
 use crate::event::{Body, Command, Event, FLEET_SCHEMA, Nanos, StationId, Tagged};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::timeout,
+};
 
 /// A command, and who is to obey it.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +106,22 @@ impl FleetHandle {
     pub fn ask(&self, command: Command) {
         // Agents that are gone say so by the end of their events.
         let _ = self.commands.send(Addressed::to_all(command));
+    }
+
+    /// Lets the agents stop their engines and waits until all are gone, though not for ever; `see` is shown what they still
+    /// say.
+    pub async fn farewell(self, within: Duration, mut see: impl FnMut(Tagged)) {
+        self.ask(Command::Stop);
+        let Self { commands, mut events, .. } = self;
+        drop(commands);
+        let drained = async {
+            while let Some(tagged) = events.recv().await {
+                see(tagged);
+            }
+        };
+        if timeout(within, drained).await.is_err() {
+            tracing::warn!("the agents did not stop within {within:?}");
+        }
     }
 
     /// The same agents, with everything that they say shown to `see` on its way.

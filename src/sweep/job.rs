@@ -10,10 +10,10 @@ use crate::{
     event::{Body, Command, Plan, StationId, Tagged},
     session::{Fleet, Recorder, State, Sweep},
 };
-use std::{collections::BTreeSet, future::Future, io, pin::pin, time::Duration};
+use std::{collections::BTreeSet, future::Future, io, time::Duration};
 
 /// How long agents may take to stop.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Is told how the sweeps of all stations get on.
 pub trait Observer {
@@ -208,7 +208,13 @@ pub async fn measure(
         () = interrupt => Ok(End::Interrupted),
         end = steps(&mut agents, job, observer) => end,
     };
-    stop(agents, job).await;
+    let last_words = |tagged| {
+        // A recorder that has failed has said so.
+        if let Ok(tagged) = job.record(tagged) {
+            job.fleet.apply(&tagged);
+        }
+    };
+    agents.farewell(FAREWELL, last_words).await;
     let closed = job.recorder.take().map_or(Ok(0), Recorder::finish);
     end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
 }
@@ -257,22 +263,6 @@ fn tell(job: &Job, tagged: &Tagged, observer: &mut impl Observer) -> io::Result<
         _ => None,
     };
     measured.map_or(Ok(()), |measured| observer.measured(&job.fleet, tagged.on, measured))
-}
-
-/// Lets the agents stop their engines, and waits for all of them, though not for ever.
-async fn stop(mut agents: FleetHandle, job: &mut Job) {
-    agents.ask(Command::Stop);
-    let drained = pin!(async {
-        while let Some(tagged) = agents.events.recv().await {
-            // A recorder that has failed has said so.
-            if let Ok(tagged) = job.record(tagged) {
-                job.fleet.apply(&tagged);
-            }
-        }
-    });
-    if tokio::time::timeout(FAREWELL, drained).await.is_err() {
-        tracing::warn!("the agents did not stop within {FAREWELL:?}");
-    }
 }
 
 /// Tells an observer of what is done in the streams of a file, event by event.

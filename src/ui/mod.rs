@@ -179,7 +179,7 @@ async fn show(
         Err(_) => Exit::HungUp,
     };
     terminal.leave();
-    farewell(stream.agents).await;
+    stream.agents.farewell(FAREWELL, drop).await;
     Ok(exit)
 }
 
@@ -221,16 +221,6 @@ impl Stream<'_> {
             Ok(said) => app.say(Level::Info, said),
             Err(error) => app.say(Level::Error, error.to_string()),
         }
-    }
-}
-
-/// Stops the agents and waits until they and their engines are gone.
-async fn farewell(mut agents: FleetHandle) {
-    agents.ask(Command::Stop);
-    drop(agents.commands);
-    let ended = timeout(FAREWELL, async { while agents.events.recv().await.is_some() {} }).await;
-    if ended.is_err() {
-        tracing::warn!("the agents did not end within {FAREWELL:?}");
     }
 }
 

@@ -138,18 +138,16 @@ fn graph(result: &RunResult, table: &mut Table) -> String {
 }
 
 fn state(result: &RunResult, table: &mut Table) -> String {
-    if result.crowd().is_some() {
-        let said = "others took more than a tenth of the processors meanwhile: it is in the figures";
-        return format!("disturbed [{}]", table.note(said));
-    }
-    match result.warm_up {
+    let state = match result.warm_up {
         Some(w) if w.converged => "steady".to_owned(),
         Some(w) => {
             let said = "the latency had not converged within 8 s of warm-up; measured all the same";
             format!("±{} % [{}]", format::percent(w.error_percent), table.note(said))
         }
         None => "not known".to_owned(),
-    }
+    };
+    let said = "others took more than a tenth of the processors meanwhile: it is in the figures";
+    if result.crowd().is_some() { format!("{state}, disturbed [{}]", table.note(said)) } else { state }
 }
 
 /// What did not run.
