@@ -10,8 +10,10 @@
 mod support;
 
 use std::{
+    fs::File,
     future::Future,
     io::{BufRead, BufReader, Read, Write},
+    os::fd::{AsFd, AsRawFd},
     path::{Path, PathBuf},
     process::{Child, Command as Process, Stdio},
     sync::{Mutex, MutexGuard, PoisonError, mpsc::sync_channel},
@@ -283,9 +285,12 @@ fn a_killed_far_end_is_replaced_and_its_runs_are_numbered_on() {
 #[test]
 fn a_damaged_line_is_found_out_and_the_link_begins_anew() {
     block_on(async {
-        let once = tempfile::tempdir().unwrap();
-        let mut session = Session::start(&through(&format!("damage=30000 once={}", once.path().join("x").display())));
+        let directory = tempfile::tempdir().unwrap();
+        let now = directory.path().join("now");
+        let mut session = Session::start(&through(&format!("damage={}", now.display())));
         session.ask(Command::Run { config: config(1) });
+        session.steady(1).await;
+        std::fs::write(&now, "").unwrap();
         let reason = session.lost().await;
         assert!(reason.contains("damages"), "{reason}");
         session.steady(1).await;
@@ -296,10 +301,13 @@ fn a_damaged_line_is_found_out_and_the_link_begins_anew() {
 #[test]
 fn silence_is_a_loss_too() {
     block_on(async {
-        let once = tempfile::tempdir().unwrap();
-        let mut session = Session::start(&through(&format!("hang=20000 once={}", once.path().join("x").display())));
+        let directory = tempfile::tempdir().unwrap();
+        let now = directory.path().join("now");
+        let mut session = Session::start(&through(&format!("hang={}", now.display())));
         session.ask(Command::Run { config: config(1) });
         let engine = session.engine().await;
+        session.steady(1).await;
+        std::fs::write(&now, "").unwrap();
         let reason = session.lost().await;
         assert!(reason.contains("nothing was heard for 5 s"), "{reason}");
         gone(engine, 2.0);
@@ -504,16 +512,21 @@ fn the_far_side_is_not_for_people() {
 }
 
 /// What a link does to what passes through it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Faults {
     /// Time that everything takes, ms.
     delay: u64,
     /// Bytes a second; as fast as can be where this is 0.
     rate: u64,
-    /// Byte from the far end that is changed; none where this is 0.
-    damage: u64,
-    /// Bytes from the far end after which nothing passes any more, either way; none where this is 0.
-    hang: u64,
+    /// A file: when it is there, a byte from the far end is changed. Once: it is taken away.
+    damage: Option<PathBuf>,
+    /// A file: when it is there, nothing comes from the far end any more. It is taken away: the next link is sound.
+    hang: Option<PathBuf>,
+}
+
+/// Whether it is time: a file is there, or was until now.
+fn due(file: Option<&PathBuf>) -> bool {
+    file.is_some_and(|file| std::fs::remove_file(file).is_ok())
 }
 
 #[test]
@@ -553,39 +566,43 @@ fn link() {
     let Ok(settings) = std::env::var("LINK") else { return };
     let mut faults = Faults::default();
     for (name, value) in settings.split(' ').filter_map(|setting| setting.split_once('=')) {
-        let number = value.parse().unwrap_or(0);
         match name {
-            "delay" => faults.delay = number,
-            "rate" => faults.rate = number,
-            "damage" => faults.damage = number,
-            "hang" => faults.hang = number,
-            // The second time it is a sound link.
-            "once" if Path::new(value).exists() => faults = Faults::default(),
-            "once" => std::fs::write(value, "").unwrap(),
+            "delay" => faults.delay = value.parse().unwrap(),
+            "rate" => faults.rate = value.parse().unwrap(),
+            "damage" => faults.damage = Some(value.into()),
+            "hang" => faults.hang = Some(value.into()),
             _ => panic!("{name}"),
         }
     }
+    let stdout = take_stdout();
     let command: Vec<String> = std::env::args().skip_while(|arg| arg != "--nocapture").skip(1).collect();
     let mut child = Process::new(&command[0]);
     let mut child = child.args(&command[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let down = Faults { damage: 0, hang: 0, ..faults };
+    let down = Faults { damage: None, hang: None, ..faults };
     thread::spawn(move || pump(std::io::stdin(), to, down));
-    pump(from, std::io::stdout(), faults);
+    pump(from, stdout, faults);
     std::process::exit(child.wait().unwrap().code().unwrap_or(1));
+}
+
+/// Stdout, for the link alone: what a test runs in prints a line of its own there after a minute.
+fn take_stdout() -> File {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().unwrap();
+    let nowhere = File::options().write(true).open("/dev/null").unwrap();
+    // SAFETY: both descriptors are open.
+    assert_eq!(unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) }, libc::STDOUT_FILENO);
+    File::from(stdout)
 }
 
 fn pump(mut from: impl Read + Send + 'static, mut to: impl Write, faults: Faults) {
     let (sender, receiver) = sync_channel::<(Instant, Vec<u8>)>(64);
     thread::spawn(move || {
-        let (mut passed, mut bytes) = (0, vec![0; 1024]);
+        let mut bytes = vec![0; 1024];
         while let Ok(n @ 1..) = from.read(&mut bytes) {
-            let before = passed;
-            passed += n as u64;
-            if (before..passed).contains(&faults.damage) && faults.damage > 0 {
-                bytes[(faults.damage - before) as usize] ^= 1;
+            if due(faults.damage.as_ref()) {
+                bytes[n / 2] ^= 1;
             }
-            if faults.hang > 0 && passed > faults.hang {
+            if due(faults.hang.as_ref()) {
                 loop {
                     thread::park();
                 }
