@@ -1,7 +1,8 @@
 """Runs PyTorch eager and ONNX Runtime for `benches/cpu.rs`: a line `engine network batch px milliseconds` in, the times of
-the batches of that turn in milliseconds out. The last network stays, others go."""
+the batches of that turn in milliseconds out. The last network stays, others go. PyTorch computes in PRECISION."""
 
 import contextlib
+import copy
 import io
 import os
 import sys
@@ -14,6 +15,7 @@ import torch
 from networks import NETWORKS
 
 THREADS = int(os.environ.get("THREADS", os.cpu_count()))
+PRECISION = {"f16": torch.float16, "bf16": torch.bfloat16}.get(os.environ.get("PRECISION"), torch.float32)
 torch.set_num_threads(THREADS)
 torch.set_grad_enabled(False)
 
@@ -21,7 +23,8 @@ torch.set_grad_enabled(False)
 class Network:
     def __init__(self, name):
         self.name = name
-        self.network = NETWORKS[name][1]().eval()
+        self.exported = NETWORKS[name][1]().eval()
+        self.network = copy.deepcopy(self.exported).to(PRECISION)
         self.sessions = None
 
     def session(self, px):
@@ -29,7 +32,7 @@ class Network:
             buffer = io.BytesIO()
             with contextlib.redirect_stdout(sys.stderr):
                 torch.onnx.export(
-                    self.network,
+                    self.exported,
                     torch.rand(1, 3, px, px),
                     buffer,
                     input_names=["x"],
@@ -60,7 +63,8 @@ for line in sys.stdin:
         current = Network(name)
     x = torch.rand(int(count), 3, int(px), int(px))
     if engine == "torch":
-        times = turn(lambda: current.network(x), float(milliseconds))
+        stored = x.to(PRECISION)
+        times = turn(lambda: current.network(stored), float(milliseconds))
     else:
         session, values = current.session(int(px)), x.numpy()
         times = turn(lambda: session.run(None, {"x": values}), float(milliseconds))

@@ -2,6 +2,8 @@
 //! turns, and what is printed are milliseconds and ratios of the best and of the median. `benches/cpu.sh` runs it.
 //!
 //! `NETWORKS` and `BATCHES` (comma-separated) choose; `FLEX=1` adds Burn's own CPU backend and the difference of the logits.
+//! `PRECISION=bf16` or `f16` stores parameters and maps in it; PyTorch does the same, and ONNX Runtime, which on a CPU has no
+//! convolutions of them, runs in f32.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a benchmark fails by panicking
 
@@ -9,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use wattscope::{cpu::Compiled, zoo};
+use wattscope::{cpu::Compiled, event::Precision, zoo};
 
 const ROUNDS: usize = 3;
 /// A turn is as many batches as fit, at least two.
@@ -22,8 +24,14 @@ fn main() {
     let all: Vec<&str> = zoo::registry().iter().map(|entry| entry.id).collect();
     let (networks, batches) = (chosen("NETWORKS", &all.join(",")), chosen("BATCHES", "1,8"));
     let flex = std::env::var_os("FLEX").is_some();
+    let precision = std::env::var("PRECISION").unwrap_or_else(|_| "f32".into());
+    let stored = match &*precision {
+        "f16" => Precision::F16,
+        "bf16" => Precision::Bf16,
+        _ => Precision::F32,
+    };
     let mut python = Python::start();
-    println!("{}, {} threads", wattscope::host::processor(), rayon::current_num_threads());
+    println!("{}, {} threads, {precision}", wattscope::host::processor(), rayon::current_num_threads());
     println!(
         "ms a batch, best (median); ratios of the best to PyTorch eager's and ONNX Runtime's: below 1 is faster\n"
     );
@@ -37,7 +45,7 @@ fn main() {
     for id in &networks {
         let entry = zoo::find(id).unwrap();
         let network = entry.build(&Device::flex());
-        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px) {
+        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px, Precision::F32) {
             Ok(compiled) => compiled,
             Err(reason) => {
                 println!("| {id} | {reason} |");

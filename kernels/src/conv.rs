@@ -1,12 +1,17 @@
 //! Convolutions and linear layers: tiles over rows, weights packed once, the sum over channels cut so that the weights in
 //! use stay in the second-level cache.
 
+mod narrow;
+mod pack;
+
+use crate::element::{Element, Kind};
 use crate::layout::{Arena, Line, Map, View};
 use crate::pointwise::{self, After};
 use crate::run::{Step, Traffic};
 use crate::simd::{Isa, LANES};
-use crate::tile::{self, Clamp, Kernel, Tile};
-use rayon::prelude::*;
+use crate::tile::{self, Clamp, Kernel, Tile, Way};
+pub use pack::{Packing, bias_lines};
+use std::ops::Range;
 
 /// Bytes of weights that a pass over a task's pixels uses at most.
 const WEIGHTS_IN_CACHE: usize = 192 << 10;
@@ -35,62 +40,21 @@ impl Shape {
     }
 }
 
-/// A layer's parameters before they are packed.
-#[derive(Debug)]
-pub struct Packing {
-    /// `[outputs][inputs / groups][kh][kw]`, or with the outputs last.
-    pub weights: Vec<f32>,
-    /// Whether the outputs come last, as in Burn's linear layers.
-    pub transposed: bool,
-    /// A batch norm's factors, a filter.
-    pub scale: Option<Vec<f64>>,
-    pub bias: Option<Vec<f32>>,
-}
-
-impl Packing {
-    /// Makes y = scale · x + shift part of the layer.
-    pub fn affine(&mut self, scale: Vec<f64>, shift: &[f64]) {
-        let bias = |i: usize| f64::from(self.bias.as_ref().map_or(0.0, |bias| bias[i]));
-        self.bias = Some((0..shift.len()).map(|i| (scale[i] * bias(i) + shift[i]) as f32).collect());
-        let before = self.scale.take().unwrap_or_else(|| vec![1.0; scale.len()]);
-        self.scale = Some(scale.iter().zip(before).map(|(a, b)| a * b).collect());
-    }
-
-    /// The weights of sixteen filters at `index`, where they lie side by side and are as they are.
-    #[inline]
-    fn line(&self, index: usize, filter: usize, outputs: usize) -> Option<Line> {
-        let at = index * outputs + filter;
-        let side_by_side = self.transposed && self.scale.is_none();
-        let values = self.weights.get(at..at + LANES).filter(|_| side_by_side)?;
-        values.try_into().map(Line).ok()
-    }
-
-    /// The weight of a filter at `index` of `[inputs / groups][kh][kw]`.
-    #[inline]
-    pub fn weight(&self, filter: usize, index: usize, outputs: usize) -> f32 {
-        let taps = self.weights.len() / outputs;
-        let at = if self.transposed { index * outputs + filter } else { filter * taps + index };
-        match &self.scale {
-            Some(scale) => (f64::from(self.weights[at]) * scale[filter]) as f32,
-            None => self.weights[at],
-        }
-    }
-}
-
 /// A convolution on views.
-pub struct Conv {
+pub struct Conv<E> {
     shape: Shape,
-    x: View,
-    out: View,
-    residual: Option<View>,
+    x: View<E>,
+    out: View<E>,
+    residual: Option<View<E>>,
     clamp: Clamp,
     after: Option<After>,
     parts: Vec<Part>,
     bias: Vec<Line>,
-    /// Taps of a run.
+    /// Taps of a run, filled up as the kernel's [`Way`] wants it.
     run: usize,
     pixels: usize,
     isa: Isa,
+    way: Way,
     /// By blocks and pixels.
     kernels: Vec<Vec<Option<Kernel>>>,
 }
@@ -100,29 +64,47 @@ struct Part {
     first: usize,
     blocks: usize,
     group: usize,
-    /// In the order in which the kernel reads them: by run, tap of the run, block.
+    /// In the order in which the kernel reads them: by run, tap of the run, block; stored as its [`Way`] says.
     weights: Vec<Line>,
 }
 
 /// Most pixels and blocks that a tile of any kernel has.
 const MOST: [usize; 2] = [14, 4];
-
-impl Conv {
+impl<E: Element> Conv<E> {
     /// A convolution with packed weights.
-    pub fn new(shape: Shape, [x, out]: [View; 2], packing: &Packing, isa: Isa) -> Self {
+    pub fn new(shape: Shape, [x, out]: [View<E>; 2], packing: &Packing, isa: Isa) -> Self {
+        let way = Way::of(isa, E::KIND);
         let step = if Self::over_images(&out) { 0 } else { shape.stride[1] * x.lanes };
         let kernels: Vec<Vec<_>> =
-            (0..=MOST[1]).map(|q| (0..=MOST[0]).map(|p| tile::kernel(isa, p, q, step)).collect()).collect();
+            (0..=MOST[1]).map(|q| (0..=MOST[0]).map(|p| tile::kernel(isa, way, p, q, step)).collect()).collect();
         let group_blocks = (shape.outputs / shape.groups).div_ceil(LANES);
-        let [pixels, blocks] = best_tile(isa, &kernels, &out, group_blocks);
+        let [pixels, blocks] = match way {
+            Way::Tiles => [MOST[0], narrow::TILE_BLOCKS.min(group_blocks)],
+            _ => best_tile(isa, &kernels, &out, group_blocks),
+        };
         let bias = bias_lines(packing.bias.as_deref(), out.blocks());
         let run = if shape.dilation[1] == 1 { shape.kernel[1] * x.lanes } else { x.lanes };
-        let parts = pack(&shape, x.lanes, blocks, run, packing);
-        Self { shape, x, out, residual: None, clamp: Clamp::NONE, after: None, parts, bias, run, pixels, isa, kernels }
+        let parts = pack::parts::<E>(&shape, x.lanes, blocks, run, way, packing);
+        let run = run.next_multiple_of(way.at_once());
+        Self {
+            shape,
+            x,
+            out,
+            residual: None,
+            clamp: Clamp::NONE,
+            after: None,
+            parts,
+            bias,
+            run,
+            pixels,
+            isa,
+            way,
+            kernels,
+        }
     }
 
     /// Adds `residual` to what comes out, before it is clamped.
-    pub fn plus(mut self, residual: Option<View>) -> Self {
+    pub fn plus(mut self, residual: Option<View<E>>) -> Self {
         self.residual = residual;
         self
     }
@@ -134,7 +116,7 @@ impl Conv {
     }
 
     /// Where the output is one pixel, the images are the pixels of a tile: weights are read once for all of them.
-    pub const fn over_images(out: &View) -> bool {
+    pub const fn over_images(out: &View<E>) -> bool {
         out.plane.height * out.plane.width == 1
     }
 
@@ -154,19 +136,12 @@ impl Conv {
     }
 
     /// Where each run begins, from a pixel's first tap, in the order of the packed weights.
-    fn runs(&self, x: &Map) -> Vec<usize> {
+    fn runs<T>(&self, x: &Map<T>) -> Vec<usize> {
         let Shape { kernel: [height, width], dilation: [down, right], .. } = self.shape;
         let across = if right == 1 { 1 } else { width };
         let blocks = (self.shape.inputs / self.shape.groups).div_ceil(self.x.lanes);
         let tap = |block, r, s| block * x.block + r * down * x.row + s * right * x.pixel;
         (0..blocks).flat_map(|b| (0..height).flat_map(move |r| (0..across).map(move |s| tap(b, r, s)))).collect()
-    }
-
-    /// The input under a row's first tap.
-    unsafe fn input(&self, x: &Map, part: &Part, image: usize, row: usize) -> *const f32 {
-        let Shape { stride: [down, _], padding: [top, left], .. } = self.shape;
-        let block = part.group * (self.shape.inputs / self.shape.groups) / self.x.lanes;
-        unsafe { x.at(image, block, row * down).sub(top * x.row + left * x.pixel) }
     }
 
     /// One row of tiles.
@@ -179,7 +154,7 @@ impl Conv {
             let Some(kernel) = kernels[pixels] else { return };
             unsafe {
                 kernel(&tile);
-                tile.x = tile.x.add(pixels * tile.step);
+                tile.x = tile.x.add(pixels * tile.step * self.way.input_bytes());
                 tile.out = tile.out.add(pixels * tile.out_step);
                 if !tile.residual.is_null() {
                     tile.residual = tile.residual.add(pixels * tile.out_step);
@@ -190,7 +165,7 @@ impl Conv {
     }
 }
 
-impl Step for Conv {
+impl<E: Element> Step for Conv<E> {
     fn traffic(&self) -> Traffic {
         let weights = self.parts.iter().map(|part| size_of_val(&*part.weights)).sum();
         let residual = self.residual.map_or(0, |view| view.bytes());
@@ -205,70 +180,150 @@ impl Step for Conv {
         let images = arena.images;
         let chunk = self.rows_a_task(images, workers);
         let chunks = self.rows(images).div_ceil(chunk);
-        let part = &self.parts[task / chunks];
         let first = task % chunks * chunk;
         let rows = first..(first + chunk).min(self.rows(images));
+        let width = if Self::over_images(&self.out) { images } else { self.out.plane.width };
+        let work = Work { part: &self.parts[task / chunks], rows, width };
+        // SAFETY: the part's blocks and the rows are the views' own.
+        unsafe { if E::KIND == Kind::F32 { self.as_it_lies(&work, arena) } else { self.beside(&work, arena) } }
+    }
+}
+
+/// What a task computes.
+struct Work<'a> {
+    part: &'a Part,
+    /// Of all images, one after the other.
+    rows: Range<usize>,
+    /// Pixels of a row, or images.
+    width: usize,
+}
+
+/// Where the input of a task's rows is read, and where their sums go.
+struct Ends<X, O> {
+    /// From a run to its beginning, from a row's first tap.
+    runs: Vec<usize>,
+    /// From a pixel to the next.
+    step: usize,
+    /// A row's first tap.
+    input: X,
+    out_step: usize,
+    out_block: usize,
+    /// A row's first sum.
+    sums: O,
+}
+
+impl<E: Element> Conv<E> {
+    /// The image and the line that a row is.
+    const fn place(&self, row: usize) -> (usize, usize) {
+        (row / self.out.plane.height, row % self.out.plane.height)
+    }
+
+    /// A row's first tap in the map.
+    unsafe fn first_tap(&self, x: &Map<E>, part: &Part, row: usize) -> *const E {
+        let Shape { stride: [down, _], padding: [top, left], .. } = self.shape;
+        let (image, y) = self.place(row);
+        unsafe { x.at(image, self.first_block(part), y * down).sub(top * x.row + left * x.pixel) }
+    }
+
+    /// The first block of the input that a part reads.
+    const fn first_block(&self, part: &Part) -> usize {
+        part.group * (self.shape.inputs / self.shape.groups) / self.x.lanes
+    }
+
+    /// From a pixel's input to the next one's.
+    fn step<T>(&self, x: &Map<T>) -> usize {
+        if Self::over_images(&self.out) { x.image } else { self.shape.stride[1] * x.pixel }
+    }
+
+    /// Sums where they belong, as f32 are.
+    unsafe fn as_it_lies(&self, work: &Work, arena: &Arena) {
         let (x, out) = (arena.map(&self.x), arena.map(&self.out));
         let residual = self.residual.as_ref().map(|view| arena.map(view));
-        let runs = self.runs(&x);
-        let over_images = Self::over_images(&self.out);
-        let (width, step, out_step) = if over_images {
-            (images, x.image, out.image)
-        } else {
-            (self.out.plane.width, self.shape.stride[1] * x.pixel, out.pixel)
-        };
-        let bytes = self.run * part.blocks * LANES * 4;
-        let at_once = (WEIGHTS_IN_CACHE / bytes).max(1);
-        let mut done = 0;
-        for some in runs.chunks(at_once) {
-            let (begins, ends) = (done == 0, done + some.len() == runs.len());
-            for row in rows.clone() {
-                let (image, y) = (row / self.out.plane.height, row % self.out.plane.height);
-                let null = std::ptr::null();
-                // SAFETY: rows, blocks and runs are the views' own, and the halo is as wide as the padding (`compile`).
+        let first = work.part.first;
+        // SAFETY: rows, blocks and runs are the views' own, and the halo is as wide as the padding (`compile`).
+        unsafe {
+            let ends = Ends {
+                runs: self.runs(&x),
+                step: self.step(&x),
+                input: |row| self.first_tap(&x, work.part, row).cast(),
+                out_step: if Self::over_images(&self.out) { out.image } else { out.pixel },
+                out_block: out.block,
+                sums: |row| {
+                    let (image, y) = self.place(row);
+                    out.at(image, first, y).cast()
+                },
+            };
+            let last = |row, tile: &mut Tile| {
+                let (image, y) = self.place(row);
+                tile.residual = residual.map_or(std::ptr::null(), |map| map.at(image, first, y).cast_const().cast());
+                tile.residual_block = residual.map_or(0, |map| map.block);
+                tile.clamp = self.clamp;
+            };
+            self.sum(work, &ends, last, |row| self.apply(work, &out, row));
+        }
+    }
+
+    /// Goes over a task's rows, more than once where the weights of all runs are more than a cache holds. `last` is told of
+    /// each tile row of the last turn before, and `done` of the row after it.
+    unsafe fn sum<X: Fn(usize) -> *const u8, O: Fn(usize) -> *mut f32>(
+        &self,
+        work: &Work,
+        ends: &Ends<X, O>,
+        last: impl Fn(usize, &mut Tile),
+        done: impl Fn(usize),
+    ) {
+        let part = work.part;
+        let a_run = self.run * part.blocks * LANES * self.way.weight_bytes();
+        let at_once = (WEIGHTS_IN_CACHE / a_run).max(1);
+        let mut before = 0;
+        for runs in ends.runs.chunks(at_once) {
+            let is_last = before + runs.len() == ends.runs.len();
+            for row in work.rows.clone() {
+                // SAFETY: the caller's promise.
                 unsafe {
-                    let residual = residual.filter(|_| ends);
-                    let tile = Tile {
-                        x: self.input(&x, part, image, y),
-                        step,
-                        runs: some,
+                    let bias = self.bias.as_ptr().cast::<f32>().add(part.first * LANES);
+                    let mut tile = Tile {
+                        x: (ends.input)(row),
+                        step: ends.step,
+                        runs,
                         run: self.run,
-                        weights: part.weights.as_ptr().add(done * self.run * part.blocks).cast(),
-                        bias: if begins { self.bias.as_ptr().cast::<f32>().add(part.first * LANES) } else { null },
-                        residual: residual.map_or(null, |map| map.at(image, part.first, y).cast_const()),
-                        residual_block: residual.map_or(0, |map| map.block),
-                        out: out.at(image, part.first, y),
-                        out_step,
-                        out_block: out.block,
-                        clamp: if ends { self.clamp } else { Clamp::NONE },
+                        weights: part.weights.as_ptr().cast::<u8>().add(before * a_run),
+                        bias: if before == 0 { bias } else { std::ptr::null() },
+                        residual: std::ptr::null(),
+                        residual_block: 0,
+                        out: (ends.sums)(row),
+                        out_step: ends.out_step,
+                        out_block: ends.out_block,
+                        clamp: Clamp::NONE,
                     };
-                    self.row(part, tile, width);
-                    if let (true, Some(after)) = (ends, &self.after) {
-                        for q in part.first..part.first + part.blocks {
-                            let count = if over_images { images } else { 1 };
-                            for i in 0..count {
-                                pointwise::in_place(self.isa, after, q, out.at(image + i, q, y), self.out.plane.width);
-                            }
-                        }
+                    if is_last {
+                        last(row, &mut tile);
+                    }
+                    self.row(part, tile, work.width);
+                    if is_last {
+                        done(row);
                     }
                 }
             }
-            done += some.len();
+            before += runs.len();
+        }
+    }
+
+    /// What becomes of a row's values, where they lie.
+    unsafe fn apply(&self, work: &Work, out: &Map<E>, row: usize) {
+        let Some(after) = &self.after else { return };
+        let (image, y) = self.place(row);
+        let images = if Self::over_images(&self.out) { work.width } else { 1 };
+        for q in work.part.first..work.part.first + work.part.blocks {
+            for i in image..image + images {
+                unsafe { pointwise::in_place(self.isa, after, q, out.at(i, q, y), self.out.plane.width) };
+            }
         }
     }
 }
 
-/// Biases as blocks; zeros where there is none.
-pub fn bias_lines(bias: Option<&[f32]>, blocks: usize) -> Vec<Line> {
-    let mut lines = vec![Line::ZERO; blocks];
-    for (i, value) in bias.unwrap_or_default().iter().enumerate() {
-        lines[i / LANES].0[i % LANES] = *value;
-    }
-    lines
-}
-
 /// Pixels and blocks of the tiles that cover an output in the least time, by a simple count of what a tap costs.
-fn best_tile(isa: Isa, kernels: &[Vec<Option<Kernel>>], out: &View, group_blocks: usize) -> [usize; 2] {
+fn best_tile<E: Element>(isa: Isa, kernels: &[Vec<Option<Kernel>>], out: &View<E>, group_blocks: usize) -> [usize; 2] {
     // In multiplications of a vector, of which two registers' begin at once: a load a value and a register of weights, as
     // many at once; weights come from the second-level cache, two cycles a line; fewer than eight registers of sums wait for
     // each other. What is added is what tiles of one size by that count were measured to differ by.
@@ -297,55 +352,4 @@ fn best_tile(isa: Isa, kernels: &[Vec<Option<Kernel>>], out: &View, group_blocks
         }
     }
     best.0
-}
-
-/// Cuts the outputs into parts of `blocks` blocks and packs their weights.
-fn pack(shape: &Shape, lanes: usize, blocks: usize, run: usize, packing: &Packing) -> Vec<Part> {
-    let group_blocks = (shape.outputs / shape.groups).div_ceil(LANES);
-    let part = |(group, first)| {
-        let count = blocks.min(group_blocks - first);
-        let weights = pack_part(shape, lanes, run, packing, [group, first, count]);
-        Part { first: group * group_blocks + first, blocks: count, group, weights }
-    };
-    let parts = (0..shape.groups).flat_map(|group| (0..group_blocks).step_by(blocks).map(move |first| (group, first)));
-    parts.collect::<Vec<_>>().into_par_iter().map(part).collect()
-}
-
-/// The weights of `count` blocks of a group's filters, from block `first` on.
-fn pack_part(
-    shape: &Shape,
-    lanes: usize,
-    run: usize,
-    packing: &Packing,
-    [group, first, count]: [usize; 3],
-) -> Vec<Line> {
-    let Shape { kernel: [height, width], groups, outputs, .. } = *shape;
-    let (depth, filters) = (shape.inputs / groups, outputs / groups);
-    let (taps, across) = (run / lanes, width * lanes / run);
-    let mut lines = Vec::with_capacity(depth.div_ceil(lanes) * height * across * run * count);
-    for block in 0..depth.div_ceil(lanes) {
-        for (r, s) in (0..height).flat_map(|r| (0..across).map(move |s| (r, s))) {
-            for j in 0..run {
-                let (c, column) = (block * lanes + j % lanes, s * taps + j / lanes);
-                for q in first..first + count {
-                    let at = group * filters + q * LANES;
-                    if let Some(line) = packing.line((c * height + r) * width + column, at, outputs)
-                        && (q + 1) * LANES <= filters
-                        && c < depth
-                    {
-                        lines.push(line);
-                        continue;
-                    }
-                    let of = |lane: usize| {
-                        let filter = q * LANES + lane;
-                        let index = (c * height + r) * width + column;
-                        let inside = filter < filters && c < depth;
-                        if inside { packing.weight(group * filters + filter, index, outputs) } else { 0.0 }
-                    };
-                    lines.push(Line(std::array::from_fn(of)));
-                }
-            }
-        }
-    }
-    lines
 }

@@ -1,6 +1,7 @@
 //! Depthwise convolutions: a filter a channel, so a tap is a product of vectors over channels.
 
 use crate::conv::{Packing, Shape, bias_lines};
+use crate::element::Element;
 use crate::layout::{Arena, Line, View};
 use crate::pointwise::{self, After};
 use crate::run::{Bands, Step, Traffic};
@@ -10,10 +11,10 @@ use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 const PIXELS: usize = 6;
 
 /// A depthwise convolution on views.
-pub struct Depthwise {
+pub struct Depthwise<E> {
     shape: Shape,
-    x: View,
-    out: View,
+    x: View<E>,
+    out: View<E>,
     /// `[blocks][kh][kw]`.
     weights: Vec<Line>,
     bias: Vec<Line>,
@@ -21,14 +22,16 @@ pub struct Depthwise {
     isa: Isa,
 }
 
-impl Depthwise {
+impl<E: Element> Depthwise<E> {
     /// A depthwise convolution with packed weights.
-    pub fn new(shape: Shape, [x, out]: [View; 2], packing: &Packing, isa: Isa) -> Self {
+    pub fn new(shape: Shape, [x, out]: [View<E>; 2], packing: &Packing, isa: Isa) -> Self {
         let taps = shape.kernel[0] * shape.kernel[1];
+        // As they would be stored.
         let line = |block: usize, tap: usize| {
             let filter = |lane| block * LANES + lane;
             let inside = |lane| filter(lane) < shape.outputs;
-            let of = |lane| if inside(lane) { packing.weight(filter(lane), tap, shape.outputs) } else { 0.0 };
+            let of =
+                |lane| if inside(lane) { E::of(packing.weight(filter(lane), tap, shape.outputs)).value() } else { 0.0 };
             Line(std::array::from_fn(of))
         };
         let weights = (0..out.blocks()).flat_map(|block| (0..taps).map(move |tap| (block, tap)));
@@ -47,7 +50,7 @@ impl Depthwise {
     }
 }
 
-impl Step for Depthwise {
+impl<E: Element> Step for Depthwise<E> {
     fn traffic(&self) -> Traffic {
         Traffic { weights: size_of_val(&*self.weights), an_image: self.x.bytes() + self.out.bytes() }
     }
@@ -80,41 +83,41 @@ impl Step for Depthwise {
 }
 
 /// What a row of a block is computed from.
-struct Row<'a> {
-    x: *const f32,
+struct Row<'a, E> {
+    x: *const E,
     step: usize,
     taps: &'a [usize],
     weights: &'a [Line],
     bias: &'a Line,
 }
 
-for_each_isa!(filter = filter_row(row: &Row, out: *mut f32, width: usize));
+for_each_isa!(filter<E> = filter_row(row: &Row<E>, out: *mut E, width: usize));
 
 #[inline(always)]
-unsafe fn filter_row<V: Lanes>(row: &Row, out: *mut f32, width: usize) {
+unsafe fn filter_row<V: Lanes, E: Element>(row: &Row<E>, out: *mut E, width: usize) {
     unsafe {
         let whole = width - width % PIXELS;
         for i in (0..whole).step_by(PIXELS) {
-            filter_pixels::<V, PIXELS>(row, row.x.add(i * row.step), out.add(i * LANES));
+            filter_pixels::<V, E, PIXELS>(row, row.x.add(i * row.step), out.add(i * LANES));
         }
         for i in whole..width {
-            filter_pixels::<V, 1>(row, row.x.add(i * row.step), out.add(i * LANES));
+            filter_pixels::<V, E, 1>(row, row.x.add(i * row.step), out.add(i * LANES));
         }
     }
 }
 
 #[inline(always)]
-unsafe fn filter_pixels<V: Lanes, const P: usize>(row: &Row, x: *const f32, out: *mut f32) {
+unsafe fn filter_pixels<V: Lanes, E: Element, const P: usize>(row: &Row<E>, x: *const E, out: *mut E) {
     unsafe {
         let mut sums = [V::load(row.bias.0.as_ptr()); P];
         for (tap, weights) in row.taps.iter().zip(row.weights) {
             let (x, weights) = (x.add(*tap), V::load(weights.0.as_ptr()));
             for (p, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.fma(V::load(x.add(p * row.step)), weights);
+                *sum = sum.fma(E::load(x.add(p * row.step)), weights);
             }
         }
         for (p, sum) in sums.into_iter().enumerate() {
-            sum.store(out.add(p * LANES));
+            E::store(sum, out.add(p * LANES));
         }
     }
 }

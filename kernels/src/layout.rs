@@ -1,10 +1,10 @@
 //! Where values lie: feature maps in blocks of 16 channels, `[n][c / 16][h][w][16]`, each plane inside a halo of zeros as
 //! wide as the widest padding that any reader asks for, so that a convolution knows no edges.
 
-use crate::simd::LANES;
-use std::{ops::Range, sync::Arc};
+use crate::{element::Element, simd::LANES};
+use std::{marker::PhantomData, ops::Range, sync::Arc};
 
-/// A cache line of values.
+/// A cache line, of 16 values in f32.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub struct Line(pub [f32; LANES]);
@@ -33,9 +33,9 @@ impl Plane {
     }
 }
 
-/// Some channels of a buffer.
+/// Some channels of a buffer of values stored as `E`.
 #[derive(Clone, Copy, Debug)]
-pub struct View {
+pub struct View<E> {
     /// Which buffer.
     pub buffer: usize,
     pub plane: Plane,
@@ -46,12 +46,13 @@ pub struct View {
     /// The first block that is this view's.
     pub first: usize,
     pub channels: usize,
+    pub element: PhantomData<E>,
 }
 
-impl View {
+impl<E> View<E> {
     /// Bytes of an image in the view, halo included.
     pub const fn bytes(&self) -> usize {
-        self.blocks() * self.plane.pixels() * self.lanes * size_of::<f32>()
+        self.blocks() * self.plane.pixels() * self.lanes * size_of::<E>()
     }
 
     /// Blocks of channels, the last one perhaps not full.
@@ -62,21 +63,21 @@ impl View {
 
 /// A view in memory; strides are in values.
 #[derive(Clone, Copy, Debug)]
-pub struct Map {
+pub struct Map<E> {
     /// The first channel of the first pixel of the first block of the first image; the halo lies before it.
-    pub base: *mut f32,
+    pub base: *mut E,
     pub image: usize,
     pub block: usize,
     pub row: usize,
     pub pixel: usize,
 }
 
-impl Map {
+impl<E> Map<E> {
     /// The first pixel of a row.
     ///
     /// # Safety
     /// The row must be in the view.
-    pub unsafe fn at(&self, image: usize, block: usize, row: usize) -> *mut f32 {
+    pub unsafe fn at(&self, image: usize, block: usize, row: usize) -> *mut E {
         unsafe { self.base.add(image * self.image + block * self.block + row * self.row) }
     }
 }
@@ -94,6 +95,8 @@ pub struct Slot {
 /// How a plan's memory is laid out, and which of its steps take how many images at a time.
 #[derive(Clone, Debug)]
 pub struct Layout {
+    /// Bytes of a value.
+    pub width: usize,
     pub slots: Vec<Slot>,
     /// The slot of each buffer.
     pub of_buffer: Vec<usize>,
@@ -123,7 +126,9 @@ impl Arena {
     pub fn new(images: usize, layout: &Layout) -> Self {
         let lines = |slot: &Slot| {
             let images = if slot.few { images.min(layout.few) } else { images };
-            vec![Line::ZERO; (images * slot.blocks * slot.plane.pixels() * slot.lanes).div_ceil(LANES)]
+            let bytes = images * slot.blocks * slot.plane.pixels() * slot.lanes * layout.width;
+            // One more: a pair of narrow values may begin at the last one.
+            vec![Line::ZERO; bytes.div_ceil(size_of::<Line>()) + 1]
         };
         let memory = Memory { lines: layout.slots.iter().map(lines).collect(), layout: layout.clone() };
         Self { images, start: 0, images_at: std::ptr::null(), memory: Arc::new(memory) }
@@ -150,7 +155,8 @@ impl Arena {
     }
 
     /// Where a view lies.
-    pub fn map(&self, view: &View) -> Map {
+    pub fn map<E: Element>(&self, view: &View<E>) -> Map<E> {
+        debug_assert_eq!(self.memory.layout.width, size_of::<E>());
         let slot = self.memory.layout.of_buffer[view.buffer];
         let Slot { blocks, few, .. } = self.memory.layout.slots[slot];
         let (pixel, block) = (view.lanes, view.plane.pixels() * view.lanes);
@@ -158,7 +164,7 @@ impl Arena {
         let (row, image) = (view.plane.row() * pixel, blocks * block);
         let start = if few { 0 } else { self.start * image };
         let inside = start + view.first * block + view.plane.halo * (row + pixel);
-        let base = self.memory.lines[slot].as_ptr().cast::<f32>().cast_mut().wrapping_add(inside);
+        let base = self.memory.lines[slot].as_ptr().cast::<E>().cast_mut().wrapping_add(inside);
         Map { base, image, block, row, pixel }
     }
 }

@@ -6,8 +6,11 @@
 
 #![allow(clippy::missing_safety_doc, clippy::needless_range_loop)] // one caller, see `run::Step`; loops over registers
 
+#[cfg(target_arch = "x86_64")]
+pub mod amx;
 pub mod conv;
 pub mod depthwise;
+pub mod element;
 pub mod layout;
 pub mod peak;
 pub mod pointwise;

@@ -1,36 +1,51 @@
 //! The processor's peaks: multiply-adds in registers and nothing else, and memory moved and nothing else.
 
-use crate::simd::{Isa, LANES, Lanes};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::pairs_of_bf16;
+use crate::{
+    element::Kind,
+    simd::{Isa, LANES, Lanes},
+    tile::Way,
+};
 use rayon::prelude::*;
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::__m512;
+use std::arch::x86_64::{__m512, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps};
 use std::time::{Duration, Instant};
 
 /// Turns of a measured stretch: some milliseconds, long against the clock that times it.
 const TURNS: u64 = 1 << 20;
 
-/// Operations a second, two a multiply-add, that all workers reach together while they do nothing else: the best of the
-/// stretches that fit into `time`, since whatever else the machine does can only slow one down.
-pub fn flops(isa: Isa, time: Duration) -> f64 {
+/// Operations a second, two a multiply-add, that all workers reach together while they do nothing else, with the instruction
+/// that multiplies values stored as `kind`: the best of the stretches that fit into `time`, since whatever else the machine
+/// does can only slow one down.
+pub fn flops(isa: Isa, kind: Kind, time: Duration) -> f64 {
+    let way = Way::of(isa, kind);
     let began = Instant::now();
     let mut best = 0.0f64;
     while best == 0.0 || began.elapsed() < time {
-        best = best.max(rayon::broadcast(|_| stretch(isa)).into_iter().sum());
+        best = best.max(rayon::broadcast(|_| stretch(isa, way)).into_iter().sum());
     }
     best
 }
 
 /// Operations a second of one worker.
-fn stretch(isa: Isa) -> f64 {
+fn stretch(isa: Isa, way: Way) -> f64 {
     let start = Instant::now();
+    #[cfg(target_arch = "x86_64")]
+    if way == Way::Tiles {
+        // SAFETY: the way of a processor that has it.
+        return unsafe { crate::amx::products(TURNS / 16) } as f64 / start.elapsed().as_secs_f64();
+    }
     // SAFETY: the processor has the vector unit: `isa` comes from `Isa::available`. Nothing else is asked of the caller.
     let chains = unsafe {
         match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 if way == Way::Pairs => 2 * pairs(),
             Isa::Portable => chains::<[f32; LANES], 2>(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512(),
+            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => avx512(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => chains::<[f32; LANES], 2>(),
         }
@@ -48,6 +63,23 @@ unsafe fn avx2() -> u64 {
 #[target_feature(enable = "avx512f")]
 unsafe fn avx512() -> u64 {
     unsafe { chains::<__m512, 12>() }
+}
+
+/// The same with products of pairs.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn pairs() -> u64 {
+    const N: usize = 12;
+    // A half, twice.
+    let pairs = pairs_of_bf16(_mm512_set1_epi32(std::hint::black_box(0x3f00_3f00)));
+    let mut sums = [_mm512_setzero_ps(); N];
+    for _ in 0..TURNS {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, pairs, pairs);
+        }
+    }
+    std::hint::black_box(&sums);
+    N as u64
 }
 
 /// `N` chains of multiply-adds that do not wait for each other: as many as hide the latency, and no more than there are

@@ -1,5 +1,6 @@
 //! What happens to each value by itself: batch norm, sums, gates and activations.
 
+use crate::element::Element;
 use crate::layout::{Arena, Line, View};
 use crate::run::{Bands, Step, Traffic};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
@@ -18,25 +19,25 @@ pub enum After {
 }
 
 /// out = after(scale · x + shift + other).
-pub struct Pointwise {
-    pub x: View,
-    pub out: View,
+pub struct Pointwise<E> {
+    pub x: View<E>,
+    pub out: View<E>,
     /// A factor and a summand a channel.
     pub affine: Option<(Vec<Line>, Vec<Line>)>,
     /// A factor a channel of an image.
-    pub gate: Option<View>,
-    pub other: Option<View>,
+    pub gate: Option<View<E>>,
+    pub other: Option<View<E>>,
     pub after: Option<After>,
     pub isa: Isa,
 }
 
-impl Pointwise {
+impl<E: Element> Pointwise<E> {
     fn bands(&self, images: usize, workers: usize) -> Bands {
         Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
     }
 }
 
-impl Step for Pointwise {
+impl<E: Element> Step for Pointwise<E> {
     fn traffic(&self) -> Traffic {
         let other = self.other.map_or(0, |view| view.bytes());
         Traffic { weights: 0, an_image: self.x.bytes() + other + self.out.bytes() }
@@ -56,7 +57,8 @@ impl Step for Pointwise {
         // SAFETY: image, block and row are in the views, which have one size.
         unsafe {
             if let Some(gate) = &self.gate {
-                scale = *arena.map(gate).at(image, block, 0).cast::<Line>();
+                let gate = arena.map(gate).at(image, block, 0);
+                scale = Line(std::array::from_fn(|lane| gate.add(lane).read().value()));
             }
             for y in rows {
                 let plus = other.map_or(std::ptr::null(), |map| map.at(image, block, y).cast_const());
@@ -70,13 +72,13 @@ impl Step for Pointwise {
     }
 }
 
-for_each_isa!(affine = affine_row(x: *const f32, other: *const f32, out: *mut f32, width: usize, scale: &Line, shift: &Line));
+for_each_isa!(affine<E> = affine_row(x: *const E, other: *const E, out: *mut E, width: usize, scale: &Line, shift: &Line));
 
 #[inline(always)]
-unsafe fn affine_row<V: Lanes>(
-    x: *const f32,
-    other: *const f32,
-    out: *mut f32,
+unsafe fn affine_row<V: Lanes, E: Element>(
+    x: *const E,
+    other: *const E,
+    out: *mut E,
     width: usize,
     scale: &Line,
     shift: &Line,
@@ -84,11 +86,11 @@ unsafe fn affine_row<V: Lanes>(
     unsafe {
         let (scale, shift) = (V::load(scale.0.as_ptr()), V::load(shift.0.as_ptr()));
         for i in 0..width {
-            let mut sum = shift.fma(V::load(x.add(i * LANES)), scale);
+            let mut sum = shift.fma(E::load(x.add(i * LANES)), scale);
             if !other.is_null() {
-                sum = sum.add(V::load(other.add(i * LANES)));
+                sum = sum.add(E::load(other.add(i * LANES)));
             }
-            sum.store(out.add(i * LANES));
+            E::store(sum, out.add(i * LANES));
         }
     }
 }
@@ -97,7 +99,7 @@ unsafe fn affine_row<V: Lanes>(
 ///
 /// # Safety
 /// `row` must be good for `width` pixels of a block, and `block` be one that `after` has slopes for.
-pub unsafe fn in_place(isa: Isa, after: &After, block: usize, row: *mut f32, width: usize) {
+pub unsafe fn in_place<E: Element>(isa: Isa, after: &After, block: usize, row: *mut E, width: usize) {
     unsafe {
         match after {
             After::Clamp(low, high) => clamp(isa, row, width, *low, *high),
@@ -108,40 +110,41 @@ pub unsafe fn in_place(isa: Isa, after: &After, block: usize, row: *mut f32, wid
     }
 }
 
-for_each_isa!(clamp = clamp_row(row: *mut f32, width: usize, low: f32, high: f32));
-for_each_isa!(prelu = prelu_row(row: *mut f32, width: usize, slope: &Line));
-for_each_isa!(logistic = logistic_row(row: *mut f32, width: usize, times: bool));
+for_each_isa!(clamp<E> = clamp_row(row: *mut E, width: usize, low: f32, high: f32));
+for_each_isa!(prelu<E> = prelu_row(row: *mut E, width: usize, slope: &Line));
+for_each_isa!(logistic<E> = logistic_row(row: *mut E, width: usize, times: bool));
 
 #[inline(always)]
-unsafe fn clamp_row<V: Lanes>(row: *mut f32, width: usize, low: f32, high: f32) {
+unsafe fn clamp_row<V: Lanes, E: Element>(row: *mut E, width: usize, low: f32, high: f32) {
     unsafe {
         let (low, high) = (V::splat(low), V::splat(high));
         for i in 0..width {
-            V::load(row.add(i * LANES)).max(low).min(high).store(row.add(i * LANES));
+            let value = E::load::<V>(row.add(i * LANES)).max(low).min(high);
+            E::store(value, row.add(i * LANES));
         }
     }
 }
 
 #[inline(always)]
-unsafe fn prelu_row<V: Lanes>(row: *mut f32, width: usize, slope: &Line) {
+unsafe fn prelu_row<V: Lanes, E: Element>(row: *mut E, width: usize, slope: &Line) {
     unsafe {
         let (zero, slope) = (V::splat(0.0), V::load(slope.0.as_ptr()));
         for i in 0..width {
-            let x = V::load(row.add(i * LANES));
-            x.max(zero).fma(x.min(zero), slope).store(row.add(i * LANES));
+            let x = E::load::<V>(row.add(i * LANES));
+            E::store(x.max(zero).fma(x.min(zero), slope), row.add(i * LANES));
         }
     }
 }
 
 #[inline(always)]
-unsafe fn logistic_row<V: Lanes>(row: *mut f32, width: usize, times: bool) {
+unsafe fn logistic_row<V: Lanes, E: Element>(row: *mut E, width: usize, times: bool) {
     unsafe {
         let one = V::splat(1.0);
         for i in 0..width {
             let at = row.add(i * LANES);
-            let x = V::load(at);
+            let x = E::load::<V>(at);
             let y = one.add(x.mul(V::splat(-1.0)).exp()).recip();
-            if times { x.mul(y) } else { y }.store(at);
+            E::store(if times { x.mul(y) } else { y }, at);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Pools.
 
+use crate::element::Element;
 use crate::layout::{Arena, Map, View};
 use crate::run::{Bands, Step, Traffic};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
@@ -15,9 +16,9 @@ pub enum Reduce {
 }
 
 /// A pool on views.
-pub struct Pool {
-    pub x: View,
-    pub out: View,
+pub struct Pool<E> {
+    pub x: View<E>,
+    pub out: View<E>,
     pub kernel: [usize; 2],
     pub stride: [usize; 2],
     pub padding: [usize; 2],
@@ -25,7 +26,7 @@ pub struct Pool {
     pub isa: Isa,
 }
 
-impl Pool {
+impl<E: Element> Pool<E> {
     fn bands(&self, images: usize, workers: usize) -> Bands {
         Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
     }
@@ -38,7 +39,7 @@ impl Pool {
     }
 }
 
-impl Step for Pool {
+impl<E: Element> Step for Pool<E> {
     fn traffic(&self) -> Traffic {
         Traffic { weights: 0, an_image: self.x.bytes() + self.out.bytes() }
     }
@@ -56,10 +57,16 @@ impl Step for Pool {
     }
 }
 
-for_each_isa!(pool = pool_rows(pool: &Pool, x: &Map, out: &Map, at: [usize; 2], rows: Range<usize>));
+for_each_isa!(pool<E> = pool_rows(pool: &Pool<E>, x: &Map<E>, out: &Map<E>, at: [usize; 2], rows: Range<usize>));
 
 #[inline(always)]
-unsafe fn pool_rows<V: Lanes>(pool: &Pool, x: &Map, out: &Map, [image, block]: [usize; 2], rows: Range<usize>) {
+unsafe fn pool_rows<V: Lanes, E: Element>(
+    pool: &Pool<E>,
+    x: &Map<E>,
+    out: &Map<E>,
+    [image, block]: [usize; 2],
+    rows: Range<usize>,
+) {
     let inner = pool.x.plane;
     for y in rows {
         let rows = pool.window(0, y, inner.height);
@@ -71,7 +78,7 @@ unsafe fn pool_rows<V: Lanes>(pool: &Pool, x: &Map, out: &Map, [image, block]: [
                 for row in rows.clone() {
                     let row = x.at(image, block, row);
                     for column in columns.clone() {
-                        let next = V::load(row.add(column * LANES));
+                        let next = E::load::<V>(row.add(column * LANES));
                         value = if pool.reduce == Reduce::Max { value.max(next) } else { value.add(next) };
                     }
                 }
@@ -83,7 +90,7 @@ unsafe fn pool_rows<V: Lanes>(pool: &Pool, x: &Map, out: &Map, [image, block]: [
                 if count > 1 {
                     value = value.mul(V::splat(1.0 / count as f32));
                 }
-                value.store(out.at(image, block, y).add(column * LANES));
+                E::store(value, out.at(image, block, y).add(column * LANES));
             }
         }
     }

@@ -1,21 +1,22 @@
 //! What only moves values, and the one operation that looks across channels.
 
+use crate::element::Element;
 use crate::layout::{Arena, Map, View};
 use crate::run::{Bands, Step, Traffic};
 use crate::simd::{Isa, LANES, Lanes, for_each_isa};
 
 /// Brings the images of [`Arena::images_at`], `[n][3][h][w]`, into the arena.
-pub struct Import {
-    pub view: View,
+pub struct Import<E> {
+    pub view: View<E>,
 }
 
-impl Import {
+impl<E: Element> Import<E> {
     fn bands(&self, images: usize, workers: usize) -> Bands {
         Bands::of(images, self.view.plane.height, workers)
     }
 }
 
-impl Step for Import {
+impl<E: Element> Step for Import<E> {
     fn traffic(&self) -> Traffic {
         Traffic { weights: 0, an_image: self.view.bytes() }
     }
@@ -34,7 +35,7 @@ impl Step for Import {
                 let from = images.add(((image * channels + c) * plane.height + y) * plane.width);
                 let to = map.at(image, c / lanes, y).add(c % lanes);
                 for x in 0..plane.width {
-                    to.add(x * lanes).write(from.add(x).read());
+                    to.add(x * lanes).write(E::of(from.add(x).read()));
                 }
             }
         }
@@ -42,14 +43,14 @@ impl Step for Import {
 }
 
 /// Puts channels of several maps side by side where that takes copying: where a part's channels are no whole blocks.
-pub struct Gather {
-    pub out: View,
+pub struct Gather<E> {
+    pub out: View<E>,
     /// For each channel of `out` a part and its channel; none for zero.
     pub from: Vec<Option<(usize, usize)>>,
-    pub parts: Vec<View>,
+    pub parts: Vec<View<E>>,
 }
 
-impl Gather {
+impl<E: Element> Gather<E> {
     fn bands(&self, images: usize, workers: usize) -> Bands {
         Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
     }
@@ -63,7 +64,7 @@ impl Gather {
     }
 
     /// Copies the channels of a row of a block one by one.
-    unsafe fn lanes(&self, arena: &Arena, image: usize, block: usize, y: usize, to: *mut f32) {
+    unsafe fn lanes(&self, arena: &Arena, image: usize, block: usize, y: usize, to: *mut E) {
         for lane in 0..LANES {
             let from = self.from.get(block * LANES + lane).copied().flatten();
             unsafe {
@@ -71,14 +72,14 @@ impl Gather {
                     arena.map(&self.parts[part]).at(image, channel / LANES, y).add(channel % LANES).cast_const()
                 });
                 for x in (0..self.out.plane.width).map(|x| x * LANES) {
-                    to.add(x + lane).write(row.map_or(0.0, |row| row.add(x).read()));
+                    to.add(x + lane).write(row.map_or(E::default(), |row| row.add(x).read()));
                 }
             }
         }
     }
 }
 
-impl Step for Gather {
+impl<E: Element> Step for Gather<E> {
     fn traffic(&self) -> Traffic {
         Traffic { weights: 0, an_image: 2 * self.out.bytes() }
     }
@@ -108,15 +109,15 @@ impl Step for Gather {
 }
 
 /// Local response norm across channels: x / (1 + scale · Σ x²)^¾ over a window of `size` channels.
-pub struct ResponseNorm {
-    pub x: View,
-    pub out: View,
+pub struct ResponseNorm<E> {
+    pub x: View<E>,
+    pub out: View<E>,
     pub size: usize,
     pub scale: f32,
     pub isa: Isa,
 }
 
-impl Step for ResponseNorm {
+impl<E: Element> Step for ResponseNorm<E> {
     fn traffic(&self) -> Traffic {
         Traffic { weights: 0, an_image: self.x.bytes() + self.out.bytes() }
     }
@@ -133,10 +134,10 @@ impl Step for ResponseNorm {
     }
 }
 
-for_each_isa!(norm = norm_row(norm: &ResponseNorm, x: &Map, out: &Map, image: usize, y: usize));
+for_each_isa!(norm<E> = norm_row(norm: &ResponseNorm<E>, x: &Map<E>, out: &Map<E>, image: usize, y: usize));
 
 #[inline(always)]
-unsafe fn norm_row<V: Lanes>(norm: &ResponseNorm, x: &Map, out: &Map, image: usize, y: usize) {
+unsafe fn norm_row<V: Lanes, E: Element>(norm: &ResponseNorm<E>, x: &Map<E>, out: &Map<E>, image: usize, y: usize) {
     let (blocks, width, reach) = (norm.x.blocks(), norm.out.plane.width, norm.size / 2);
     // The squares of a pixel's channels side by side, zeros around them; of a whole row, since a vector that lies across two
     // that were stored just before would wait for both.
@@ -146,7 +147,7 @@ unsafe fn norm_row<V: Lanes>(norm: &ResponseNorm, x: &Map, out: &Map, image: usi
         for block in 0..blocks {
             let from = x.at(image, block, y).cast_const();
             for i in 0..width {
-                let value = V::load(from.add(i * LANES));
+                let value = E::load::<V>(from.add(i * LANES));
                 value.mul(value).store(squares.as_mut_ptr().add(i * pixel + reach + block * LANES));
             }
         }
@@ -161,7 +162,7 @@ unsafe fn norm_row<V: Lanes>(norm: &ResponseNorm, x: &Map, out: &Map, image: usi
                 let root = V::splat(1.0).fma(sum, V::splat(norm.scale)).rsqrt();
                 // t^-¾ = t^-½ · √(t^-½)
                 let power = root.mul(root).mul(root.rsqrt());
-                V::load(from.add(i * LANES)).mul(power).store(to.add(i * LANES));
+                E::store(E::load::<V>(from.add(i * LANES)).mul(power), to.add(i * LANES));
             }
         }
     }

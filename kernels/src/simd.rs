@@ -1,5 +1,6 @@
 //! Sixteen f32 at a time on whatever vector unit the processor has, chosen when the program starts.
 
+use half::{bf16, f16, slice::HalfFloatSliceExt};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
@@ -14,6 +15,10 @@ pub const LANES: usize = 16;
 pub trait Lanes: Copy {
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    unsafe fn load_f16(from: *const f16) -> Self;
+    unsafe fn store_f16(self, to: *mut f16);
+    unsafe fn load_bf16(from: *const bf16) -> Self;
+    unsafe fn store_bf16(self, to: *mut bf16);
     unsafe fn splat(value: f32) -> Self;
     /// self + a·b.
     unsafe fn fma(self, a: Self, b: Self) -> Self;
@@ -49,7 +54,7 @@ pub trait Lanes: Copy {
 
 /// Asks for the cache line at `from`, which may be anywhere, long before it is read.
 #[inline(always)]
-pub fn prefetch(from: *const f32) {
+pub fn prefetch<T>(from: *const T) {
     // SAFETY: a hint: it reads nothing, and an address that is nobody's is ignored.
     #[cfg(target_arch = "x86_64")]
     unsafe {
@@ -64,10 +69,14 @@ pub fn prefetch(from: *const f32) {
 pub enum Isa {
     /// Whatever the target has at the least: SSE2 or NEON.
     Portable,
-    /// AVX2 and FMA.
+    /// AVX2, FMA and F16C.
     Avx2,
     /// AVX-512F.
     Avx512,
+    /// The same, with products of bf16.
+    Avx512Bf16,
+    /// The same, with tiles of them.
+    Amx,
 }
 
 impl Isa {
@@ -81,7 +90,7 @@ impl Isa {
         match self {
             Self::Portable => 4,
             Self::Avx2 => 2,
-            Self::Avx512 => 1,
+            Self::Avx512 | Self::Avx512Bf16 | Self::Amx => 1,
         }
     }
 
@@ -91,12 +100,13 @@ impl Isa {
         let mut found = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(Self::Avx2);
-                if is_x86_feature_detected!("avx512f") {
-                    found.push(Self::Avx512);
-                }
-            }
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+            let avx512 = avx2 && is_x86_feature_detected!("avx512f");
+            let bf16 = avx512 && is_x86_feature_detected!("avx512bf16");
+            let amx = bf16 && crate::amx::available();
+            let better = [(Self::Avx2, avx2), (Self::Avx512, avx512), (Self::Avx512Bf16, bf16), (Self::Amx, amx)];
+            found.extend(better.into_iter().filter(|(_, has)| *has).map(|(isa, _)| isa));
         }
         found
     }
@@ -110,6 +120,24 @@ impl Lanes for [f32; LANES] {
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         unsafe { to.cast::<Self>().write_unaligned(self) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> Self {
+        let mut values = [0.0; LANES];
+        unsafe { std::slice::from_raw_parts(from, LANES) }.convert_to_f32_slice(&mut values);
+        values
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16) {
+        unsafe { std::slice::from_raw_parts_mut(to, LANES) }.convert_from_f32_slice(&self);
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> Self {
+        std::array::from_fn(|i| unsafe { from.add(i).read() }.to_f32())
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16) {
+        (0..LANES).for_each(|i| unsafe { to.add(i).write(bf16::from_f32(self[i])) });
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -162,6 +190,26 @@ impl Lanes for [f32; LANES] {
 #[derive(Clone, Copy)]
 pub struct Avx2(__m256, __m256);
 
+/// Sixteen pairs of bf16 of their bits.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn pairs_of_bf16(bits: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes, of which any are a value.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) }
+}
+
+/// The nearest bf16 in the low half of each value's bits, and of two that are as near the even one.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn to_bf16(values: __m256) -> __m256i {
+    unsafe {
+        let bits = _mm256_castps_si256(values);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+        _mm256_srli_epi32::<16>(rounded)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 impl Lanes for Avx2 {
     #[inline(always)]
@@ -173,6 +221,38 @@ impl Lanes for Avx2 {
         unsafe {
             _mm256_storeu_ps(to, self.0);
             _mm256_storeu_ps(to.add(8), self.1);
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> Self {
+        unsafe {
+            let [low, high] = [_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast())];
+            Self(_mm256_cvtph_ps(low), _mm256_cvtph_ps(high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16) {
+        unsafe {
+            _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0));
+            _mm_storeu_si128(to.add(8).cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.1));
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> Self {
+        unsafe {
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(8).cast()));
+            let [low, high] = [_mm256_slli_epi32::<16>(low), _mm256_slli_epi32::<16>(high)];
+            Self(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16) {
+        unsafe {
+            let [low, high] = [to_bf16(self.0), to_bf16(self.1)];
+            // Two halves of each, in the order in which packing leaves them.
+            let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
+            _mm256_storeu_si256(to.cast(), packed);
         }
     }
     #[inline(always)]
@@ -207,11 +287,10 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn pow2(self) -> Self {
         unsafe {
-            let half = |x| {
-                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
-            };
-            Self(half(self.0), half(self.1))
+            let bias = _mm256_set1_epi32(127);
+            let [low, high] = [_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1)];
+            let [low, high] = [_mm256_add_epi32(low, bias), _mm256_add_epi32(high, bias)];
+            Self(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(low)), _mm256_castsi256_ps(_mm256_slli_epi32::<23>(high)))
         }
     }
     #[inline(always)]
@@ -236,6 +315,31 @@ impl Lanes for __m512 {
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         unsafe { _mm512_storeu_ps(to, self) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> Self {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16) {
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self)) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> Self {
+        unsafe {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16) {
+        unsafe {
+            let bits = _mm512_castps_si512(self);
+            // To the nearest, and of two that are as near to the even one.
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let bits = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(bits)));
+        }
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -287,30 +391,33 @@ impl Lanes for __m512 {
     }
 }
 
-/// Makes `$name(isa, …)` of a generic `$generic::<V>(…)`: the same code, compiled for each vector unit.
+/// Makes `$name(isa, …)`, for values stored as `$element`, of a generic `$generic::<V, $element>(…)`: the same code, compiled
+/// for each vector unit.
 macro_rules! for_each_isa {
-    ($(#[$doc:meta])* $name:ident = $generic:ident($($argument:ident: $type:ty),* $(,)?)) => {
+    ($(#[$doc:meta])* $name:ident<$element:ident> = $generic:ident($($argument:ident: $type:ty),* $(,)?)) => {
         $(#[$doc])*
         #[allow(private_interfaces)]
-        pub(crate) unsafe fn $name(isa: $crate::simd::Isa, $($argument: $type),*) {
+        pub(crate) unsafe fn $name<$element: $crate::element::Element>(isa: $crate::simd::Isa, $($argument: $type),*) {
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2($($argument: $type),*) {
-                unsafe { $generic::<$crate::simd::Avx2>($($argument),*) }
+            #[target_feature(enable = "avx2,fma,f16c")]
+            unsafe fn avx2<$element: $crate::element::Element>($($argument: $type),*) {
+                unsafe { $generic::<$crate::simd::Avx2, $element>($($argument),*) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f")]
-            unsafe fn avx512($($argument: $type),*) {
-                unsafe { $generic::<std::arch::x86_64::__m512>($($argument),*) }
+            unsafe fn avx512<$element: $crate::element::Element>($($argument: $type),*) {
+                unsafe { $generic::<std::arch::x86_64::__m512, $element>($($argument),*) }
             }
             // SAFETY: an `Isa` other than the portable one comes from `Isa::detect`; the rest is the caller's promise.
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
-                    $crate::simd::Isa::Avx2 => avx2($($argument),*),
+                    $crate::simd::Isa::Avx2 => avx2::<$element>($($argument),*),
                     #[cfg(target_arch = "x86_64")]
-                    $crate::simd::Isa::Avx512 => avx512($($argument),*),
-                    _ => $generic::<[f32; $crate::simd::LANES]>($($argument),*),
+                    $crate::simd::Isa::Avx512 | $crate::simd::Isa::Avx512Bf16 | $crate::simd::Isa::Amx => {
+                        avx512::<$element>($($argument),*)
+                    }
+                    _ => $generic::<[f32; $crate::simd::LANES], $element>($($argument),*),
                 }
             }
         }

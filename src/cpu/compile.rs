@@ -1,10 +1,12 @@
 //! From a graph to steps: who lies in whose buffer, how wide a halo each plane needs, and which memory is used again.
 
 use super::graph::{Graph, Node, Op, Unsupported, lines};
+use std::marker::PhantomData;
 use wattscope_kernels::{
     conv::{Conv, Shape},
     depthwise::Depthwise,
-    layout::{Layout, Plane, Slot, View},
+    element::Element,
+    layout::{Arena, Layout, Plane, Slot, View},
     pointwise::{After, Pointwise},
     pool::Pool,
     rearrange::{Gather, Import, ResponseNorm},
@@ -19,8 +21,10 @@ pub struct Plan {
     /// The node that each step computes.
     pub of_step: Vec<usize>,
     pub layout: Layout,
-    pub input: View,
-    pub output: View,
+    /// Values of an image.
+    pub image: usize,
+    /// The logits of all images, one after the other.
+    pub logits: Box<dyn Fn(&Arena) -> Vec<f32> + Send + Sync>,
 }
 
 /// Where a node's output lies: in the buffer of `root`, from block `first` on.
@@ -30,14 +34,14 @@ struct Place {
     first: usize,
 }
 
-/// Makes a plan of a graph.
-pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
+/// Makes a plan of a graph, with values stored as `E`.
+pub fn plan<E: Element>(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
     let Graph { nodes, output, .. } = graph;
     let live = live(&nodes, output);
     let input = (0..nodes.len()).find(|i| matches!(nodes[*i].op, Op::Input));
     let input = input.ok_or_else(|| Unsupported("it has no input".into()))?;
     let places = places(&nodes, &live);
-    let views = views(&nodes, &live, &places)?;
+    let views = views::<E>(&nodes, &live, &places)?;
     let buffers = buffers(&nodes, &live, &places, output);
     let (input, output) = (views[input], views[output]);
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Import { view: input })];
@@ -51,7 +55,17 @@ pub fn plan(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
     let first = run::few_by_few(&steps, few, workers);
     let few_until = if first > 0 { Some(of_step[first - 1]) } else { None };
     let (slots, of_buffer) = slots(&buffers, &views, few_until);
-    Ok(Plan { steps, of_step, layout: Layout { slots, of_buffer, first, few }, input, output })
+    let layout = Layout { width: size_of::<E>(), slots, of_buffer, first, few };
+    let image = input.channels * input.plane.height * input.plane.width;
+    Ok(Plan { steps, of_step, layout, image, logits: Box::new(move |arena| vectors(arena, &output)) })
+}
+
+/// The vectors of all images; their blocks lie side by side.
+fn vectors<E: Element>(arena: &Arena, output: &View<E>) -> Vec<f32> {
+    let map = arena.map(output);
+    // SAFETY: the output is a vector an image.
+    let row = |image| unsafe { std::slice::from_raw_parts(map.at(image, 0, 0).cast_const(), output.channels) };
+    (0..arena.images).flat_map(|image| row(image).iter().map(|value| value.value())).collect()
 }
 
 /// Which nodes the output depends on.
@@ -101,7 +115,7 @@ fn reach(node: &Node) -> usize {
 }
 
 /// Where everything lies.
-fn views(nodes: &[Node], live: &[bool], places: &[Place]) -> Result<Vec<View>, Unsupported> {
+fn views<E: Element>(nodes: &[Node], live: &[bool], places: &[Place]) -> Result<Vec<View<E>>, Unsupported> {
     let mut halos = vec![0; nodes.len()];
     let mut image_only = true;
     for (_, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
@@ -117,7 +131,8 @@ fn views(nodes: &[Node], live: &[bool], places: &[Place]) -> Result<Vec<View>, U
         let [channels, height, width] = node.shape;
         let lanes = if matches!(node.op, Op::Input) && image_only { channels } else { LANES };
         let plane = Plane { height, width, halo: halos[root] };
-        View { buffer: root, plane, lanes, stride: nodes[root].shape[0].div_ceil(lanes), first, channels }
+        let stride = nodes[root].shape[0].div_ceil(lanes);
+        View { buffer: root, plane, lanes, stride, first, channels, element: PhantomData }
     };
     Ok(nodes.iter().enumerate().map(view).collect())
 }
@@ -149,7 +164,7 @@ fn buffers(nodes: &[Node], live: &[bool], places: &[Place], output: usize) -> Ve
 
 /// Gives buffers memory: a buffer may lie where another one was that nobody reads any more, if its halo is the same. Buffers
 /// that nobody reads after node `few_until` hold a few images at a time.
-fn slots(buffers: &[Buffer], views: &[View], few_until: Option<usize>) -> (Vec<Slot>, Vec<usize>) {
+fn slots<E: Element>(buffers: &[Buffer], views: &[View<E>], few_until: Option<usize>) -> (Vec<Slot>, Vec<usize>) {
     let mut slots: Vec<(Slot, usize)> = Vec::new();
     let mut of_buffer = vec![0; views.len()];
     for Buffer { root, from, until } in buffers {
@@ -168,11 +183,11 @@ fn slots(buffers: &[Buffer], views: &[View], few_until: Option<usize>) -> (Vec<S
 }
 
 /// The step of a node; none where there is nothing to do.
-fn step(
+fn step<E: Element>(
     node: Node,
     i: usize,
     places: &[Place],
-    views: &[View],
+    views: &[View<E>],
     isa: Isa,
 ) -> Result<Option<Box<dyn Step>>, Unsupported> {
     let out = views[i];
@@ -216,7 +231,7 @@ fn in_blocks(shape: &Shape) -> Result<(), Unsupported> {
     Err(Unsupported(format!("a convolution in {} groups of {} channels", shape.groups, shape.inputs / shape.groups)))
 }
 
-fn gather(out: View, parts: Vec<View>) -> Gather {
+fn gather<E>(out: View<E>, parts: Vec<View<E>>) -> Gather<E> {
     let channels = parts.iter().enumerate().flat_map(|(part, view)| (0..view.channels).map(move |c| Some((part, c))));
     Gather { out, from: channels.collect(), parts }
 }

@@ -2,8 +2,9 @@
 //!
 //! Burn says what a network computes: its operations are captured, with the parameters' values, and compiled to a plan of
 //! our own kernels, which run on feature maps in blocks of 16 channels (a vector register, or two) with weights packed in
-//! the order of their use. Batch norms, residuals and activations are done while a sum is still in registers. The plan is
-//! for f32 and for what the zoo is made of; anything else says [`Unsupported`] and runs on Burn's own CPU backend.
+//! the order of their use. Batch norms, residuals and activations are done while a sum is still in registers. Values are
+//! stored as f32, f16 or bf16, and summed in f32 whatever they are. The plan is for what the zoo is made of; anything else says
+//! [`Unsupported`] and runs on Burn's own CPU backend.
 
 mod compile;
 mod graph;
@@ -14,7 +15,7 @@ mod tests;
 pub use graph::Unsupported;
 pub use layers::Computed;
 
-use crate::zoo::Network;
+use crate::{event::Precision, zoo::Network};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use compile::Plan;
@@ -23,10 +24,20 @@ use std::{
     time::Duration,
 };
 use wattscope_kernels::{
+    element::{Kind, bf16, f16},
     layout::Arena,
     run::{self, Step},
     simd::Isa,
 };
+
+/// How values are stored in a precision.
+pub const fn kind(precision: Precision) -> Kind {
+    match precision {
+        Precision::F32 | Precision::Tf32 => Kind::F32,
+        Precision::F16 => Kind::F16,
+        Precision::Bf16 => Kind::Bf16,
+    }
+}
 
 /// A network compiled for this processor.
 pub struct Compiled {
@@ -43,16 +54,16 @@ impl std::fmt::Debug for Compiled {
 }
 
 impl Compiled {
-    /// Compiles a network of f32 parameters for images of `px` × `px`. Its parameters are taken, not copied: the largest
-    /// networks have half a gigabyte of them.
+    /// Compiles a network of f32 parameters for images of `px` × `px`, with parameters and maps stored in a precision. Its
+    /// parameters are taken, not copied: the largest networks have half a gigabyte of them.
     ///
     /// # Errors
     /// Where the network does what no kernel does.
-    pub fn new(network: Network, px: usize) -> Result<Self, Unsupported> {
-        Self::for_isa(network, px, Isa::detect())
+    pub fn new(network: Network, px: usize, precision: Precision) -> Result<Self, Unsupported> {
+        Self::for_isa(network, px, precision, Isa::detect())
     }
 
-    fn for_isa(network: Network, px: usize, isa: Isa) -> Result<Self, Unsupported> {
+    fn for_isa(network: Network, px: usize, precision: Precision, isa: Isa) -> Result<Self, Unsupported> {
         let device = Device::capture();
         let mut taken = Vec::new();
         let captured = device.capture_scope(|scope| {
@@ -71,7 +82,11 @@ impl Compiled {
         let image = ids.next().ok_or_else(|| Unsupported("it is empty".into()))?;
         let graph = graph::read(&captured.graph, ids.zip(taken).collect(), image)?;
         let nodes = graph.of_operation.clone();
-        let plan = compile::plan(graph, isa)?;
+        let plan = match kind(precision) {
+            Kind::F32 => compile::plan::<f32>(graph, isa)?,
+            Kind::F16 => compile::plan::<f16>(graph, isa)?,
+            Kind::Bf16 => compile::plan::<bf16>(graph, isa)?,
+        };
         let computed = Computed::new(&captured.graph, image, &nodes, &plan.of_step);
         Ok(Self { plan, computed, arena: Mutex::new(None) })
     }
@@ -98,9 +113,8 @@ impl Compiled {
     }
 
     fn pass<T>(&self, images: &[f32], run: impl FnOnce(&[Box<dyn Step>], &Arena) -> T) -> (Vec<f32>, T) {
-        let Plan { steps, layout, input, output, .. } = &self.plan;
-        let size = input.channels * input.plane.height * input.plane.width;
-        assert!(!images.is_empty() && images.len().is_multiple_of(size), "{} values are no images", images.len());
+        let Plan { steps, layout, image: size, logits, .. } = &self.plan;
+        assert!(!images.is_empty() && images.len().is_multiple_of(*size), "{} values are no images", images.len());
         let count = images.len() / size;
         let mut kept = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
         let mut arena = match kept.take() {
@@ -112,10 +126,7 @@ impl Compiled {
         };
         arena.read_from(images);
         let watched = run(steps, &arena);
-        let map = arena.map(output);
-        // SAFETY: the output is a vector an image, its blocks side by side.
-        let row = |i| unsafe { std::slice::from_raw_parts(map.at(i, 0, 0), output.channels) };
-        let logits = (0..count).flat_map(|i| row(i).to_vec()).collect();
+        let logits = logits(&arena);
         *kept = Some(arena);
         (logits, watched)
     }

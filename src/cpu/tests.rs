@@ -1,9 +1,11 @@
 use super::*;
 use crate::zoo;
 use proptest::prelude::*;
+use std::marker::PhantomData;
 use wattscope_kernels::{
     conv::{Conv, Packing, Shape},
     depthwise::Depthwise,
+    element::Element,
     layout::{Layout, Plane, Slot, View},
     rearrange::Import,
     run::{Step, run},
@@ -11,10 +13,10 @@ use wattscope_kernels::{
 };
 
 /// A map alone in its buffer, and its memory.
-fn map(buffer: usize, channels: usize, [height, width]: [usize; 2], halo: usize) -> (View, Slot) {
+fn map<E>(buffer: usize, channels: usize, [height, width]: [usize; 2], halo: usize) -> (View<E>, Slot) {
     let (plane, blocks) = (Plane { height, width, halo }, channels.div_ceil(LANES));
     (
-        View { buffer, plane, lanes: LANES, stride: blocks, first: 0, channels },
+        View { buffer, plane, lanes: LANES, stride: blocks, first: 0, channels, element: PhantomData },
         Slot { plane, lanes: LANES, blocks, few: false },
     )
 }
@@ -24,8 +26,8 @@ fn whole(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 31 + seed * 17) % 13) as f32 - 6.0).collect()
 }
 
-fn value(arena: &Arena, view: &View, image: usize, [c, y, x]: [usize; 3]) -> f32 {
-    unsafe { arena.map(view).at(image, c / LANES, y).add(x * LANES + c % LANES).read() }
+fn value<E: Element>(arena: &Arena, view: &View<E>, image: usize, [c, y, x]: [usize; 3]) -> f32 {
+    unsafe { arena.map(view).at(image, c / LANES, y).add(x * LANES + c % LANES).read() }.value()
 }
 
 /// The convolution's definition, for one output.
@@ -46,18 +48,26 @@ fn definition(shape: &Shape, x: &dyn Fn(usize, i64, i64) -> f32, packing: &Packi
     sum
 }
 
-fn check(shape: Shape, [height, width]: [usize; 2], images: usize) -> Result<(), TestCaseError> {
+fn check(shape: Shape, size: [usize; 2], images: usize) -> Result<(), TestCaseError> {
+    check_stored::<f32>(shape, size, images)?;
+    check_stored::<f16>(shape, size, images)?;
+    check_stored::<bf16>(shape, size, images)
+}
+
+fn check_stored<E: Element>(shape: Shape, [height, width]: [usize; 2], images: usize) -> Result<(), TestCaseError> {
     let size = |axis: usize, input: usize| {
         (input + 2 * shape.padding[axis] - shape.dilation[axis] * (shape.kernel[axis] - 1) - 1) / shape.stride[axis] + 1
     };
-    let (x, x_slot) = map(0, shape.inputs, [height, width], *shape.padding.iter().max().unwrap());
-    let (out, out_slot) = map(1, shape.outputs, [size(0, height), size(1, width)], 1);
+    let (x, x_slot) = map::<E>(0, shape.inputs, [height, width], *shape.padding.iter().max().unwrap());
+    let (out, out_slot) = map::<E>(1, shape.outputs, [size(0, height), size(1, width)], 1);
     let weights = whole(shape.outputs * shape.inputs / shape.groups * shape.kernel[0] * shape.kernel[1], 1);
     let packing = Packing { weights, transposed: false, scale: None, bias: Some(whole(shape.outputs, 2)) };
     let image = |i| whole(shape.inputs * height * width, i);
     for isa in Isa::available() {
-        let mut arena =
-            Arena::new(images, &Layout { slots: vec![x_slot, out_slot], of_buffer: vec![0, 1], first: 0, few: 1 });
+        let mut arena = Arena::new(
+            images,
+            &Layout { width: size_of::<E>(), slots: vec![x_slot, out_slot], of_buffer: vec![0, 1], first: 0, few: 1 },
+        );
         let values: Vec<f32> = (0..images).flat_map(image).collect();
         arena.read_from(&values);
         let step: Box<dyn Step> = if shape.is_depthwise() {
@@ -74,12 +84,13 @@ fn check(shape: Shape, [height, width]: [usize; 2], images: usize) -> Result<(),
             };
             for k in 0..shape.outputs {
                 for (y, z) in (0..out.plane.height).flat_map(|y| (0..out.plane.width).map(move |z| (y, z))) {
-                    let expected = definition(&shape, &input, &packing, [k, y, z]);
+                    let expected = E::of(definition(&shape, &input, &packing, [k, y, z])).value();
                     prop_assert_eq!(
                         value(&arena, &out, i, [k, y, z]),
                         expected,
-                        "{:?} {:?} {:?}",
+                        "{:?} {:?} {:?} {:?}",
                         isa,
+                        E::KIND,
                         shape,
                         (i, k, y, z)
                     );
@@ -133,39 +144,54 @@ fn long_sums_go_on_where_they_stopped() {
     check(shape, [9, 9], 1).unwrap();
 }
 
-/// Largest difference of logits, in standard deviations of the logits that Burn's own kernels give.
-fn difference(entry: &zoo::Entry, images: usize, isa: Isa) -> f64 {
+/// How far logits may be from f32's, in standard deviations: what rounding comes to, see `wattscope check --help`.
+const fn bound(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 | Precision::Tf32 => 1e-4,
+        Precision::F16 => 1e-2,
+        Precision::Bf16 => 5e-2,
+    }
+}
+
+/// Compares a network's logits, as each instruction set computes them in each precision, with those of Burn's own kernels in
+/// f32.
+fn compare(entry: &zoo::Entry, images: usize, sets: &[Isa], precisions: &[Precision]) {
     let device = Device::flex();
-    let network = entry.build(&device);
     let input = zoo::input(images, entry.input_px, 7, &device);
-    let expected: Vec<f32> = network.forward(input.clone()).into_data().try_to_vec().unwrap();
-    let compiled =
-        Compiled::for_isa(network, entry.input_px, isa).unwrap_or_else(|error| panic!("{}: {error}", entry.id));
-    let values: Vec<f32> = input.into_data().try_to_vec().unwrap();
-    let logits = compiled.forward(&values);
-    assert_eq!(logits, compiled.forward(&values), "{}: a second pass differs", entry.id);
+    let expected: Vec<f32> = entry.build(&device).forward(input.clone()).into_data().try_to_vec().unwrap();
     let mean = expected.iter().map(|x| f64::from(*x)).sum::<f64>() / expected.len() as f64;
-    let deviation = expected.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / expected.len() as f64;
-    let apart = expected.iter().zip(&logits).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    apart / deviation.sqrt()
+    let variance = expected.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / expected.len() as f64;
+    let values: Vec<f32> = input.into_data().try_to_vec().unwrap();
+    for (isa, precision) in sets.iter().flat_map(|isa| precisions.iter().map(move |precision| (*isa, *precision))) {
+        let compiled = Compiled::for_isa(entry.build(&device), entry.input_px, precision, isa)
+            .unwrap_or_else(|error| panic!("{}: {error}", entry.id));
+        let logits = compiled.forward(&values);
+        assert_eq!(logits, compiled.forward(&values), "{}: a second pass differs", entry.id);
+        let apart = expected.iter().zip(&logits).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+        let apart = apart / variance.sqrt();
+        assert!(
+            apart < bound(precision),
+            "{} in {precision} on {isa:?}: {apart:e} standard deviations apart",
+            entry.id
+        );
+        let rounds = precision != Precision::F32;
+        assert!(!rounds || apart > 1e-5, "{} in {precision} on {isa:?}: it does not round", entry.id);
+    }
 }
 
 #[test]
 fn every_network_computes_what_burn_computes() {
-    for entry in zoo::registry() {
-        let apart = difference(entry, 1, Isa::detect());
-        assert!(apart < 1e-4, "{}: {apart:e} standard deviations apart", entry.id);
+    // In f32, and in turns in one of the narrow precisions: making weights is what takes the time.
+    for (entry, narrow) in zoo::registry().iter().zip([Precision::Bf16, Precision::F16].into_iter().cycle()) {
+        compare(entry, 1, &[Isa::detect()], &[Precision::F32, narrow]);
     }
 }
 
 #[test]
 fn batches_and_older_processors_compute_the_same() {
-    for isa in Isa::available() {
-        for id in ["squeezenet1.1", "mobilenet-v2", "efficientnet-b0", "googlenet"] {
-            let Ok(entry) = zoo::find(id) else { continue };
-            let apart = difference(entry, 2, isa);
-            assert!(apart < 1e-4, "{id} on {isa:?}: {apart:e} standard deviations apart");
-        }
+    for id in ["squeezenet1.1", "mobilenet-v2", "efficientnet-b0", "googlenet"] {
+        let all = [Precision::F32, Precision::F16, Precision::Bf16];
+        compare(zoo::find(id).unwrap(), 3, &Isa::available(), &all);
     }
 }
 
@@ -173,8 +199,11 @@ fn batches_and_older_processors_compute_the_same() {
 #[test]
 fn images_of_a_batch_do_not_meet() {
     let device = Device::flex();
-    for entry in ["squeezenet1.1", "mobilenet-v2", "densenet121"].map(|id| zoo::find(id).unwrap()) {
-        let compiled = Compiled::new(entry.build(&device), entry.input_px).unwrap();
+    for (id, precision) in
+        [("squeezenet1.1", Precision::F32), ("mobilenet-v2", Precision::F16), ("densenet121", Precision::F32)]
+    {
+        let entry = zoo::find(id).unwrap();
+        let compiled = Compiled::new(entry.build(&device), entry.input_px, precision).unwrap();
         let images: Vec<f32> = zoo::input(5, entry.input_px, 7, &device).into_data().try_to_vec().unwrap();
         let alone: Vec<f32> = images.chunks(images.len() / 5).flat_map(|image| compiled.forward(image)).collect();
         assert_eq!(compiled.forward(&images), alone, "{}", entry.id);

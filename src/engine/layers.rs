@@ -1,7 +1,7 @@
 //! Where the time of a batch goes, layer by layer.
 //!
 //! Passes whose layers are timed take turns with passes of the whole batch as it runs otherwise, so that both see the same
-//! clocks and the same neighbours. On the CPU in f32 a pass runs our own compiled plan and notes when each of its steps is
+//! clocks and the same neighbours. On the CPU a pass runs our own compiled plan and notes when each of its steps is
 //! done; everywhere else the captured operations are run layer by layer with Burn's own functions.
 
 mod busy;

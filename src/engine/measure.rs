@@ -96,12 +96,12 @@ pub struct Timing {
 pub enum Input {
     /// On the device, in the network's precision.
     Device(Box<Tensor<4>>),
-    /// In the host's memory, `[n][3][px][px]`, for our own kernels: taking them out of a tensor for each batch would copy
-    /// them within its time, 3 % of it with the lightest networks.
+    /// In the host's memory in f32, `[n][3][px][px]`, for our own kernels: taking them out of a tensor for each batch would
+    /// copy them within its time, 3 % of it with the lightest networks.
     Host(Arc<Vec<f32>>),
 }
 
-/// What runs a network: Burn, or on the CPU in f32 our own kernels.
+/// What runs a network: Burn, or on the CPU our own kernels.
 enum Runner {
     Burn(Box<zoo::Network>),
     Kernels(Box<Compiled>),
@@ -111,17 +111,20 @@ impl Runner {
     /// Our kernels where they know everything that the network does. `build` makes the network, and once more where they
     /// don't: they take its parameters.
     fn new<E>(build: impl Fn() -> Result<zoo::Network, E>, config: &Config, px: usize) -> Result<Self, E> {
-        let network = build()?;
-        if config.device != "cpu" || config.precision != Precision::F32 {
-            return Ok(Self::Burn(Box::new(cast(network, config.precision))));
+        if config.device != "cpu" {
+            return Self::by_burn(build, config.precision);
         }
-        match Compiled::new(network, px) {
+        match Compiled::new(build()?, px, config.precision) {
             Ok(compiled) => Ok(Self::Kernels(Box::new(compiled))),
             Err(reason) => {
                 tracing::warn!(%reason, "the network runs on Burn's CPU backend");
-                Ok(Self::Burn(Box::new(build()?)))
+                Self::by_burn(build, config.precision)
             }
         }
+    }
+
+    fn by_burn<E>(build: impl Fn() -> Result<zoo::Network, E>, precision: Precision) -> Result<Self, E> {
+        Ok(Self::Burn(Box::new(cast(build()?, precision))))
     }
 
     fn forward(&self, input: &Input, device: &Device) -> Result<Tensor<2>, MeasureError> {
@@ -183,9 +186,20 @@ impl Built {
         build: impl Fn() -> Result<zoo::Network, BuildError>,
         device: &Device,
     ) -> Result<Self, BuildError> {
-        let runner = Runner::new(build, config, entry.input_px)?;
+        Ok(Self::run_by(Runner::new(build, config, entry.input_px)?, entry, config, device))
+    }
+
+    fn run_by(runner: Runner, entry: &zoo::Entry, config: &Config, device: &Device) -> Self {
         let clock = config.device.starts_with("cuda");
-        Ok(Self { runner, device: device.clone(), precision: config.precision, input_px: entry.input_px, clock })
+        Self { runner, device: device.clone(), precision: config.precision, input_px: entry.input_px, clock }
+    }
+
+    /// Builds a network that Burn runs, wherever that is: as on a card.
+    #[cfg(test)]
+    pub(super) fn by_burn(entry: &zoo::Entry, config: &Config) -> Result<Self, BuildError> {
+        let device = device::open(&config.device)?;
+        let build = || Ok::<_, BuildError>(folded(entry.build(&device), true)?);
+        Ok(Self::run_by(Runner::by_burn(build, config.precision)?, entry, config, &device))
     }
 
     /// The device it is on.

@@ -3,6 +3,7 @@
 
 use super::measure::dtype;
 use crate::{
+    cpu,
     event::{Body, Config, Precision},
     format, host,
 };
@@ -10,7 +11,7 @@ use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
 use cubecl_ir::{ElemType, FloatKind};
 use cubecl_runtime::throughput::{CmmaDims, ComputeCmmaConfig, MemoryAccess};
 use std::time::{Duration, Instant};
-use wattscope_kernels::{peak, simd::Isa};
+use wattscope_kernels::{peak, simd::Isa, tile::Way};
 
 /// Time that a measurement may take on a device without a probe of its own.
 const PROBE_TIME: Duration = Duration::from_millis(60);
@@ -18,18 +19,27 @@ const PROBE_TIME: Duration = Duration::from_millis(60);
 /// Measures the peak of a device in the precision of a configuration; none where nothing could be measured.
 ///
 /// CubeCL devices have probes that issue nothing but multiply-adds or tensor-core instructions; the higher of the two is
-/// the peak. So has the CPU in f32; in other precisions its peak is the best of several large matrix products.
+/// the peak. So has the CPU. Without one the peak is the best of several large matrix products.
 pub fn measure(device: &Device, config: &Config) -> Option<Body> {
     let probed = probe(device, config.precision);
     let (flops, how) = match probed {
         Some(found) => found,
-        None if config.device == "cpu" && config.precision == Precision::F32 => {
-            (peak::flops(Isa::detect(), PROBE_TIME), "multiply-adds in registers, on every core".to_owned())
-        }
+        None if config.device == "cpu" => multiply_adds(config.precision),
         None => (product(device, config.precision)?, "largest of repeated matrix products".to_owned()),
     };
     let (device, precision) = (config.device.clone(), config.precision);
     (flops.is_finite() && flops > 0.0).then_some(Body::Peak { device, precision, flops, how })
+}
+
+/// By every core of the processor together.
+fn multiply_adds(precision: Precision) -> (f64, String) {
+    let (isa, kind) = (Isa::detect(), cpu::kind(precision));
+    let what = match Way::of(isa, kind) {
+        Way::Single(_) => "multiply-adds",
+        Way::Pairs => "products of pairs",
+        Way::Tiles => "products of tiles",
+    };
+    (peak::flops(isa, kind, PROBE_TIME), format!("{what} in registers, on every core"))
 }
 
 fn probe(device: &Device, precision: Precision) -> Option<(f64, String)> {

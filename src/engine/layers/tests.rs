@@ -44,9 +44,9 @@ fn config(network: &str, batch: u32, precision: Precision) -> Config {
     Config { network: network.to_owned(), batch, precision, device: "cpu".to_owned() }
 }
 
-fn layers(config: &Config) -> Layers {
+fn layers(config: &Config, by_burn: bool) -> Layers {
     let entry = zoo::find(&config.network).unwrap();
-    let built = Built::new(entry, config, true).unwrap();
+    let built = if by_burn { Built::by_burn(entry, config) } else { Built::new(entry, config, true) }.unwrap();
     let layers = measure(&built, (7, config), &built.inputs(config.batch).unwrap(), || false).unwrap().unwrap();
     let facts = zoo::cost::facts(entry).unwrap();
     let total = |of: fn(&LayerTime) -> u64| layers.layers.iter().map(of).sum::<u64>();
@@ -72,8 +72,7 @@ fn layers(config: &Config) -> Layers {
 
 #[test]
 fn layers_of_our_own_kernels_make_up_the_batch() {
-    // Half precision on Burn is the other way to the same; here it is f32 on our own kernels.
-    let resnet = layers(&config("resnet18", 2, Precision::F32));
+    let resnet = layers(&config("resnet18", 2, Precision::F32), false);
     let (sum, whole) = (resnet.sum_ns as f64, resnet.whole_ns as f64);
     assert!((0.5..1.5).contains(&(sum / whole)), "{sum} ns of {whole} ns");
     let kinds = |own: bool| resnet.layers.iter().filter(move |l| l.within.is_none() == own).map(|l| l.kind.as_str());
@@ -86,10 +85,12 @@ fn layers_of_our_own_kernels_make_up_the_batch() {
 }
 
 #[test]
-fn layers_in_half_precision_run_on_burn() {
+fn layers_that_burn_runs_stand_alone_and_half_precision_moves_half_the_bytes() {
     // Local response norm keeps its squares in f16's range.
-    let alexnet = layers(&config("alexnet", 1, Precision::F16));
+    let alexnet = layers(&config("alexnet", 1, Precision::F16), true);
     assert!(alexnet.layers.iter().all(|l| l.within.is_none()));
+    let ours = layers(&config("alexnet", 1, Precision::F16), false);
+    assert!(ours.layers.iter().any(|l| l.within.is_some()));
     let lrn = alexnet.layers.iter().find(|l| l.kind == "lrn").unwrap();
     let values: u64 = lrn.output.iter().product();
     assert_eq!(lrn.bytes, 2 * 2 * values, "read once and written once, two bytes each");
@@ -99,7 +100,8 @@ fn layers_in_half_precision_run_on_burn() {
 fn the_plans_of_all_networks_have_every_layer() {
     for entry in zoo::registry() {
         let network = entry.build(&Device::flex()).folded().unwrap();
-        let compiled = Compiled::new(network, entry.input_px).unwrap_or_else(|e| panic!("{}: {e}", entry.id));
+        let compiled =
+            Compiled::new(network, entry.input_px, Precision::F32).unwrap_or_else(|e| panic!("{}: {e}", entry.id));
         let computed = compiled.computed();
         let facts = zoo::cost::facts(entry).unwrap();
         assert_eq!(computed.layers.iter().map(|l| l.macs).sum::<u64>(), facts.macs, "{}", entry.id);
