@@ -40,12 +40,11 @@ fn main() {
         if flex { " Flex | apart |" } else { "" }
     );
     println!("|---|--:|--:|--:|--:|--:|--:|{}", if flex { "--:|--:|" } else { "" });
-    let mut logs = [0.0, 0.0];
-    let mut count = 0;
+    let mut logs = [vec![], vec![]];
     for id in &networks {
         let entry = zoo::find(id).unwrap();
         let network = entry.build(&Device::flex());
-        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px, Precision::F32) {
+        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px, stored) {
             Ok(compiled) => compiled,
             Err(reason) => {
                 println!("| {id} | {reason} |");
@@ -65,25 +64,23 @@ fn main() {
                 }
             }
             let best = |i: usize| times[i].iter().copied().fold(f64::INFINITY, f64::min);
-            let text = |i: usize| format!("{:.1} ({:.1})", best(i), median(times[i].clone()));
+            let text = |i: usize| match &times[i][..] {
+                [] => "–".to_owned(),
+                times => format!("{:.1} ({:.1})", best(i), median(times.to_vec())),
+            };
             let ratios = [best(0) / best(1), best(0) / best(2)];
-            print!(
-                "| {id} | {batch} | {} | {} | {} | {:.2} | {:.2} |",
-                text(0),
-                text(1),
-                text(2),
-                ratios[0],
-                ratios[1]
-            );
+            let ratio = |i: usize| if ratios[i] > 0.0 { format!("{:.2}", ratios[i]) } else { "–".to_owned() };
+            print!("| {id} | {batch} | {} | {} | {} | {} | {} |", text(0), text(1), text(2), ratio(0), ratio(1));
             if flex {
                 print!(" {} | {:.0e} |", text(3), apart(&compiled.forward(&values), network.forward(input)));
             }
             println!();
-            logs.iter_mut().zip(ratios).for_each(|(sum, ratio)| *sum += ratio.ln());
-            count += 1;
+            for (i, ratio) in ratios.into_iter().enumerate().filter(|(_, ratio)| *ratio > 0.0) {
+                logs[i].push(ratio.ln());
+            }
         }
     }
-    let [torch, ort] = logs.map(|sum| (sum / f64::from(count)).exp());
+    let [torch, ort] = logs.map(|logs| (logs.iter().sum::<f64>() / logs.len() as f64).exp());
     println!("\ngeometric mean of the ratios: {torch:.2} to PyTorch eager, {ort:.2} to ONNX Runtime");
 }
 

@@ -127,9 +127,10 @@ const CHECK_HELP: &str = "\
 The error is the largest difference of a logit over two images, in standard deviations of the logits, from two references:
 PyTorch's result in double precision (38 logits, which are built in) and f32 on this CPU without folding (all 2000).
 
-Bounds, and how each was set: the largest errors of all 21 networks on a CPU are 3.4e-6 in f32, 9.0e-3 in f16 and 4.5e-2 in
-bf16. f32 may be off by 1e-4, which leaves room for another order of summation; f16 by 1e-2, and tf32, which rounds as f16
-does, as much; bf16 by 5e-2, and with --no-fold by 2e-1, for every batch norm then rounds once more (1.1e-1 in Inception-v3).
+Bounds, and how each was set: the largest errors of all 21 networks on a CPU are 8.6e-6 in f32, 5.3e-3 in f16 and 4.2e-2 in
+bf16, with Burn's own kernels 9.0e-3 and 4.5e-2 (VGG-19 each time). f32 may be off by 1e-4, which leaves room for another
+order of summation; f16 by 1e-2, and tf32, which rounds as f16 does, as much; bf16 by 5e-2, and with --no-fold by 2e-1, for
+every batch norm of Burn's then rounds once more (1.1e-1 in Inception-v3).
 
 Results are kept in wattscope/checks.jsonl in the user's state directory, until wattscope or the driver changes. The live
 screen and the records of `run` say what was found for the network in use.

@@ -23,57 +23,66 @@ pub fn flops(isa: Isa, kind: Kind, time: Duration) -> f64 {
     let began = Instant::now();
     let mut best = 0.0f64;
     while best == 0.0 || began.elapsed() < time {
-        best = best.max(rayon::broadcast(|_| stretch(isa, way)).into_iter().sum());
+        best = best.max(rayon::broadcast(|_| stretch(isa, way, TURNS)).into_iter().sum());
     }
     best
 }
 
-/// Operations a second of one worker.
-fn stretch(isa: Isa, way: Way) -> f64 {
+/// Whether products of pairs are faster than multiply-adds of as many values: some processors have them for the memory that
+/// they save, and take twice as long. Asked in a fraction of a millisecond.
+#[cfg(target_arch = "x86_64")]
+pub fn pairs_pay() -> bool {
+    const GLIMPSE: u64 = 1 << 12;
+    let best = |way| (0..3).map(|_| stretch(Isa::Avx512Bf16, way, GLIMPSE)).fold(0.0, f64::max);
+    best(Way::Pairs) > best(Way::Single(Kind::F32))
+}
+
+/// Operations a second of one worker, in so many turns.
+fn stretch(isa: Isa, way: Way, turns: u64) -> f64 {
     let start = Instant::now();
     #[cfg(target_arch = "x86_64")]
     if way == Way::Tiles {
         // SAFETY: the way of a processor that has it.
-        return unsafe { crate::amx::products(TURNS / 16) } as f64 / start.elapsed().as_secs_f64();
+        return unsafe { crate::amx::products(turns / 16) } as f64 / start.elapsed().as_secs_f64();
     }
     // SAFETY: the processor has the vector unit: `isa` comes from `Isa::available`. Nothing else is asked of the caller.
     let chains = unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Bf16 if way == Way::Pairs => 2 * pairs(),
-            Isa::Portable => chains::<[f32; LANES], 2>(),
+            Isa::Avx512Bf16 if way == Way::Pairs => 2 * pairs(turns),
+            Isa::Portable => chains::<[f32; LANES], 2>(turns),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2(),
+            Isa::Avx2 => avx2(turns),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => avx512(),
+            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => avx512(turns),
             #[cfg(not(target_arch = "x86_64"))]
-            _ => chains::<[f32; LANES], 2>(),
+            _ => chains::<[f32; LANES], 2>(turns),
         }
     };
-    (2 * LANES as u64 * TURNS * chains) as f64 / start.elapsed().as_secs_f64()
+    (2 * LANES as u64 * turns * chains) as f64 / start.elapsed().as_secs_f64()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2() -> u64 {
-    unsafe { chains::<crate::simd::Avx2, 6>() }
+unsafe fn avx2(turns: u64) -> u64 {
+    unsafe { chains::<crate::simd::Avx2, 6>(turns) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512() -> u64 {
-    unsafe { chains::<__m512, 12>() }
+unsafe fn avx512(turns: u64) -> u64 {
+    unsafe { chains::<__m512, 12>(turns) }
 }
 
 /// The same with products of pairs.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn pairs() -> u64 {
+unsafe fn pairs(turns: u64) -> u64 {
     const N: usize = 12;
     // A half, twice.
     let pairs = pairs_of_bf16(_mm512_set1_epi32(std::hint::black_box(0x3f00_3f00)));
     let mut sums = [_mm512_setzero_ps(); N];
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         for sum in &mut sums {
             *sum = _mm512_dpbf16_ps(*sum, pairs, pairs);
         }
@@ -85,13 +94,13 @@ unsafe fn pairs() -> u64 {
 /// `N` chains of multiply-adds that do not wait for each other: as many as hide the latency, and no more than there are
 /// registers for. Gives their number.
 #[inline(always)]
-unsafe fn chains<L: Lanes, const N: usize>() -> u64 {
+unsafe fn chains<L: Lanes, const N: usize>(turns: u64) -> u64 {
     // SAFETY: the caller has the vector unit, and `line` has room for a vector.
     unsafe {
         // Values settle at 1: neither overflowing nor denormal ones, which would be slower.
         let (shrink, rest) = (L::splat(0.5), L::splat(0.5));
         let mut sums = [L::splat(std::hint::black_box(0.75)); N];
-        for _ in 0..TURNS {
+        for _ in 0..turns {
             for sum in &mut sums {
                 *sum = rest.fma(*sum, shrink);
             }

@@ -3,6 +3,7 @@
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
+use std::sync::OnceLock;
 
 /// Lanes of a vector, and channels of a block.
 pub const LANES: usize = 16;
@@ -82,7 +83,12 @@ pub enum Isa {
 impl Isa {
     /// The best one that this processor has.
     pub fn detect() -> Self {
-        Self::available().pop().unwrap_or(Self::Portable)
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| match Self::available().pop() {
+            #[cfg(target_arch = "x86_64")]
+            Some(Self::Avx512Bf16) if !crate::peak::pairs_pay() => Self::Avx512,
+            best => best.unwrap_or(Self::Portable),
+        })
     }
 
     /// Registers that a vector of [`LANES`] takes.

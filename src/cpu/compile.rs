@@ -24,8 +24,11 @@ pub struct Plan {
     /// Values of an image.
     pub image: usize,
     /// The logits of all images, one after the other.
-    pub logits: Box<dyn Fn(&Arena) -> Vec<f32> + Send + Sync>,
+    pub logits: Box<Logits>,
 }
+
+/// Reads the logits that a pass has left.
+type Logits = dyn Fn(&Arena) -> Vec<f32> + Send + Sync;
 
 /// Where a node's output lies: in the buffer of `root`, from block `first` on.
 #[derive(Clone, Copy)]
