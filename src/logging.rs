@@ -30,7 +30,7 @@ pub fn to_file(path: Option<&Path>) -> io::Result<()> {
     subscribe(Mutex::new(file))
 }
 
-/// Sends the log to stderr, a line an event, as [`line`] reads it: for the engine, whose agent listens there and has the
+/// Sends the log to stderr, a line an event, as [`line()`] reads it: for the engine, whose agent listens there and has the
 /// time and the file.
 ///
 /// # Errors

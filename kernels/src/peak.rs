@@ -45,6 +45,8 @@ fn stretch(isa: Isa, way: Way, turns: u64) -> f64 {
         // SAFETY: the way of a processor that has it.
         return unsafe { crate::amx::products(turns / 16) } as f64 / start.elapsed().as_secs_f64();
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = way;
     // SAFETY: the processor has the vector unit: `isa` comes from `Isa::available`. Nothing else is asked of the caller.
     let chains = unsafe {
         match isa {

@@ -246,6 +246,7 @@ macro_rules! table {
 }
 
 /// The tiles of a vector unit with 32 registers of [`LANES`] values.
+#[cfg(target_arch = "x86_64")]
 macro_rules! many {
     ($of:ident[$($w:ident)?], $pixels:expr, $blocks:expr, $step:expr) => {
         table!($of[$($w)?], $pixels, $blocks, $step;
