@@ -52,46 +52,32 @@ unsafe impl Element for f32 {
     }
 }
 
-// SAFETY: 0 is 0.0.
-unsafe impl Element for f16 {
-    const KIND: Kind = Kind::F16;
+/// Makes a type of half the width an element, which vectors load and store by the two named ways.
+macro_rules! narrow {
+    ($type:ty, $kind:expr, $load:ident, $store:ident) => {
+        // SAFETY: 0 is 0.0.
+        unsafe impl Element for $type {
+            const KIND: Kind = $kind;
 
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        Self::from_f32(value)
-    }
-    #[inline(always)]
-    fn value(self) -> f32 {
-        self.to_f32()
-    }
-    #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const Self) -> V {
-        unsafe { V::load_f16(from) }
-    }
-    #[inline(always)]
-    unsafe fn store<V: Lanes>(values: V, to: *mut Self) {
-        unsafe { values.store_f16(to) }
-    }
+            #[inline(always)]
+            fn of(value: f32) -> Self {
+                Self::from_f32(value)
+            }
+            #[inline(always)]
+            fn value(self) -> f32 {
+                self.to_f32()
+            }
+            #[inline(always)]
+            unsafe fn load<V: Lanes>(from: *const Self) -> V {
+                unsafe { V::$load(from) }
+            }
+            #[inline(always)]
+            unsafe fn store<V: Lanes>(values: V, to: *mut Self) {
+                unsafe { values.$store(to) }
+            }
+        }
+    };
 }
 
-// SAFETY: 0 is 0.0.
-unsafe impl Element for bf16 {
-    const KIND: Kind = Kind::Bf16;
-
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        Self::from_f32(value)
-    }
-    #[inline(always)]
-    fn value(self) -> f32 {
-        self.to_f32()
-    }
-    #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const Self) -> V {
-        unsafe { V::load_bf16(from) }
-    }
-    #[inline(always)]
-    unsafe fn store<V: Lanes>(values: V, to: *mut Self) {
-        unsafe { values.store_bf16(to) }
-    }
-}
+narrow!(f16, Kind::F16, load_f16, store_f16);
+narrow!(bf16, Kind::Bf16, load_bf16, store_bf16);
