@@ -24,12 +24,7 @@ fn main() {
     let all: Vec<&str> = zoo::registry().iter().map(|entry| entry.id).collect();
     let (networks, batches) = (chosen("NETWORKS", &all.join(",")), chosen("BATCHES", "1,8"));
     let flex = std::env::var_os("FLEX").is_some();
-    let precision = std::env::var("PRECISION").unwrap_or_else(|_| "f32".into());
-    let stored = match &*precision {
-        "f16" => Precision::F16,
-        "bf16" => Precision::Bf16,
-        _ => Precision::F32,
-    };
+    let precision: Precision = std::env::var("PRECISION").map_or(Precision::F32, |name| name.parse().unwrap());
     let mut python = Python::start();
     println!("{}, {} threads, {precision}", wattscope::host::processor(), rayon::current_num_threads());
     println!(
@@ -44,7 +39,7 @@ fn main() {
     for id in &networks {
         let entry = zoo::find(id).unwrap();
         let network = entry.build(&Device::flex());
-        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px, stored) {
+        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px, precision) {
             Ok(compiled) => compiled,
             Err(reason) => {
                 println!("| {id} | {reason} |");

@@ -59,12 +59,17 @@ fn target(on: &str) -> Target {
     Target { on: on.into(), program: BIN.into() }
 }
 
-fn gone(pid: i32, seconds: f64) {
+/// Waits until it is so.
+fn within(seconds: f64, what: &str, mut is: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs_f64(seconds);
-    while alive(pid) {
-        assert!(Instant::now() < deadline, "process {pid} is still there after {seconds} s");
+    while !is() {
+        assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+fn gone(pid: i32, seconds: f64) {
+    within(seconds, &format!("the end of process {pid}"), || !alive(pid));
 }
 
 fn kill(pid: i32, signal: i32) {
@@ -355,11 +360,7 @@ fn a_pause_stops_the_far_engine_and_one_that_is_stopped_does_not_stay_behind() {
         session.ask(Command::Pause { paused: true });
         session.until("the pause", |body| *body == Body::Paused { paused: true }).await;
         // The signal is there; a busy system takes its time to stop a process that another processor runs.
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while status(engine).0 != 'T' {
-            assert!(Instant::now() < deadline, "the engine still runs: {}", status(engine).0);
-            thread::sleep(Duration::from_millis(5));
-        }
+        within(2.0, "the engine is stopped", || status(engine).0 == 'T');
         session.ask(Command::Pause { paused: false });
         session.until("its end", |body| *body == Body::Paused { paused: false }).await;
         session.until("batches", |body| matches!(body, Body::Batches(_))).await;
@@ -461,11 +462,7 @@ impl Far {
     }
 
     fn ends(&mut self, seconds: f64) {
-        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
-        while self.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < deadline, "the far side is still there after {seconds} s");
-            thread::sleep(Duration::from_millis(5));
-        }
+        within(seconds, "the end of the far side", || self.child.try_wait().unwrap().is_some());
         gone(self.engine, 2.0);
     }
 }

@@ -84,9 +84,9 @@ pub struct Product<'a> {
     pub taps: &'a [usize],
     /// From a pixel's input to the next pixel's, bytes.
     pub step: usize,
-    /// `[taps][8][blocks][16][2]`, from the first block in question.
+    /// `[taps][8][blocks][16][2]`.
     pub weights: *const u8,
-    /// Blocks of filters that the weights are of.
+    /// Blocks of filters that the weights are of: one or two.
     pub blocks: usize,
 }
 
@@ -171,10 +171,10 @@ kernel!(two_by_two:
 ///
 /// # Safety
 /// The tiles must be configured for 16 channels and for as many pixels as there are inputs and room for sums, for each of
-/// `blocks` blocks. `taps` must not be empty.
-pub unsafe fn sums(_: &Tiles, product: &Product, first: Pixels, second: Option<Pixels>, blocks: usize) {
+/// `product.blocks` blocks. Taps must not be empty.
+pub unsafe fn sums(_: &Tiles, product: &Product, first: Pixels, second: Option<Pixels>) {
     unsafe {
-        match (second, blocks) {
+        match (second, product.blocks) {
             (None, 1) => one_by_one(product, [first; 2]),
             (None, _) => one_by_two(product, [first; 2]),
             (Some(second), 1) => two_by_one(product, [first, second]),

@@ -127,7 +127,7 @@ impl Arena {
         let lines = |slot: &Slot| {
             let images = if slot.few { images.min(layout.few) } else { images };
             let bytes = images * slot.blocks * slot.plane.pixels() * slot.lanes * layout.width;
-            // One more: a pair of narrow values may begin at the last one.
+            // One more: where products are of several taps, some behind a run's end are read, to be multiplied by zero.
             vec![Line::ZERO; bytes.div_ceil(size_of::<Line>()) + 1]
         };
         let memory = Memory { lines: layout.slots.iter().map(lines).collect(), layout: layout.clone() };

@@ -10,7 +10,7 @@ use crate::simd::{LANES, Lanes, for_each_isa};
 use crate::tile::{Clamp, Way};
 use std::cell::RefCell;
 
-/// Blocks of sums that fit into tile registers.
+/// Blocks of sums that fit into tile registers: a part has no more, where they are used.
 pub(super) const TILE_BLOCKS: usize = 2;
 /// Pixels of a row, or images, from which on tiles pay.
 #[cfg(target_arch = "x86_64")]
@@ -59,13 +59,13 @@ impl<E: Element> Conv<E> {
         let (value, step) = (size_of::<E>(), ends.step * size_of::<E>());
         let taps = ends.runs.iter().flat_map(|run| (0..self.run).step_by(LANES).map(move |tap| (run + tap) * value));
         let taps: Vec<usize> = taps.collect();
-        let place = |(row, tile): (usize, usize), q: usize| {
+        let place = |(row, tile): (usize, usize)| {
             let at = (tile * pixels).min(width - pixels);
-            // SAFETY: a pixel of a row of the task, and blocks of its part.
+            // SAFETY: a pixel of a row of the task, and the first and the last block of its part.
             unsafe {
                 let sums = (ends.sums)(row).add(at * LANES);
-                let of_block = |q: usize| sums.add(q.min(blocks - 1) * ends.out_block);
-                amx::Pixels { x: (ends.input)(row).add(at * step), sums: [of_block(q), of_block(q + 1)] }
+                let last = sums.add((blocks - 1) * ends.out_block);
+                amx::Pixels { x: (ends.input)(row).add(at * step), sums: [sums, last] }
             }
         };
         let all: Vec<(usize, usize)> =
@@ -74,13 +74,9 @@ impl<E: Element> Conv<E> {
         // where weights are zero, but within the arena, which has a line to spare.
         unsafe {
             let registers = amx::Tiles::configure(pixels, LANES);
-            for q in (0..blocks).step_by(TILE_BLOCKS) {
-                let weights = work.part.weights.as_ptr().cast::<u8>().add(q * size_of::<Line>());
-                let product = amx::Product { taps: &taps, step, weights, blocks };
-                for pair in all.chunks(2) {
-                    let second = pair.get(1).map(|tile| place(*tile, q));
-                    amx::sums(&registers, &product, place(pair[0], q), second, blocks - q);
-                }
+            let product = amx::Product { taps: &taps, step, weights: work.part.weights.as_ptr().cast(), blocks };
+            for pair in all.chunks(2) {
+                amx::sums(&registers, &product, place(pair[0]), pair.get(1).map(|tile| place(*tile)));
             }
         }
     }
