@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use wattscope::{cpu::Compiled, event::Precision, zoo};
+use wattscope::{backend::cpu::Compiled, event::Precision, model::zoo};
 
 const ROUNDS: usize = 3;
 /// A turn is as many batches as fit, at least two.

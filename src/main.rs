@@ -13,27 +13,31 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use wattscope::{
-    accuracy::{
-        self, Report,
-        dataset::Dataset,
-        ledger::{self, Ledger, Work},
-    },
     agent::{
         self,
         fleet::FleetHandle,
         posts::{self, Post, Seat},
         serve,
     },
+    backend::device,
     check::{self, Kept, Reference},
-    cli::{self, Cli, Color, Command, Live, Look, Marker, Place},
     clock::Clock,
-    engine::{self, Choices, WeightsFile, device},
+    commands::cli::{self, Cli, Color, Command, Live, Look, Marker, Place},
+    commands::layers,
+    commands::listing,
+    commands::progress::{self, Detail, LayersPrinter, Printer},
+    engine::{self, Choices, WeightsFile},
     event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
     exporter::Exporter,
     format, host,
-    infer::{self, Model},
-    layers, listing, logging,
-    progress::{self, Detail, LayersPrinter, Printer},
+    images::accuracy::{
+        self, Report,
+        dataset::Dataset,
+        ledger::{self, Ledger, Work},
+    },
+    images::infer::{self, Model},
+    logging,
+    model::zoo::{self, Checkpoint},
     report::{self, Record, Source},
     session::{
         Fleet, Recorder, Recordings,
@@ -47,7 +51,6 @@ use wattscope::{
         plan::plan,
     },
     ui,
-    zoo::{self, Checkpoint},
 };
 
 fn main() -> ExitCode {

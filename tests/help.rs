@@ -3,7 +3,7 @@
 // Tests may panic: that is how they fail. clippy.toml knows test functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
-use wattscope::cli;
+use wattscope::commands::cli;
 
 fn help(command: Option<&str>) -> String {
     let mut root = cli::command().term_width(100);

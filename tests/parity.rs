@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Tensor};
 use burn_ir::{BatchNormOpIr, GraphIr, ModuleOperationIr as Module, OperationIr};
 use std::collections::{BTreeMap, HashMap};
-use wattscope::zoo::{
+use wattscope::model::zoo::{
     self, Entry, Network,
     cost::capture,
     parity::{self, Reference},

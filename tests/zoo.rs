@@ -5,7 +5,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use std::collections::HashMap;
-use wattscope::zoo::{self, CLASSES, Entry, Network, weights};
+use wattscope::model::zoo::{self, CLASSES, Entry, Network, weights};
 
 /// A row of the reference table.
 fn reference() -> HashMap<String, HashMap<String, String>> {

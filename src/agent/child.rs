@@ -216,7 +216,7 @@ fn signal_name(signal: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::commands::cli::{Cli, Command};
     use clap::Parser;
 
     fn launch(fold: bool, graph: bool) -> Launch {

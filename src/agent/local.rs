@@ -6,12 +6,15 @@ use super::{
     idle::IdleGate,
 };
 use crate::{
-    accuracy::ledger,
+    backend::device,
     check,
     clock::Clock,
-    engine::{device, measure::MeasureError},
+    engine::measure::MeasureError,
     event::{Body, Command, Config, DeviceInfo, EngineCommand, Event, Level, NetworkFacts, Phase, RunId},
-    host, telemetry, zoo,
+    host,
+    images::accuracy::ledger,
+    model::zoo,
+    telemetry,
 };
 use std::{
     collections::BTreeMap,

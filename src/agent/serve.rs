@@ -12,8 +12,9 @@ use super::{
     wire::{self, Down, Frame, Hello, Lines, MOST_LINE, Packer, Up, Versions, Welcome},
 };
 use crate::{
+    backend::device,
     clock::Clock,
-    engine::{device, process::take_stdout},
+    engine::process::take_stdout,
     event::{Body, Command, Event, Level},
     host,
 };

@@ -4,7 +4,7 @@ use super::{
     AgentHandle, Options,
     remote::{self, ConnectError, Connection, Target, UNATTENDED},
 };
-use crate::{clock::Clock, engine::device, event::DeviceInfo, host};
+use crate::{backend::device, clock::Clock, event::DeviceInfo, host};
 
 /// A host on which nothing runs yet.
 #[derive(Debug)]

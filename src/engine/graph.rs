@@ -326,7 +326,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Config, Precision},
-        zoo,
+        model::zoo,
     };
 
     fn timed(eager_us: u64, replay_us: u64) -> Trial {

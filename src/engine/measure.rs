@@ -1,10 +1,9 @@
 //! One network on one device: building, tuning, and batches timed with the device synchronised at both ends.
 
-use super::device;
 use crate::{
-    cpu::Compiled,
+    backend::{cpu::Compiled, device},
     event::{Config, Precision},
-    zoo::{self, Checkpoint, CheckpointError},
+    model::zoo::{self, Checkpoint, CheckpointError},
 };
 use burn::{
     module::{Module, ModuleMapper, Param},

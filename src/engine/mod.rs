@@ -3,8 +3,6 @@
 //! It builds, warms up and measures, and never draws. It holds nothing that is worth saving, so it can be killed at any
 //! moment: a GPU out-of-memory, a sticky CUDA error or a minute of autotuning freezes and kills nobody else.
 
-pub mod cuda;
-pub mod device;
 pub mod graph;
 pub mod layers;
 pub mod measure;
@@ -17,7 +15,7 @@ use crate::{
     clock::Clock,
     event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp, Weights},
     host,
-    zoo::{self, Checkpoint, weights::DEFAULT_SEED},
+    model::zoo::{self, Checkpoint, weights::DEFAULT_SEED},
 };
 use graph::Graphs;
 use layers::LayersError;

@@ -3,7 +3,7 @@
 
 use super::measure::dtype;
 use crate::{
-    cpu,
+    backend::cpu,
     event::{Body, Config, Precision},
     format, host,
 };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::zoo::{self, preprocess::Filter};
+use crate::model::zoo::{self, preprocess::Filter};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::{fs, path::PathBuf};

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
+    commands::progress::{Detail, Printer},
     event::{Body, Card, Config, DeviceInfo, Header, Neighbour, NetworkFacts, Quantity},
-    progress::{Detail, Printer},
     session::Fleet,
     sweep::{End, Job, measure, plan::plan},
     testing::{Events, Script, config, sensor},

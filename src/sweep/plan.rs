@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Config, Plan},
-    zoo::weights::mix,
+    model::zoo::weights::mix,
 };
 
 /// Rounds that a sweep has at the most: their order is part of the record.

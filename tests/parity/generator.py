@@ -1,4 +1,4 @@
-"""Seeded weights and inputs: the generator of src/zoo/weights.rs, written again from its description, bit for bit.
+"""Seeded weights and inputs: the generator of src/model/weights/mod.rs, written again from its description, bit for bit.
 
 A value is a hash of the seed, its tensor's key and its index. Everything is in single precision and in the order that the
 Rust code has, so that checksums of both can be compared. Arrays are in PyTorch's layout; a linear layer's weight is

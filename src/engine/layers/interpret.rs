@@ -8,7 +8,7 @@ use super::{LayersError, Pass, busy::Busy};
 use crate::{
     engine::measure::MeasureError,
     event::{LayerClock, LayerFacts},
-    zoo::{
+    model::zoo::{
         Network,
         cost::{self, CostError, Layered, Traffic},
     },

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{event::Precision, zoo};
+use crate::{event::Precision, model::zoo};
 use burn::tensor::Device;
 
 /// Largest difference between a network run layer by layer and the network, in standard deviations of its logits.

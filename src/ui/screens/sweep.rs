@@ -2,7 +2,7 @@
 
 use super::help::open;
 use crate::{
-    progress::roughly,
+    commands::progress::roughly,
     ui::{
         sweep::{Choice, Networks, expected_seconds},
         theme::Role,

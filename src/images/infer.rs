@@ -1,0 +1,273 @@
+//! `wattscope infer`: what a network says about photographs, or about an input as it is.
+
+use crate::{
+    engine::measure::{BuildError, Built, MeasureError},
+    event::{Config, Precision, Weights},
+    format::significant,
+    images::{self, ImageError},
+    model::zoo::{self, CLASSES, Checkpoint, CheckpointError, classes, weights::DEFAULT_SEED},
+    table::Table,
+};
+use burn::tensor::{Tensor, TensorData};
+use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Version of the objects of `wattscope infer --json`.
+pub const SCHEMA: u32 = 1;
+
+/// Inputs that go through a network together.
+const BATCH: usize = 8;
+
+/// An inference that could not be made.
+#[derive(Debug, Error)]
+pub enum InferError {
+    /// The network could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A forward pass failed.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// A photograph can't be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The file of the input can't be read.
+    #[error(transparent)]
+    Input(#[from] CheckpointError),
+    /// The file of the input holds something else.
+    #[error("{}: {reason}; {network} wants one tensor `input` of [n, 3, {px}, {px}]", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        reason: String,
+        /// Registry id.
+        network: &'static str,
+        /// Side of its input.
+        px: usize,
+    },
+    /// The logits could not be written.
+    #[error("{}: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: SafeTensorError,
+    },
+}
+
+/// A network that is ready to run.
+pub struct Model {
+    entry: &'static zoo::Entry,
+    built: Built,
+    /// What it runs on and in.
+    pub config: Config,
+    /// Its weights.
+    pub weights: Weights,
+}
+
+impl Model {
+    /// Builds a network with the weights of a checkpoint, or else with seeded ones, its batch norms folded where `fold` says so.
+    ///
+    /// # Errors
+    /// Where the device can't be opened, or the checkpoint does not fit.
+    pub fn build(
+        entry: &'static zoo::Entry,
+        device: &str,
+        precision: Precision,
+        checkpoint: Option<&Checkpoint>,
+        fold: bool,
+    ) -> Result<Self, BuildError> {
+        let config = Config { network: entry.id.to_owned(), batch: BATCH as u32, precision, device: device.to_owned() };
+        let (built, weights) = match checkpoint {
+            Some(checkpoint) => {
+                let weights = Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? };
+                (Built::load(entry, &config, checkpoint, fold)?, weights)
+            }
+            None => (Built::new(entry, &config, fold)?, Weights::Seed { seed: DEFAULT_SEED }),
+        };
+        Ok(Self { entry, built, config, weights })
+    }
+
+    /// The logits of inputs, `[3, px, px]` each, that go through the network together.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn logits(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, MeasureError> {
+        let px = self.entry.input_px;
+        let data = TensorData::new(inputs.concat(), [inputs.len(), 3, px, px]);
+        let logits = self.built.logits(&self.built.input(Tensor::from_data(data, self.built.device()))?)?;
+        Ok(logits.chunks(CLASSES).map(|row| row.iter().map(|value| *value as f32).collect()).collect())
+    }
+
+    /// What it is, in a line.
+    pub fn title(&self) -> String {
+        let Self { entry, config, weights, .. } = self;
+        format!("{} · {weights} · {} on {}", entry.title, config.precision, config.device)
+    }
+
+    /// The inputs of photographs, each called as its file is.
+    ///
+    /// # Errors
+    /// The first that can't be read.
+    pub fn photographs(&self, paths: &[PathBuf]) -> Result<Vec<(String, Vec<f32>)>, InferError> {
+        let prepare = |path: &PathBuf| Ok((path.display().to_string(), images::input(path, self.entry)?));
+        paths.iter().map(prepare).collect()
+    }
+
+    /// The inputs in a safetensors file, numbered.
+    ///
+    /// # Errors
+    /// Where it can't be read or has another shape.
+    pub fn tensor(&self, path: &Path) -> Result<Vec<(String, Vec<f32>)>, InferError> {
+        let (network, px) = (self.entry.id, self.entry.input_px);
+        let wrong = |reason| InferError::Shape { path: path.to_owned(), reason, network, px };
+        let file = Checkpoint::open(path)?;
+        let shapes: Vec<(&str, &[usize])> = file.shapes().collect();
+        let [("input", &[_, 3, height, width])] = shapes[..] else {
+            let held: Vec<_> = shapes.iter().take(3).map(|(key, shape)| format!("{key} {shape:?}")).collect();
+            return Err(wrong(format!("{} tensors: {}", shapes.len(), held.join(", "))));
+        };
+        if (height, width) != (px, px) {
+            return Err(wrong(format!("its images are {height}×{width}")));
+        }
+        let data = file.read("input")?;
+        let values = data.as_slice::<f32>().map_err(|error| wrong(error.to_string()))?;
+        let rows = values.chunks(3 * px * px).enumerate();
+        Ok(rows.map(|(i, row)| (format!("{} [{i}]", path.display()), row.to_vec())).collect())
+    }
+
+    /// Runs every input, some together.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn answers(&self, inputs: Vec<(String, Vec<f32>)>, top: usize) -> Result<Vec<Answer>, MeasureError> {
+        let (names, inputs): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
+        let mut names = names.into_iter();
+        let mut answers = Vec::new();
+        for batch in inputs.chunks(BATCH) {
+            let logits = self.logits(batch)?;
+            answers.extend(names.by_ref().zip(logits).map(|(name, logits)| self.answer(name, logits, top)));
+        }
+        Ok(answers)
+    }
+
+    fn answer(&self, input: String, logits: Vec<f32>, top: usize) -> Answer {
+        Answer {
+            schema: SCHEMA,
+            network: self.entry.id,
+            weights: self.weights.to_string(),
+            device: self.config.device.clone(),
+            precision: self.config.precision,
+            input,
+            top: guesses(&logits, top),
+            logits,
+        }
+    }
+}
+
+/// What a network said about one input.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Registry id.
+    pub network: &'static str,
+    /// Which weights it has.
+    pub weights: String,
+    /// Device.
+    pub device: String,
+    /// Arithmetic.
+    pub precision: Precision,
+    /// The file, with a number where it holds several inputs.
+    pub input: String,
+    /// The likeliest classes, the likeliest first.
+    pub top: Vec<Guess>,
+    /// One a class.
+    #[serde(skip)]
+    pub logits: Vec<f32>,
+}
+
+/// A class that an input may be of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Guess {
+    /// Its index, 0 to 999.
+    pub class: usize,
+    /// Its WordNet id.
+    pub synset: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Softmax of the logits.
+    pub probability: f64,
+    /// Its logit.
+    pub logit: f32,
+}
+
+/// The indices of the largest logits, the largest first; of equal ones the lower index.
+pub fn largest(logits: &[f32], n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
+    order.truncate(n);
+    order
+}
+
+fn guesses(logits: &[f32], n: usize) -> Vec<Guess> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let power = |logit: f32| f64::from(logit - most).exp();
+    let sum: f64 = logits.iter().map(|logit| power(*logit)).sum();
+    let guess = |class: usize| {
+        let classes::Class { synset, name } = classes::all()[class];
+        Guess { class, synset, name, probability: power(logits[class]) / sum, logit: logits[class] }
+    };
+    largest(logits, n).into_iter().filter(|class| *class < CLASSES).map(guess).collect()
+}
+
+/// An answer for people.
+pub fn table(answer: &Answer) -> String {
+    let mut table = Table::new(&["%", "logit", "class", "<name"]);
+    for guess in &answer.top {
+        let percent = format!("{:.1}", 100.0 * guess.probability);
+        let logit = significant(f64::from(guess.logit), 5);
+        table.row([percent, logit, guess.class.to_string(), guess.name.to_owned()]);
+    }
+    format!("{}\n{}", answer.input, table.render())
+}
+
+/// Writes the logits of all answers, in their order, as a safetensors file with one tensor `logits` of `[n, 1000]`.
+///
+/// # Errors
+/// Where the file can't be written.
+pub fn write_logits(path: &Path, answers: &[Answer]) -> Result<(), InferError> {
+    let failed = |error| InferError::Write { path: path.to_owned(), error };
+    let bytes: Vec<u8> = answers.iter().flat_map(|a| &a.logits).flat_map(|logit| logit.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, vec![answers.len(), CLASSES], &bytes).map_err(failed)?;
+    let bytes = safetensors::serialize([("logits", view)], None).map_err(failed)?;
+    std::fs::write(path, bytes).map_err(|error| failed(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_come_first_with_their_share() {
+        let mut logits = vec![0.0; CLASSES];
+        logits[285] = 1000f32.ln() + 3.0;
+        logits[281] = 1000f32.ln() + 3.0;
+        logits[7] = 2.0;
+        let top = guesses(&logits, 3);
+        let names: Vec<_> = top.iter().map(|guess| (guess.class, guess.name)).collect();
+        assert_eq!(names, [(281, "tabby"), (285, "Egyptian cat"), (7, "cock")]);
+        let share = 1000.0 * 3f64.exp();
+        assert!((top[0].probability - share / (2.0 * share + 997.0 + 2f64.exp())).abs() < 1e-6);
+    }
+
+    #[test]
+    fn logits_that_are_huge_or_no_numbers_are_no_panic() {
+        let mut logits = vec![f32::MAX; CLASSES];
+        assert_eq!(guesses(&logits, 2000).len(), CLASSES);
+        logits[3] = f32::NAN;
+        assert_eq!(guesses(&logits, 5).len(), 5);
+    }
+}

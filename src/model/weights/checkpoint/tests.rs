@@ -1,0 +1,205 @@
+use super::*;
+use crate::model::zoo::{self, Network, weights};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Tensor},
+};
+use proptest::prelude::*;
+use safetensors::{Dtype, tensor::TensorView};
+use std::fs;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoints").join(name)
+}
+
+/// Every tensor of a file, to the last bit.
+fn bits(checkpoint: &Checkpoint) -> BTreeMap<String, (Vec<usize>, Vec<u32>)> {
+    let read =
+        |key: &str| checkpoint.read(key).unwrap().as_slice::<f32>().unwrap().iter().map(|v| v.to_bits()).collect();
+    checkpoint.shapes().map(|(key, shape)| (key.to_owned(), (shape.to_vec(), read(key)))).collect()
+}
+
+#[test]
+fn every_container_of_pytorch_and_safetensors_hold_the_same_bits() {
+    let safe = bits(&Checkpoint::open(&fixture("tiny.safetensors")).unwrap());
+    let keys: Vec<_> = safe.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["brain", "conv.bias", "conv.weight", "double", "half", "linear.weight"]);
+    assert_eq!(safe["linear.weight"].0, [3, 4]);
+    assert_eq!(safe["conv.bias"].1, [1e-40f32.to_bits(), (-0.0f32).to_bits()]);
+    for name in ["tiny.pth", "legacy.pth"] {
+        assert_eq!(bits(&Checkpoint::open(&fixture(name)).unwrap()), safe, "{name}");
+    }
+}
+
+#[test]
+fn a_hostile_pickle_is_data() {
+    let checkpoint = Checkpoint::open(&fixture("hostile.pth")).unwrap();
+    assert_eq!(checkpoint.shapes().collect::<Vec<_>>(), [("conv.bias", &[2][..])]);
+    let root = Checkpoint::open(&fixture("hostile_root.pth")).unwrap_err();
+    assert!(matches!(root.fault, Fault::Malformed(_)), "{root}");
+    assert!(!Path::new("executed").exists() && !fixture("executed").exists());
+}
+
+/// Writes `bytes` to a file of its own.
+fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), bytes).unwrap();
+    file
+}
+
+#[test]
+fn a_cut_says_where() {
+    let fault = |name: &str, length: usize| {
+        let bytes = fs::read(fixture(name)).unwrap();
+        Checkpoint::open(file(&bytes[..length]).path()).unwrap_err().fault.to_string()
+    };
+    let bytes = fs::read(fixture("tiny.safetensors")).unwrap();
+    let header = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let length = bytes.len();
+    let text = fault("tiny.safetensors", header - 1);
+    assert!(
+        text.contains(&format!("ends at byte {}, inside the header, which goes to byte {header}", header - 1)),
+        "{text}"
+    );
+    let text = fault("tiny.safetensors", length - 1);
+    assert!(
+        text.contains(&format!("before the end of tensor 'half' (bytes {} to {length} of {length})", length - 14)),
+        "{text}"
+    );
+    let text = fault("tiny.pth", 1500);
+    assert!(
+        text.starts_with("truncated: it ends at byte 1500, inside or after 'tiny/data/0', which begins at byte 1366"),
+        "{text}"
+    );
+    let length = fs::metadata(fixture("legacy.pth")).unwrap().len() as usize;
+    let text = fault("legacy.pth", length - 1);
+    assert!(text.starts_with(&format!("truncated: it ends at byte {}", length - 1)), "{text}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Cut anywhere, a file is refused; with a byte changed anywhere it may be read, but nothing panics.
+    #[test]
+    fn damage_is_an_error_and_never_a_panic(
+        name in prop::sample::select(vec!["tiny.pth", "legacy.pth", "tiny.safetensors", "hostile.pth"]),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut bytes = fs::read(fixture(name)).unwrap();
+        let at = at.index(bytes.len());
+        prop_assert!(Checkpoint::open(file(&bytes[..at]).path()).is_err(), "{name} cut at {at} is read");
+        bytes[at] = byte;
+        let changed = file(&bytes);
+        if let Ok(checkpoint) = Checkpoint::open(changed.path()) {
+            let keys: Vec<_> = checkpoint.shapes().map(|(key, _)| key.to_owned()).collect();
+            keys.iter().for_each(|key| drop(checkpoint.read(key)));
+        }
+    }
+}
+
+#[test]
+fn what_is_no_checkpoint_is_called_by_its_name() {
+    for (bytes, what) in [
+        (&b""[..], "empty"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"weights", "neither"),
+        (b"\x80\x02}q\x00.", "not the weights of alexnet"),
+    ] {
+        let file = file(bytes);
+        let opened = Checkpoint::open(file.path()).and_then(|c| c.check(zoo::find("alexnet").unwrap()));
+        let text = opened.unwrap_err().to_string();
+        assert!(text.contains(what) && text.contains(&*file.path().to_string_lossy()), "{text}");
+    }
+    assert!(matches!(Checkpoint::open(Path::new("/")).unwrap_err().fault, Fault::NotACheckpoint(_)));
+    assert!(matches!(Checkpoint::open(Path::new("/no/such")).unwrap_err().fault, Fault::Io(_)));
+}
+
+/// The tensors of a network as PyTorch would save them.
+#[derive(Default)]
+struct Saved {
+    path: weights::Path,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
+}
+
+impl ModuleVisitor for Saved {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = match self.path.role(D) {
+            weights::Role::Linear => param.val().transpose(),
+            _ => param.val(),
+        };
+        let data = tensor.into_data();
+        let bytes = data.as_slice::<f32>().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tensors.insert(self.path.key(), (data.shape().to_vec(), bytes));
+    }
+}
+
+fn save(network: &Network) -> Saved {
+    let mut saved = Saved::default();
+    network.visit(&mut saved);
+    saved
+}
+
+impl Saved {
+    fn write(&self) -> tempfile::NamedTempFile {
+        let view = |(shape, bytes)| TensorView::new(Dtype::F32, Vec::clone(shape), Vec::as_slice(bytes)).unwrap();
+        let views = self.tensors.iter().map(|(key, (shape, bytes))| (key, view((shape, bytes))));
+        file(&safetensors::serialize(views, None).unwrap())
+    }
+}
+
+/// A MobileNet has all that can go wrong: grouped convolutions, statistics, a linear layer to transpose.
+#[test]
+fn loaded_weights_give_the_logits_of_those_that_were_saved() {
+    let entry = zoo::find("mobilenet-v2").unwrap();
+    let device = Device::flex();
+    let network = entry.build(&device);
+    let checkpoint = save(&network).write();
+    let loaded = Checkpoint::open(checkpoint.path()).unwrap().load(entry, &device).unwrap();
+    let logits = |network: &Network| network.forward(zoo::input(1, 224, 1, &device)).into_data();
+    assert_eq!(logits(&network), logits(&loaded));
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_named() {
+    let entry = zoo::find("squeezenet1.1").unwrap();
+    let mut saved = save(&entry.build(&Device::flex()));
+    let bias = saved.tensors.remove("classifier.1.bias").unwrap();
+    saved.tensors.insert("aux1.conv.weight".to_owned(), bias.clone());
+    saved.tensors.insert("classifier.7.bias".to_owned(), bias);
+    saved.tensors.get_mut("features.3.squeeze.bias").unwrap().0 = vec![4, 4];
+    let open = |saved: &Saved| Checkpoint::open(saved.write().path()).unwrap();
+    let error = open(&saved).load(entry, &Device::flex()).unwrap_err();
+    let text = error.fault.to_string();
+    assert_eq!(
+        text,
+        "not the weights of squeezenet1.1\n  1 missing: classifier.1.bias\n  1 surplus: classifier.7.bias\n  1 misshapen: \
+         features.3.squeeze.bias is [4, 4], not [16]"
+    );
+    let whole = open(&save(&entry.build(&Device::flex())));
+    let text = whole.check(zoo::find("vgg16").unwrap()).unwrap_err().to_string();
+    assert!(text.contains("not the weights of vgg16 but those of squeezenet1.1\n  30 missing: "), "{text}");
+    assert!(text.contains(", …\n  50 surplus: classifier.1.bias, "), "{text}");
+}
+
+#[test]
+fn no_network_has_keys_that_would_be_taken_for_a_wrapping() {
+    for entry in zoo::registry() {
+        for tensor in weights::tensors(&entry.build_uninitialised(&Device::flex())) {
+            let wrapped =
+                WRAPPERS.iter().chain(&PREFIXES).chain(&AUXILIARY).any(|prefix| tensor.key.starts_with(prefix));
+            assert!(!wrapped && today(&tensor.key) == tensor.key, "{}: {}", entry.id, tensor.key);
+        }
+    }
+    let old = "features.denseblock1.denselayer1.norm.1.running_mean";
+    assert_eq!(today(old), "features.denseblock1.denselayer1.norm1.running_mean");
+}

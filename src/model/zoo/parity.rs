@@ -1,0 +1,148 @@
+//! What PyTorch computes, in double precision, with the same weights from the same input: the committed results of
+//! `tests/parity/`, and how a network is compared with them.
+
+use super::Network;
+use super::weights::{self, Path, Stream, mix};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Tensor};
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// Images compared; two, so that a kernel that mixes images up is seen.
+pub const BATCH: usize = 2;
+/// Seed of the compared images; the weights are those of [`weights::DEFAULT_SEED`].
+pub const INPUT_SEED: u64 = 160_507_678;
+/// Every how manieth logit is in the results: 38 of both images' 2000.
+pub const LOGIT_STEP: usize = 53;
+
+/// PyTorch's results for a network.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Reference {
+    /// Checksum of the weights, see [`checksum`].
+    pub weights: String,
+    /// Checksum of the images.
+    pub input: String,
+    /// Standard deviation of all logits.
+    pub deviation: f64,
+    /// Every [`LOGIT_STEP`]th logit.
+    pub logits: Vec<f64>,
+    /// [`digest`]s by key: of the output of every batch norm, and of every convolution and linear layer that no batch norm
+    /// follows; the logits themselves are left out.
+    pub layers: BTreeMap<String, [f64; 2]>,
+}
+
+/// PyTorch's results for the network called `id`; none where there is no such network.
+#[expect(clippy::expect_used)]
+pub fn reference(id: &str) -> Option<Reference> {
+    // Compiled in; a test reads all of it.
+    let all: HashMap<String, Reference> =
+        serde_json::from_str(include_str!("../../../assets/reference/parity.json")).expect("the committed results");
+    all.get(id).cloned()
+}
+
+impl Reference {
+    /// Largest difference between a batch's logits, row by row, and PyTorch's, in standard deviations of the logits;
+    /// infinite where their number is another, or a value is not one.
+    pub fn error(&self, logits: &[f64]) -> f64 {
+        if logits.len().div_ceil(LOGIT_STEP) != self.logits.len() {
+            return f64::INFINITY;
+        }
+        let difference =
+            |(a, b): (&f64, &f64)| if b.is_finite() { (a - b).abs() / self.deviation } else { f64::INFINITY };
+        self.logits.iter().zip(logits.iter().step_by(LOGIT_STEP)).map(difference).fold(0.0, f64::max)
+    }
+}
+
+/// The images that are compared, `[2, 3, px, px]`.
+pub fn input(px: usize, device: &Device) -> Tensor<4> {
+    weights::input(BATCH, px, INPUT_SEED, device)
+}
+
+/// What an output of a layer comes to: its standard deviation, and its projection on a fixed random direction of the same
+/// length, which any wrong, missing or misplaced value changes.
+pub fn digest(key: &str, values: &[f32]) -> [f64; 2] {
+    let mut direction = vec![0.0; values.len()];
+    Stream::new(0, &format!("direction of {key}")).fill(&mut direction, 1.0);
+    let count = values.len().max(1) as f64;
+    let (mut sum, mut squares, mut projection) = (0.0, 0.0, 0.0);
+    for (value, direction) in values.iter().zip(&direction) {
+        let value = f64::from(*value);
+        sum += value;
+        squares += value * value;
+        projection += value * f64::from(*direction);
+    }
+    let mean = sum / count;
+    // A uniform value's variance is ⅓: the direction's length is 1.
+    [(squares / count - mean * mean).max(0.0).sqrt(), projection * (3.0 / count).sqrt()]
+}
+
+/// The key of each layer by the id of its weight, as [`super::probe`] gives it.
+pub fn layers(network: &Network) -> HashMap<ParamId, String> {
+    let mut layers = Layers::default();
+    network.visit(&mut layers);
+    layers.keys
+}
+
+#[derive(Default)]
+struct Layers {
+    path: Path,
+    keys: HashMap<ParamId, String>,
+}
+
+impl ModuleVisitor for Layers {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(layer) = self.path.key().strip_suffix(".weight") {
+            self.keys.insert(param.id, layer.to_owned());
+        }
+    }
+}
+
+/// 64 bits over the bits of all values, each hashed with its place, in hexadecimal: those of a network's tensors in the
+/// order of its state dict, linear weights as `[in, out]`.
+pub fn checksum(network: &Network) -> String {
+    let mut checksum = Checksum::default();
+    network.visit(&mut checksum);
+    checksum.text()
+}
+
+/// The same over one tensor's values.
+pub fn checksum_of(values: &[f32]) -> String {
+    let mut checksum = Checksum::default();
+    checksum.add(values);
+    checksum.text()
+}
+
+#[derive(Default)]
+struct Checksum {
+    sum: u64,
+    place: u64,
+}
+
+impl Checksum {
+    fn add(&mut self, values: &[f32]) {
+        for (place, value) in (self.place..).zip(values) {
+            let place = place.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.sum = self.sum.wrapping_add(mix(u64::from(value.to_bits()) ^ place));
+        }
+        self.place += values.len() as u64;
+    }
+
+    fn text(&self) -> String {
+        format!("{:016x}", self.sum)
+    }
+}
+
+impl ModuleVisitor for Checksum {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // A tensor that can't be read leaves a sum that agrees with nothing.
+        self.add(&param.val().try_into_vec_as::<f32>().unwrap_or_default());
+    }
+}
