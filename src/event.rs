@@ -3,6 +3,10 @@
 //! A session is the stream of [`Event`]s, one JSON object a line: what a live screen folds into its state, what a
 //! recorder writes and what a remote host sends are the same bytes. This module imports nothing of ours.
 
+mod traits;
+
+pub use traits::{DeviceKind, DeviceMemory, DeviceTraits, OthersLoad};
+
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -499,7 +503,7 @@ pub struct Checked {
 }
 
 /// A device on which networks could run, or the reason why one can't.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceInfo {
     /// `cpu`, `cuda:0`; `cuda` for an absent kind.
     pub name: String,
@@ -511,6 +515,12 @@ pub struct DeviceInfo {
     pub memory_bytes: Option<u64>,
     /// UUID of a card as its driver prints it (`GPU-…`), to find the same card through NVML.
     pub uuid: Option<String>,
+    /// Version of its driver, where it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// How it differs from other devices. Missing where the device is absent, and in older streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<DeviceTraits>,
     /// Why it can't be used, and what to do about it.
     pub absent: Option<String>,
 }

@@ -27,7 +27,7 @@ use wattscope::{
     commands::listing,
     commands::progress::{self, Detail, LayersPrinter, Printer},
     engine::{self, Choices, WeightsFile},
-    event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
+    event::{Body, DeviceInfo, DeviceMemory, Event, Level, Plan, Precision, StationId},
     exporter::Exporter,
     format, host,
     images::accuracy::{
@@ -587,7 +587,7 @@ fn accuracy(args: &cli::Accuracy, log: Option<&Path>) -> eyre::Result<ExitCode> 
     let checkpoint = checkpoint(entry, &args.weights);
     let mut dataset = Dataset::open(&args.images, args.labels.as_deref()).unwrap_or_else(|error| unusable(error));
     dataset.samples.truncate(args.limit.map_or(usize::MAX, |limit| limit as usize));
-    if device == "cpu" {
+    if device::traits_of(&device).memory == DeviceMemory::Host {
         accuracy::check_memory(entry, args.batch, precision).unwrap_or_else(|error| unusable(error));
     }
     start_log(log);

@@ -31,9 +31,7 @@ fn agent() -> AgentHandle {
         name: "cpu".into(),
         title: "Some CPU".into(),
         precisions: vec![Precision::F32],
-        memory_bytes: None,
-        uuid: None,
-        absent: None,
+        ..DeviceInfo::default()
     };
     tokio::spawn(async move {
         let _ = say.send(Event { t: 1, body: Body::Devices { devices: vec![cpu] } });

@@ -1,6 +1,7 @@
 //! The engine's process as its agent sees it: a pipe for commands, a stream of events, and how it ended.
 
 use crate::{
+    backend::device,
     clock::Clock,
     engine::WeightsFile,
     event::{EngineCommand, Event},
@@ -54,10 +55,10 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// After the death of an engine on a device: a graph replays into memory that nothing checks, so the engines to come
+    /// After the death of an engine on a device that replays graphs: a graph replays into memory that nothing checks, so the engines to come
     /// replay none, whatever the cause was. Says so, once.
     pub fn suspect_graphs(&mut self, device: &str) -> Option<String> {
-        let suspect = device.starts_with("cuda") && std::mem::take(&mut self.graph);
+        let suspect = device::traits_of(device).graphs && std::mem::take(&mut self.graph);
         suspect.then(|| "an engine died: the next ones replay no graphs".to_owned())
     }
 

@@ -1,6 +1,9 @@
 //! How long the first engine waits so that idle power is measured just before it starts (MEASURING.md, rule 11).
 
-use crate::event::{Body, Quantity, Sensor};
+use crate::{
+    backend::device,
+    event::{Body, DeviceKind, Quantity, Sensor},
+};
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
@@ -40,10 +43,12 @@ impl IdleGate {
         if let Some((_, since)) = self.power.iter().find(|(d, _)| d == device || d == "board") {
             return Some(*since + idle);
         }
-        let card = device.starts_with("cuda");
-        let sources: &[&str] = if card { &["nvml"] } else { &["rapl", "hwmon"] };
-        let all = sources.iter().all(|source| self.announced.contains(*source));
-        (!all).then(|| self.began + if card { CARD_PATIENCE } else { HOST_PATIENCE })
+        let all = device::sensors_of(device).iter().all(|source| self.announced.contains(*source));
+        let patience = match device::traits_of(device).kind {
+            DeviceKind::Card => CARD_PATIENCE,
+            DeviceKind::Processor => HOST_PATIENCE,
+        };
+        (!all).then(|| self.began + patience)
     }
 }
 

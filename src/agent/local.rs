@@ -10,7 +10,7 @@ use crate::{
     check,
     clock::Clock,
     engine::measure::MeasureError,
-    event::{Body, Command, Config, DeviceInfo, EngineCommand, Event, Level, NetworkFacts, Phase, RunId},
+    event::{Body, Command, Config, DeviceInfo, DeviceMemory, EngineCommand, Event, Level, NetworkFacts, Phase, RunId},
     host,
     images::accuracy::ledger,
     model::zoo,
@@ -29,7 +29,7 @@ const DEATHS: u32 = 3;
 const SOUND: Duration = Duration::from_secs(10);
 /// An engine that does not answer a newer command for this long is replaced: its batch takes too long to wait for.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The same while a card's kernels are tuned, which a new engine would have to begin again.
+/// The same while kernels are compiled and tuned, which a new engine would have to begin again.
 const TUNING_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is being measured, or is to be.
@@ -189,19 +189,17 @@ fn tell_accuracies(clock: Clock, options: &Options, events: &UnboundedSender<Eve
 }
 
 fn sensor_options(options: &Options, devices: &[DeviceInfo], pid: &telemetry::EnginePid) -> telemetry::Options {
-    let wanted = |d: &&DeviceInfo| options.only.as_ref().is_none_or(|only| *only == d.name);
-    let cards = devices.iter().filter(|d| d.name.starts_with("cuda:")).filter(wanted);
+    let wanted = |d: &&DeviceInfo| d.absent.is_none() && options.only.as_ref().is_none_or(|only| *only == d.name);
+    let has = |d: &DeviceInfo, source: &str| device::sensors_of(&d.name).contains(&source);
+    let cards = devices.iter().filter(wanted).filter(|d| has(d, "nvml"));
     let cuda: Vec<_> = cards.map(|d| telemetry::CudaDevice { name: d.name.clone(), uuid: d.uuid.clone() }).collect();
-    let without: &[&str] = match options.only.as_deref() {
-        None => &[],
-        // Without a card to watch NVML's would all be watched.
-        Some("cpu") => &["nvml"],
-        Some(_) if cuda.is_empty() => &["nvml", "rapl", "hwmon"],
-        Some(_) if options.alone => &["rapl"],
-        Some(_) => &["rapl", "hwmon"],
-    };
+    let only = options.only.as_ref().map(|_| devices.iter().find(wanted));
+    // Rails that feed the whole board are those of its only card.
+    let rails = |source: &str| options.alone && source == "hwmon";
+    let read = |source: &&str| only.is_none_or(|only| only.is_some_and(|d| has(d, source) || rails(source)));
+    let without = ["nvml", "rapl", "hwmon"].into_iter().filter(|source| !read(source)).collect();
     let (period, engine) = (options.period, pid.clone());
-    telemetry::Options { period, cuda, engine, without: without.to_vec(), ..telemetry::Options::default() }
+    telemetry::Options { period, cuda, engine, without, ..telemetry::Options::default() }
 }
 
 impl Local {
@@ -287,8 +285,8 @@ impl Local {
     }
 
     fn patience(&self) -> Duration {
-        let card = self.engine.as_ref().is_some_and(|engine| engine.device.starts_with("cuda"));
-        if card && self.phase == Some(Phase::Tuning) { TUNING_PATIENCE } else { PATIENCE }
+        let compiles = self.engine.as_ref().is_some_and(|engine| device::traits_of(&engine.device).compiles);
+        if compiles && self.phase == Some(Phase::Tuning) { TUNING_PATIENCE } else { PATIENCE }
     }
 
     /// Idle power is read before the first engine only: later ones find the device warm.
@@ -455,8 +453,10 @@ fn log(body: &Body) {
     }
 }
 
-/// The limit of an engine's data segment. A card's driver reserves address space by the terabyte, so only the CPU has one.
+/// The limit of an engine's data segment, where the device works in the host's memory. A card's driver reserves address space
+/// by the terabyte, so an engine on a card has none.
 fn memory_limit(options: &Options, device: &str) -> Option<u64> {
     let available = || host::memory().map(|memory| memory.available / 10 * 9);
-    (device == "cpu").then(|| options.memory_limit.or_else(available)).flatten()
+    let by_host = device::traits_of(device).memory == DeviceMemory::Host;
+    by_host.then(|| options.memory_limit.or_else(available)).flatten()
 }

@@ -6,7 +6,11 @@ use super::{
     remote::{self, ConnectError, Target},
     site::Site,
 };
-use crate::{clock::Clock, event::RunId};
+use crate::{
+    backend::device::traits_of,
+    clock::Clock,
+    event::{DeviceKind, RunId},
+};
 use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
@@ -96,7 +100,7 @@ fn options_for(options: &Options, device: &str, beside: &[&str]) -> Options {
     if beside.len() < 2 {
         return options.clone();
     }
-    let cards = beside.iter().filter(|device| device.starts_with("cuda")).count();
+    let cards = beside.iter().filter(|device| traits_of(device).kind == DeviceKind::Card).count();
     Options { only: Some(device.to_owned()), alone: cards < 2, ..options.clone() }
 }
 

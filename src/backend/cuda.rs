@@ -3,9 +3,15 @@
 //! Burn opens all of them lazily and panics on another thread where one is missing; here each absence has its own
 //! message and remedy.
 
-use crate::event::{DeviceInfo, Precision};
+use super::{error::DeviceError, interface::Backend};
+use crate::{
+    event::{DeviceInfo, DeviceKind, DeviceMemory, DeviceTraits, OthersLoad, Precision},
+    host,
+};
+use burn::tensor::{Device, DeviceType};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 use std::{
+    borrow::Cow,
     ffi::{CStr, c_char, c_int, c_uint},
     path::{Path, PathBuf},
 };
@@ -142,6 +148,8 @@ impl Driver {
             precisions: precisions(major, minor),
             memory_bytes: self.memory(device),
             uuid: self.uuid(device),
+            driver: host::nvidia_driver(),
+            traits: Some(TRAITS.clone()),
             absent: None,
         }
     }
@@ -164,11 +172,66 @@ fn precisions(major: c_int, minor: c_int) -> Vec<Precision> {
     }
 }
 
+static TRAITS: DeviceTraits = DeviceTraits {
+    kind: DeviceKind::Card,
+    own_clock: true,
+    graphs: true,
+    compiles: true,
+    memory: DeviceMemory::Own,
+    others: OthersLoad::Processes,
+    utilisation_of: Cow::Borrowed("SM"),
+};
+
+/// NVIDIA's cards, by kernels that CubeCL compiles through NVRTC.
+#[derive(Debug)]
+pub struct Cuda;
+
+/// The number of a card in its name: 3 of `cuda:3`.
+fn index(name: &str) -> Option<u16> {
+    name.strip_prefix("cuda:")?.parse().ok()
+}
+
+impl Backend for Cuda {
+    fn devices(&self) -> Vec<DeviceInfo> {
+        devices().unwrap_or_else(|absent| {
+            vec![DeviceInfo {
+                name: "cuda".to_owned(),
+                title: "NVIDIA CUDA".to_owned(),
+                absent: Some(absent.to_string()),
+                ..DeviceInfo::default()
+            }]
+        })
+    }
+
+    fn full_name(&self, name: &str) -> Option<String> {
+        let index = if name == "cuda" { 0 } else { index(name)? };
+        Some(format!("cuda:{index}"))
+    }
+
+    fn names(&self) -> &'static str {
+        "cuda, or cuda:N with N the number of a card"
+    }
+
+    fn traits(&self) -> &'static DeviceTraits {
+        &TRAITS
+    }
+
+    fn sensors(&self) -> &'static [&'static str] {
+        &["nvml"]
+    }
+
+    fn open(&self, name: &str) -> Result<Device, DeviceError> {
+        let hidden = || DeviceError::Hidden(name.to_owned());
+        let index = index(name).ok_or_else(hidden)?;
+        Device::enumerate(DeviceType::Cuda).into_vec().into_iter().nth(index.into()).ok_or_else(hidden)
+    }
+}
+
 /// Every CUDA device that Burn can use.
 ///
 /// # Errors
 /// Says what is missing first, in the order driver, card, NVRTC, headers.
-pub fn devices() -> Result<Vec<DeviceInfo>, CudaAbsent> {
+fn devices() -> Result<Vec<DeviceInfo>, CudaAbsent> {
     let driver = Driver::open()?;
     let count = driver.count()?;
     let toolkit = toolkit();

@@ -1,70 +1,62 @@
-//! Which device, which precision, what it can do.
+//! The list of backends, and through it the devices of this host: which there are, by what name, in which precision.
 
-use super::cuda;
-use crate::event::{DeviceInfo, Precision};
-use thiserror::Error;
+use super::{cpu::Cpu, cuda::Cuda, error::DeviceError, interface::Backend};
+use crate::event::{DeviceInfo, DeviceKind, DeviceMemory, DeviceTraits, OthersLoad, Precision};
+use std::borrow::Cow;
 
-/// A device or precision that can't be had.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum DeviceError {
-    /// No such name.
-    #[error("unknown device '{name}': {known}")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// A device of that kind could exist, but does not here.
-    #[error("{name}: {reason}")]
-    Absent {
-        /// What was asked for.
-        name: String,
-        /// Why, and what to do.
-        reason: String,
-    },
-    /// The device does not compute in that precision.
-    #[error("{device} has no {asked}: it has {has}{hint}")]
-    Precision {
-        /// The device.
-        device: String,
-        /// What was asked for.
-        asked: Precision,
-        /// What it has.
-        has: String,
-        /// What to ask for instead, where that is not obvious.
-        hint: &'static str,
-    },
-    /// Burn does not find what the driver has.
-    #[error("Burn finds no device {0}, though the driver does")]
-    Hidden(String),
+/// Every backend, the one whose devices are preferred first. A new one is a file in this folder and a line here.
+static BACKENDS: &[&dyn Backend] = &[&Cuda, &Cpu];
+
+/// What is assumed of a device that no backend knows: the name in a recording of some other program's.
+static UNKNOWN: DeviceTraits = DeviceTraits {
+    kind: DeviceKind::Card,
+    own_clock: true,
+    graphs: true,
+    compiles: true,
+    memory: DeviceMemory::Own,
+    others: OthersLoad::Processes,
+    utilisation_of: Cow::Borrowed("device"),
+};
+
+/// The backend that a device belongs to by its name, whether this host has it or not.
+fn backend(device: &str) -> Option<&'static dyn Backend> {
+    BACKENDS.iter().copied().find(|backend| backend.full_name(device).is_some())
+}
+
+/// How a device differs from others: as it tells, or as its name tells in older streams.
+pub fn traits(device: &DeviceInfo) -> &DeviceTraits {
+    device.traits.as_ref().unwrap_or_else(|| traits_of(&device.name))
+}
+
+/// How a device differs from others, by its name alone: for a device that nobody has listed.
+pub fn traits_of(device: &str) -> &'static DeviceTraits {
+    backend(device).map_or(&UNKNOWN, Backend::traits)
+}
+
+/// The sources of telemetry whose sensors are a device's own.
+pub fn sensors_of(device: &str) -> &'static [&'static str] {
+    backend(device).map_or(&[], Backend::sensors)
 }
 
 /// Every device of this host, the best one first; an absent kind comes with its reason.
 pub fn enumerate() -> Vec<DeviceInfo> {
-    let mut devices = cuda::devices().unwrap_or_else(|absent| {
-        vec![DeviceInfo {
-            name: "cuda".to_owned(),
-            title: "NVIDIA CUDA".to_owned(),
-            precisions: vec![],
-            memory_bytes: None,
-            uuid: None,
-            absent: Some(absent.to_string()),
-        }]
-    });
-    devices.push(cpu());
-    devices
+    BACKENDS.iter().flat_map(|backend| backend.devices()).collect()
 }
 
-fn cpu() -> DeviceInfo {
-    DeviceInfo {
-        name: "cpu".to_owned(),
-        title: crate::host::processor(),
-        precisions: vec![Precision::F32, Precision::F16, Precision::Bf16],
-        memory_bytes: crate::host::memory().map(|m| m.total),
-        uuid: None,
-        absent: None,
+/// The full name of a device as it is called on a command line, whether this host has it or not; `auto` stays as it is.
+///
+/// # Errors
+/// Says which names there are.
+pub fn full_name(name: &str) -> Result<String, String> {
+    if name == "auto" {
+        return Ok(name.to_owned());
     }
+    let found = BACKENDS.iter().find_map(|backend| backend.full_name(name));
+    found.ok_or_else(|| {
+        // Those with the shortest description first, so that it reads as a sentence.
+        let names: Vec<_> = BACKENDS.iter().rev().map(|backend| backend.names()).collect();
+        format!("a device is auto, {}", names.join(", "))
+    })
 }
 
 /// The device of a name; `auto` is the first that can be used, cards before the processor.
@@ -105,16 +97,12 @@ pub fn check_precision(device: &DeviceInfo, precision: Precision) -> Result<(), 
     Err(DeviceError::Precision { device: device.name.clone(), asked: precision, has, hint })
 }
 
-/// Opens a device in Burn.
+/// Opens a device in Burn, and prepares this process for it.
 ///
 /// # Errors
-/// Where Burn does not find it.
+/// Where no backend has it, or Burn does not find it.
 pub fn open(name: &str) -> Result<burn::tensor::Device, DeviceError> {
-    use burn::tensor::{Device, DeviceType};
-    let Some(index) = name.strip_prefix("cuda:") else { return Ok(Device::flex()) };
-    let index: usize = index.parse().map_err(|_| DeviceError::Hidden(name.to_owned()))?;
-    let found = Device::enumerate(DeviceType::Cuda).into_vec();
-    found.into_iter().nth(index).ok_or_else(|| DeviceError::Hidden(name.to_owned()))
+    backend(name).ok_or_else(|| DeviceError::Hidden(name.to_owned()))?.open(name)
 }
 
 #[cfg(test)]
@@ -126,9 +114,8 @@ mod tests {
             name: name.to_owned(),
             title: name.to_uppercase(),
             precisions: precisions.to_vec(),
-            memory_bytes: None,
-            uuid: None,
             absent: absent.map(str::to_owned),
+            ..DeviceInfo::default()
         }
     }
 
@@ -150,5 +137,35 @@ mod tests {
         assert!(check_precision(&card, Precision::F16).is_ok());
         let text = check_precision(&card, Precision::F32).unwrap_err().to_string();
         assert!(text.starts_with("cuda:0 has no f32: it has tf32, f16"), "{text}");
+    }
+
+    #[test]
+    fn a_name_tells_what_kind_of_device_it_is_of_even_where_that_is_missing() {
+        assert_eq!(full_name("cuda").as_deref(), Ok("cuda:0"));
+        assert_eq!(full_name("cuda:03").as_deref(), Ok("cuda:3"));
+        assert_eq!(full_name("auto").as_deref(), Ok("auto"));
+        for wrong in ["gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:65536"] {
+            assert_eq!(
+                full_name(wrong).unwrap_err(),
+                "a device is auto, cpu, cuda, or cuda:N with N the number of a card",
+                "{wrong}"
+            );
+        }
+        let told = |name| (traits_of(name).kind, traits_of(name).own_clock, traits_of(name).memory);
+        assert_eq!(told("cpu"), (DeviceKind::Processor, false, DeviceMemory::Host));
+        assert_eq!(told("cuda:7"), (DeviceKind::Card, true, DeviceMemory::Own));
+        assert_eq!(told("cuda"), told("cuda:7"), "a kind that is absent");
+        assert_eq!((sensors_of("cuda:0"), sensors_of("tpu")), (&["nvml"][..], &[][..]));
+    }
+
+    #[test]
+    fn what_a_device_tells_of_itself_counts_and_its_name_only_in_older_streams() {
+        let old = r#"{"name":"cuda:0","title":"H100","precisions":["f16"],"memory_bytes":1,"uuid":null,"absent":null}"#;
+        let old: DeviceInfo = serde_json::from_str(old).unwrap();
+        assert_eq!(traits(&old), traits_of("cuda:0"));
+        let told = DeviceInfo { traits: Some(traits_of("cpu").clone()), ..old };
+        let read: DeviceInfo = serde_json::from_str(&serde_json::to_string(&told).unwrap()).unwrap();
+        assert_eq!(read, told);
+        assert_eq!(traits(&read), traits_of("cpu"));
     }
 }

@@ -31,13 +31,13 @@ impl Kept {
     /// A result of this version on a device of this host.
     pub fn new(checked: Checked, device: &DeviceInfo, folded: bool) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { checked, title: device.title.clone(), driver: driver(device), version, folded }
+        Self { checked, title: device.title.clone(), driver: device.driver.clone(), version, folded }
     }
 
     /// Whether it still holds for a device, with batch norms folded or not.
     fn holds(&self, device: &DeviceInfo, folded: bool) -> bool {
-        let now = (env!("CARGO_PKG_VERSION"), device.title.as_str(), driver(device), folded);
-        (self.version.as_str(), self.title.as_str(), self.driver.clone(), self.folded) == now
+        let now = (env!("CARGO_PKG_VERSION"), device.title.as_str(), &device.driver, folded);
+        (self.version.as_str(), self.title.as_str(), &self.driver, self.folded) == now
     }
 
     /// Whether it is about the same thing as another, which then is outdated.
@@ -45,10 +45,6 @@ impl Kept {
         let of = |k: &Self| (k.checked.network.clone(), k.checked.precision, k.title.clone(), k.folded);
         of(self) == of(old)
     }
-}
-
-fn driver(device: &DeviceInfo) -> Option<String> {
-    device.name.starts_with("cuda").then(host::nvidia_driver).flatten()
 }
 
 /// The file in the user's state directory.
@@ -101,7 +97,7 @@ mod tests {
 
     fn device(name: &str, title: &str) -> DeviceInfo {
         let (name, title) = (name.to_owned(), title.to_owned());
-        DeviceInfo { name, title, precisions: Vec::new(), memory_bytes: None, uuid: None, absent: None }
+        DeviceInfo { name, title, ..DeviceInfo::default() }
     }
 
     fn result(network: &str, error: f64) -> Checked {

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::remote::Target,
-    backend::device::{self, DeviceError},
+    backend::{DeviceError, device},
     event::{Config, DeviceInfo, Nanos, Plan, Precision},
     model::zoo,
     session::export::{Format, Table},
@@ -877,12 +877,7 @@ fn command_line(s: &str) -> Result<String, String> {
 
 /// A device's name in the form that the registry of devices has it in.
 fn device_name(s: &str) -> Result<String, String> {
-    match (s, s.strip_prefix("cuda:").map(str::parse::<u16>)) {
-        ("auto" | "cpu", _) => Ok(s.to_owned()),
-        ("cuda", _) => Ok("cuda:0".to_owned()),
-        (_, Some(Ok(index))) => Ok(format!("cuda:{index}")),
-        _ => Err("a device is auto, cpu, cuda, or cuda:N with N the number of a card".to_owned()),
-    }
+    device::full_name(s)
 }
 
 /// Where metrics are served: an address and a port, or a port of the loopback. Other hosts are let in only by naming an
@@ -1002,8 +997,8 @@ mod tests {
             title: name.to_uppercase(),
             precisions: precisions.to_vec(),
             memory_bytes: None,
-            uuid: None,
             absent: absent.map(str::to_owned),
+            ..DeviceInfo::default()
         };
         vec![
             device("cpu", &[Precision::F32, Precision::F16], None),

@@ -139,8 +139,8 @@ mod tests {
             title: "a processor".to_owned(),
             precisions: vec![Precision::F32, Precision::F16],
             memory_bytes: Some(8 << 30),
-            uuid: None,
             absent: absent.map(str::to_owned),
+            ..DeviceInfo::default()
         };
         let table = device_table(&[device("cpu", None), device("cuda", Some("libcuda.so.1 not found"))]);
         insta::assert_snapshot!(table, @r"

@@ -1,7 +1,7 @@
 //! One network on one device: building, tuning, and batches timed with the device synchronised at both ends.
 
 use crate::{
-    backend::{cpu::Compiled, device},
+    backend::{DeviceError, cpu::Compiled, device},
     event::{Config, Precision},
     model::zoo::{self, Checkpoint, CheckpointError},
 };
@@ -70,7 +70,7 @@ fn requested_bytes(text: &str) -> Option<u64> {
 pub enum BuildError {
     /// The device could not be opened.
     #[error(transparent)]
-    Device(#[from] device::DeviceError),
+    Device(#[from] DeviceError),
     /// Its weights could not be loaded.
     #[error(transparent)]
     Weights(#[from] CheckpointError),

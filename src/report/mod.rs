@@ -19,7 +19,7 @@ pub use write::{ReportError, Written, report};
 
 use crate::{
     analysis::stats::Percentiles,
-    event::{self, Config, Header, Memory, Precision, Quantity, Weights},
+    event::{self, Config, DeviceKind, Header, Memory, OthersLoad, Precision, Quantity, Weights},
     format::{bytes, percent, significant},
     session::{
         RunResult, State,
@@ -64,6 +64,9 @@ pub struct Origin {
     pub burn: Option<String>,
     /// Driver version of the card.
     pub driver: Option<String>,
+    /// Whether the device could have replayed a captured graph: only then is there something to say of one.
+    #[serde(skip)]
+    pub graphs: bool,
 }
 
 impl Origin {
@@ -85,6 +88,7 @@ impl Origin {
             wattscope: env!("CARGO_PKG_VERSION").to_owned(),
             burn: said(|h| &h.burn),
             driver: state.cards.get(&config.device).and_then(|card| card.driver.clone()),
+            graphs: state.traits(&config.device).graphs,
         }
     }
 }
@@ -408,17 +412,19 @@ impl Figures {
             Some(_) => format!("not checked: wattscope check {}", result.config.network),
             None => "the stream does not tell what was checked".to_owned(),
         });
-        note("device_ms", self.device_ms.is_none(), &|| match device {
-            "cpu" => "the processor has no clock but the wall's".to_owned(),
-            _ => format!("no time by {device}'s own clock was reported"),
+        let traits = state.traits(device);
+        note("device_ms", self.device_ms.is_none(), &|| match (traits.own_clock, traits.kind) {
+            (true, _) => format!("no time by {device}'s own clock was reported"),
+            (false, DeviceKind::Processor) => "the processor has no clock but the wall's".to_owned(),
+            (false, DeviceKind::Card) => format!("{device} has no clock but the wall's"),
         });
         note("graph", self.graph.is_none(), &|| "the recording does not tell".to_owned());
         note("utilisation_percent", self.utilisation_percent.is_none(), &|| {
             sensor(Quantity::Utilisation, "utilisation")
         });
-        note("others_percent", self.others_percent.is_none(), &|| match device {
-            "cpu" => sensor(Quantity::EngineUtilisation, "processor time"),
-            _ => "a card's driver names its processes instead: neighbours".to_owned(),
+        note("others_percent", self.others_percent.is_none(), &|| match traits.others {
+            OthersLoad::ProcessorTime => sensor(Quantity::EngineUtilisation, "processor time"),
+            OthersLoad::Processes => "a card's driver names its processes instead: neighbours".to_owned(),
         });
         note("flop_utilisation_percent", self.flop_utilisation_percent.is_none(), &peak);
         note("power_w", self.power_w.is_none(), &|| self.power_note.clone());
@@ -475,7 +481,7 @@ const COLUMNS: [&str; 19] = [
 pub fn table(records: &[Record]) -> String {
     let repeated = records.iter().any(|record| record.round > 1);
     let hosts = records.iter().any(|record| record.origin.host != records[0].origin.host);
-    let graphs = records.iter().any(|record| record.origin.device != "cpu");
+    let graphs = records.iter().any(|record| record.origin.graphs);
     let shown = |title: &&str| match *title {
         "<host" => hosts,
         "round" => repeated,

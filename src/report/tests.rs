@@ -30,8 +30,7 @@ fn device(name: &str, title: &str) -> DeviceInfo {
         title: title.to_owned(),
         precisions: vec![Precision::F32],
         memory_bytes: Some(80 << 30),
-        uuid: None,
-        absent: None,
+        ..DeviceInfo::default()
     }
 }
 

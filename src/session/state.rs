@@ -10,6 +10,7 @@ use crate::{
         roofline::Roofs,
         stats::{Moments, Percentiles},
     },
+    backend::device,
     event::*,
 };
 use std::{
@@ -495,6 +496,12 @@ impl State {
         asked.or_else(runs).or_else(|| self.marks.back().map(|mark| mark.config.device.as_str())).or_else(planned)
     }
 
+    /// How a device differs from others.
+    pub fn traits(&self, device: &str) -> &DeviceTraits {
+        let told = self.devices.iter().find(|d| d.name == device);
+        told.map_or_else(|| device::traits_of(device), device::traits)
+    }
+
     /// What `wattscope check` found for a configuration's network, device and precision; none if that was not checked.
     pub fn checked(&self, config: &Config) -> Option<&Checked> {
         let of =
@@ -572,7 +579,7 @@ impl State {
             images_per_s,
             flop_utilisation: self.flop_utilisation(&run.config, images_per_s),
             utilisation: mean(Quantity::Utilisation),
-            others: others.filter(|_| device == "cpu"),
+            others: others.filter(|_| self.traits(device).others == OthersLoad::ProcessorTime),
             power,
             memory: run.memory,
             device_memory_used: self.reading(device, Quantity::MemoryUsed).map(|bytes| bytes as u64),

@@ -243,7 +243,7 @@ fn gpu_device() -> DeviceInfo {
         precisions: vec![Precision::F16, Precision::Tf32, Precision::F32],
         memory_bytes: Some(80 << 30),
         uuid: Some("GPU-0".into()),
-        absent: None,
+        ..DeviceInfo::default()
     }
 }
 
@@ -252,14 +252,12 @@ fn cpu_device() -> DeviceInfo {
         name: "cpu".into(),
         title: "AMD EPYC 9354".into(),
         precisions: vec![Precision::F32],
-        memory_bytes: None,
-        uuid: None,
-        absent: None,
+        ..DeviceInfo::default()
     }
 }
 
 fn sensor(id: SensorId, device: &str, quantity: Quantity, label: &str) -> Sensor {
-    let source = if device == "cpu" { "host" } else { "nvml" };
+    let source = if device == GPU { "nvml" } else { "host" };
     let (device, label) = (device.to_owned(), label.to_owned());
     Sensor { id, source: source.into(), device, quantity, label, method: None, period_ms: 50, absent: None }
 }

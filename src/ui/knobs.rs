@@ -1,6 +1,9 @@
 //! The knobs: what the user wants to be measured, and how each turn of a knob changes it.
 
-use crate::event::{Config, DeviceInfo, Precision};
+use crate::{
+    backend::device::traits,
+    event::{Config, DeviceInfo, DeviceKind, Precision},
+};
 
 /// The largest batch size that doubling reaches: beyond it no device has memory, and typing goes further.
 const LARGEST: u32 = 1 << 16;
@@ -14,7 +17,7 @@ pub struct Wishes {
     pub batch: Option<u32>,
     /// Precision; by default the device's own.
     pub precision: Option<Precision>,
-    /// Device; by default the first usable CUDA device, else the CPU.
+    /// Device; by default the first usable card, or else the processor.
     pub device: Option<String>,
 }
 
@@ -26,7 +29,7 @@ pub fn usable(devices: &[DeviceInfo]) -> impl Iterator<Item = &DeviceInfo> {
 /// The first configuration, and what the user should know where it isn't the one wished for; none where no device can run
 /// anything.
 pub fn first(wishes: &Wishes, networks: &[String], devices: &[DeviceInfo]) -> (Option<Config>, Option<String>) {
-    let by_default = || usable(devices).find(|d| d.name.starts_with("cuda")).or_else(|| usable(devices).next());
+    let by_default = || usable(devices).find(|d| traits(d).kind == DeviceKind::Card).or_else(|| usable(devices).next());
     let wished = wishes.device.as_deref().filter(|name| *name != "auto");
     let found = wished.and_then(|name| usable(devices).find(|d| d.name == name || d.name == format!("{name}:0")));
     let mut notes = Vec::new();
@@ -128,8 +131,8 @@ mod tests {
             title: name.to_uppercase(),
             precisions: precisions.to_vec(),
             memory_bytes: None,
-            uuid: None,
             absent: absent.map(Into::into),
+            ..DeviceInfo::default()
         }
     }
 

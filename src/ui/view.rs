@@ -9,7 +9,7 @@ use super::{
     theme::{Role, Theme},
 };
 use crate::{
-    event::{Config, DeviceInfo, Level, Nanos, NetworkFacts, Phase},
+    event::{Config, DeviceInfo, DeviceTraits, Level, Nanos, NetworkFacts, Phase},
     session::{Fleet, Run, RunResult, State},
 };
 use std::rc::Rc;
@@ -140,6 +140,11 @@ impl<'a> View<'a> {
     pub fn device_info(&self) -> Option<&'a DeviceInfo> {
         let name = self.device()?;
         self.state.devices.iter().find(|d| d.name == name)
+    }
+
+    /// How that device differs from others.
+    pub fn traits(&self) -> Option<&'a DeviceTraits> {
+        self.device().map(|name| self.state.traits(name))
     }
 
     /// Facts about a network, where they were read already.

@@ -7,11 +7,13 @@
 //! [`Unsupported`] and runs on Burn's own CPU backend.
 
 mod compile;
+mod device;
 mod graph;
 mod layers;
 #[cfg(test)]
 mod tests;
 
+pub use device::Cpu;
 pub use graph::Unsupported;
 pub use layers::Computed;
 

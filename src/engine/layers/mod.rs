@@ -9,7 +9,7 @@ mod interpret;
 
 use super::measure::{self, Built, Input, MeasureError};
 use crate::{
-    backend::{cpu::Compiled, device::DeviceError},
+    backend::{DeviceError, cpu::Compiled},
     event::{Config, LayerClock, LayerFacts, LayerTime, Layers, RunId},
     model::zoo::cost::{CostError, Traffic},
 };

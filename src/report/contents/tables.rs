@@ -38,8 +38,9 @@ fn runs(group: &Group<'_>) -> Table {
         titles.extend(["runs", "range"]);
     }
     titles.extend(["J/image", "gross [W]", "net [W]", "memory", "FLOP util.", "throttled", "batches"]);
-    // The CPU has none, and a column that says so in every row says nothing.
-    let graphs = group.rows.iter().any(|row| row.result.graph.is_some() && row.result.config.device != "cpu");
+    // Where the device has none, a column that says so in every row says nothing.
+    let could = |row: &Row| group.source.state.traits(&row.result.config.device).graphs;
+    let graphs = group.rows.iter().any(|row| row.result.graph.is_some() && could(row));
     titles.extend(graphs.then_some("<graph"));
     titles.push("<state");
     let caption = format!("Every configuration on {}", group.name);

@@ -22,7 +22,7 @@ impl Observer for Count {
 
 fn devices(title: &str) -> Vec<DeviceInfo> {
     let (name, title) = ("cpu".to_owned(), title.to_owned());
-    vec![DeviceInfo { name, title, precisions: vec![Precision::F32], memory_bytes: None, uuid: None, absent: None }]
+    vec![DeviceInfo { name, title, precisions: vec![Precision::F32], ..DeviceInfo::default() }]
 }
 
 fn header(host: &str) -> Body {

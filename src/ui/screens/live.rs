@@ -3,7 +3,7 @@
 use super::{link, top};
 use crate::{
     analysis::segment::{self as analysis, level},
-    event::{Nanos, Phase, Quantity},
+    event::{DeviceKind, Nanos, OthersLoad, Phase, Quantity},
     session::{
         Run, RunResult,
         run::{Power, SETTLING},
@@ -105,8 +105,10 @@ fn waits_for(view: &View<'_>) -> Number {
     Number::Waiting(
         match view.state.run.as_ref().map(|r| r.phase) {
             Some(Phase::Building) => "building the network",
-            Some(Phase::Tuning) if view.device() == Some("cpu") => "first batch",
-            Some(Phase::Tuning) => "first batch: compiling and tuning kernels",
+            Some(Phase::Tuning) if view.traits().is_some_and(|traits| traits.compiles) => {
+                "first batch: compiling and tuning kernels"
+            }
+            Some(Phase::Tuning) => "first batch",
             Some(_) => "waiting for the first batches",
             None if view.state.link_is_lost() => "the link is lost",
             None => "nothing runs yet",
@@ -155,7 +157,7 @@ fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     Gauge {
         title: "LATENCY",
         number,
-        unit: ("ms / batch", "ms"),
+        unit: ("ms / batch".into(), "ms".into()),
         details,
         trend: Some((&view.state.latency, None)),
         ghost: ghost(view, Compared::Latency, result, None),
@@ -181,7 +183,7 @@ fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     Gauge {
         title: "THROUGHPUT",
         number,
-        unit: ("images/s", "img/s"),
+        unit: ("images/s".into(), "img/s".into()),
         details,
         trend: Some((&view.state.throughput, None)),
         ghost: ghost(view, Compared::Throughput, result, None),
@@ -198,8 +200,12 @@ fn joules(view: &View<'_>, result: &RunResult, power: &Power, per_image: Part) -
 
 fn utilisation<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let device = view.device().unwrap_or_default();
-    let cpu = device == "cpu";
-    let unit = if cpu { ("% of all CPUs", "% CPU") } else { ("% SM", "% SM") };
+    let traits = view.state.traits(device);
+    let short = format!("% {}", traits.utilisation_of);
+    let unit = match traits.kind {
+        DeviceKind::Processor => ("% of all CPUs".into(), short.into()),
+        DeviceKind::Card => (short.clone().into(), short.into()),
+    };
     let ghost = ghost(view, Compared::Utilisation, result, Some(100.0));
     let mut gauge = Gauge { title: "UTILISATION", number: waits_for(view), unit, details: vec![], trend: None, ghost };
     let Some((_, sensor)) = view.state.sensor(device, Quantity::Utilisation) else {
@@ -222,7 +228,8 @@ fn utilisation<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
         }
         (None, None) => Number::Waiting(format!("{}: no reading yet", sensor.info.label)),
     };
-    let engine = view.state.reading(device, Quantity::EngineUtilisation).filter(|_| cpu);
+    let engine = view.state.reading(device, Quantity::EngineUtilisation);
+    let engine = engine.filter(|_| traits.others == OthersLoad::ProcessorTime);
     let engine = engine.map(|v| Part::new(0, Role::Plain, format!("engine {} %", format::percent(v))));
     let others = result.and_then(RunResult::crowd);
     let others = others.map(|v| Part::new(0, Role::Warn, format!("others {} %", format::percent(v))));
@@ -257,7 +264,8 @@ fn flops(view: &View<'_>, result: Option<&RunResult>) -> Vec<Part> {
 fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let device = view.device().unwrap_or_default();
     let number = waits_for(view);
-    let mut gauge = Gauge { title: "POWER", number, unit: ("W", "W"), details: vec![], trend: None, ghost: None };
+    let mut gauge =
+        Gauge { title: "POWER", number, unit: ("W".into(), "W".into()), details: vec![], trend: None, ghost: None };
     let sensor = match view.state.power_sensor(device) {
         Ok((_, sensor)) => sensor,
         Err(reason) => {
@@ -281,7 +289,7 @@ fn power<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
         }
     };
     gauge.number = Number::Value(format::watts(watts), role);
-    gauge.unit = if steady.is_some() { ("W", "W") } else { ("W now", "W now") };
+    gauge.unit = if steady.is_some() { ("W".into(), "W".into()) } else { ("W now".into(), "W now".into()) };
     gauge.details = power_details(sensor, watts, cap, steady);
     if view.state.run.is_none() {
         gauge.details.truncate(1);

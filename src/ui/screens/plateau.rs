@@ -218,7 +218,7 @@ fn absent(view: &View<'_>, name: &str, results: &[RunResult]) -> String {
 }
 
 fn table(current: &[&RunResult], view: &View<'_>) -> Table {
-    let cpu = view.device() == Some("cpu");
+    let busy = format!("{} %", view.traits().map_or("util", |traits| &traits.utilisation_of));
     let running = view.config().map(|c| c.batch);
     let columns = vec![
         Column::number(0, "batch"),
@@ -227,7 +227,7 @@ fn table(current: &[&RunResult], view: &View<'_>) -> Table {
         Column::number(0, "img/s"),
         Column::number(2, "W"),
         Column::number(2, "J/img"),
-        Column::number(4, if cpu { "CPU %" } else { "SM %" }),
+        Column { title: busy.into(), ..Column::number(4, "") },
         Column::number(3, "FLOP %"),
         Column::number(5, "memory"),
     ];

@@ -102,8 +102,10 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
     let elapsed = format::duration(view.state.now.saturating_sub(run.phase_since) as f64 / 1e9);
     let (role, word, text) = match run.phase {
         Phase::Building => (Role::Warn, "BUILDING", format!("network and weights · {elapsed}")),
-        Phase::Tuning if view.device() == Some("cpu") => (Role::Warn, "TUNING", format!("first batch · {elapsed}")),
-        Phase::Tuning => (Role::Warn, "TUNING", format!("compiling and tuning kernels · {elapsed}")),
+        Phase::Tuning if view.state.traits(&run.config.device).compiles => {
+            (Role::Warn, "TUNING", format!("compiling and tuning kernels · {elapsed}"))
+        }
+        Phase::Tuning => (Role::Warn, "TUNING", format!("first batch · {elapsed}")),
         Phase::WarmingUp => {
             (Role::Warn, "WARMING UP", format!("{} batches · {elapsed}", format::grouped(run.warm_up_batches)))
         }
@@ -113,7 +115,7 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
     let mut parts = vec![Part::new(0, role, format!(" {word}  ")), Part::new(1, Role::Plain, text).joined()];
     if run.phase == Phase::Steady {
         parts.push(Part::new(3, Role::Plain, format!("{} batches", format::grouped(run.steady.batches))));
-        parts.extend(graph(run));
+        parts.extend(graph(view, run));
     }
     if let Some(wanted) = view.wanted.filter(|w| **w != run.config && view.in_flight) {
         let next = if wanted.network == run.config.network { String::new() } else { view.title(&wanted.network) };
@@ -124,8 +126,8 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
 }
 
 /// Whether a captured graph is replayed, on a device that could.
-fn graph(run: &Run) -> Option<Part> {
-    let graph = run.graph.as_ref().filter(|_| run.config.device != "cpu")?;
+fn graph(view: &View<'_>, run: &Run) -> Option<Part> {
+    let graph = run.graph.as_ref().filter(|_| view.state.traits(&run.config.device).graphs)?;
     Some(match graph.used {
         true => Part::new(4, Role::Plain, "graph"),
         false => Part::new(5, Role::Dim, format!("no graph: {}", graph.why)),

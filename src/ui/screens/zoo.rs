@@ -20,7 +20,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use std::{cmp::Ordering, ops::Range};
 
 /// The columns: published facts, then what was measured here.
-pub const COLUMNS: [Column; 13] = [
+pub static COLUMNS: [Column; 13] = [
     Column::words(0, "network"),
     Column::number(5, "year"),
     Column::number(6, "px"),

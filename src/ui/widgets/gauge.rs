@@ -11,6 +11,7 @@ use crate::{
     ui::theme::{Role, Theme},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
+use std::borrow::Cow;
 
 /// A number, or why there is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +67,7 @@ pub struct Gauge<'a> {
     /// The number.
     pub number: Number,
     /// Its unit, and the same in short.
-    pub unit: (&'static str, &'static str),
+    pub unit: (Cow<'static, str>, Cow<'static, str>),
     /// What is known about it, in order of importance, a row each.
     pub details: Vec<Vec<Part>>,
     /// Its trend, and the top of the trend's axis where that is known.
@@ -120,7 +121,7 @@ impl Gauge<'_> {
         };
         let size = [size, Size::Tall, Size::Line].into_iter().find(|s| *s <= size && s.columns(value) <= width);
         let size = size.unwrap_or(Size::Line);
-        (size, size.columns(value) + 1 + columns(self.unit.1) as u16 <= width)
+        (size, size.columns(value) + 1 + columns(&self.unit.1) as u16 <= width)
     }
 
     fn value(&self, (value, role): (&str, Role), size: Size, theme: Theme, inner: Rect, buffer: &mut Buffer) {
@@ -131,8 +132,8 @@ impl Gauge<'_> {
         big::render(value, fits, role, theme, at, buffer);
         if beside {
             let width = fits.columns(value) + 1;
-            let long = columns(self.unit.0) as u16 + width <= inner.width;
-            let unit = theme.text(if long { self.unit.0 } else { self.unit.1 });
+            let long = columns(&self.unit.0) as u16 + width <= inner.width;
+            let unit = theme.text(if long { &*self.unit.0 } else { &*self.unit.1 });
             let y = inner.y + below + fits.rows().min(rows).saturating_sub(1);
             text(inner.x + width, y, &unit, theme.style(Role::Plain), inner, buffer);
         }

@@ -3,13 +3,13 @@
 use super::pane::{columns, text};
 use crate::ui::theme::{Role, Theme};
 use ratatui::{buffer::Buffer, layout::Rect};
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// A column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
     /// Its heading.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// How soon it is dropped where there is no room: high goes first, 0 never.
     pub drop: u8,
     /// Whether its cells stand at the left, as words do, and not at the right, as numbers do.
@@ -19,12 +19,12 @@ pub struct Column {
 impl Column {
     /// A column of numbers.
     pub const fn number(drop: u8, title: &'static str) -> Self {
-        Self { title, drop, words: false }
+        Self { title: Cow::Borrowed(title), drop, words: false }
     }
 
     /// A column of words.
     pub const fn words(drop: u8, title: &'static str) -> Self {
-        Self { title, drop, words: true }
+        Self { title: Cow::Borrowed(title), drop, words: true }
     }
 }
 
@@ -137,11 +137,11 @@ impl Table {
     }
 
     fn title(&self, column: usize, theme: Theme) -> String {
-        let title = self.columns[column].title;
+        let title = &self.columns[column].title;
         match self.sorted {
             Some((sorted, Direction::Down)) if sorted == column => format!("{title}{}", theme.pick("▼", "v")),
             Some((sorted, Direction::Up)) if sorted == column => format!("{title}{}", theme.pick("▲", "^")),
-            _ => title.to_owned(),
+            _ => title.to_string(),
         }
     }
 
