@@ -1,32 +1,48 @@
-//! Products of bf16 on AMX: a tile of up to 16 pixels by 16 channels of the input times one of 16 channels by 16 filters is
-//! one instruction, and the sums of two by two such products stay in tile registers over all taps.
+//! AMX-BF16: matrix products in tile registers. TDPBF16PS multiplies a tile of up to 16 pixels × 32 input channels by one of
+//! 32 channels × 16 filters and adds the products to 16 × 16 sums in f32; here a tile has 16 channels, a channel block.
 //!
-//! The instructions are written out: Rust's own names for them are not stable yet.
+//! The micro-kernel computes 32 pixels × 2 blocks of filters, which takes all eight tile registers:
+//!
+//! ```text
+//!                     tmm6: filters 0–15   tmm7: filters 16–31
+//!   tmm4: pixels 0–15        tmm0                 tmm1
+//!   tmm5: pixels 16–31       tmm2                 tmm3
+//! ```
+//!
+//! Two loads of inputs and two of weights feed four products, so that loads and products take about the same time. There are
+//! smaller ones for a last tile of pixels and for a last block of filters. The sums stay in registers over the whole K loop, and
+//! are stored without bias: the epilogue follows on vectors (`conv::low_precision`).
+//!
+//! NaN and infinities are handled as IEEE 754 says. Subnormal inputs and results count as zero, as in VDPBF16PS.
+//!
+//! The instructions are inline assembly, since Rust's intrinsics for them are unstable.
 
 use crate::simd::LANES;
 use std::{arch::asm, marker::PhantomData, sync::OnceLock};
 
-/// Pixels of a tile at the most.
-pub const PIXELS: usize = 16;
+/// Most pixels of a tile register.
+pub const TILE_PIXELS: usize = 16;
+/// Most channel blocks of filters that a micro-kernel has accumulators for.
+pub const TILE_BLOCKS: usize = 2;
 
-/// Bytes of a row of a tile of sums, and of one of weights: two of bf16 for each of 16 filters.
-const ROW: usize = LANES * size_of::<f32>();
+/// Bytes of a row of a tile of sums (16 f32), and of one of weights (pairs of bf16 for 16 filters).
+const ROW_BYTES: usize = LANES * size_of::<f32>();
 
-/// Whether the processor has AMX for bf16 and the system lets this process use it. It is asked once.
+/// Whether the processor has AMX-BF16 and the operating system lets this process use it. Determined once per process.
 pub fn available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| has_tiles() && may_use_tiles())
+    *AVAILABLE.get_or_init(|| processor_has_amx() && request_permission())
 }
 
-fn has_tiles() -> bool {
-    let leaf = std::arch::x86_64::__cpuid(0).eax;
-    // Bits 22 and 24: AMX-BF16 and AMX-TILE.
-    leaf >= 7 && (std::arch::x86_64::__cpuid_count(7, 0).edx >> 22) & 0b101 == 0b101
+fn processor_has_amx() -> bool {
+    let last_leaf = std::arch::x86_64::__cpuid(0).eax;
+    // EDX bits 22 and 24: AMX-BF16 and AMX-TILE.
+    last_leaf >= 7 && (std::arch::x86_64::__cpuid_count(7, 0).edx >> 22) & 0b101 == 0b101
 }
 
-/// Asks for the tile registers, which Linux gives to those who ask (`Documentation/arch/x86/xstate.rst`).
+/// Requests the tile registers' state, which Linux grants per process (`Documentation/arch/x86/xstate.rst`).
 #[cfg(target_os = "linux")]
-fn may_use_tiles() -> bool {
+fn request_permission() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
     const XFEATURE_XTILEDATA: libc::c_long = 18;
     // SAFETY: the call takes two numbers.
@@ -34,98 +50,99 @@ fn may_use_tiles() -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn may_use_tiles() -> bool {
+const fn request_permission() -> bool {
     false
 }
 
+/// The operand of LDTILECFG: the shape of each tile register.
 #[repr(C, align(64))]
-struct Palette([u8; 64]);
+struct TileConfig([u8; 64]);
 
-/// This thread's tile registers, configured; they are given back when this is dropped.
+/// The configured tile registers of this thread. Dropping it releases them.
 pub struct Tiles {
-    /// Not for another thread.
+    /// Registers belong to a thread: neither `Send` nor `Sync`.
     thread: PhantomData<*const ()>,
 }
 
 impl Tiles {
-    /// Configures them for so many pixels: registers 0 to 3 for sums, 4 and 5 for `channels` channels of the input, 6 and 7
-    /// for their weights.
+    /// Configures registers 0 to 3 for sums of `pixels` × 16 filters, 4 and 5 for inputs of `pixels` × `channels`, 6 and 7 for
+    /// weights of `channels` × 16 filters.
     ///
     /// # Safety
-    /// AMX must be [`available`], pixels be at most [`PIXELS`] and channels 16 or 32.
+    /// AMX must be [`available`], `pixels` from 1 to [`TILE_PIXELS`], `channels` 16 or 32.
     pub unsafe fn configure(pixels: usize, channels: usize) -> Self {
-        let mut palette = Palette([0; 64]);
-        palette.0[0] = 1;
+        let mut config = TileConfig([0; 64]);
+        config.0[0] = 1; // the palette
         for tile in 0..8 {
-            let (rows, bytes) = match tile {
-                0..4 => (pixels, ROW),
+            let (rows, row_bytes) = match tile {
+                0..4 => (pixels, ROW_BYTES),
                 4..6 => (pixels, channels * 2),
-                _ => (channels / 2, ROW),
+                _ => (channels / 2, ROW_BYTES),
             };
-            palette.0[16 + 2 * tile] = bytes as u8;
-            palette.0[48 + tile] = rows as u8;
+            config.0[16 + 2 * tile] = row_bytes as u8;
+            config.0[48 + tile] = rows as u8;
         }
-        // SAFETY: the caller's promise.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &palette, options(nostack)) };
+        // SAFETY: the caller's obligation.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &config, options(nostack)) };
         Self { thread: PhantomData }
     }
 }
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: AMX is there, since this is.
+        // SAFETY: a value exists only where AMX is available.
         unsafe { asm!("tilerelease", options(nostack)) };
     }
 }
 
-/// What one or two tiles of pixels are multiplied with.
-pub struct Product<'a> {
-    /// Where 16 values side by side of each pixel's input begin, bytes from the first pixel's.
-    pub taps: &'a [usize],
-    /// From a pixel's input to the next pixel's, bytes.
-    pub step: usize,
-    /// `[taps][8][blocks][16][2]`.
+/// The K loop and the weights of a micro-kernel call.
+pub struct KLoop<'a> {
+    /// Where each 16 consecutive channels of the reduction begin, in bytes from a pixel's first tap.
+    pub offsets: &'a [usize],
+    /// Input stride from a pixel to the next, bytes.
+    pub input_stride: usize,
+    /// Packed weights, `[offset][8][blocks][16][2]`.
     pub weights: *const u8,
-    /// Blocks of filters that the weights are of: one or two.
+    /// Channel blocks of filters: 1 or 2.
     pub blocks: usize,
 }
 
-/// Where a tile of pixels has its input, and where its sums go: `[pixel][16]` for each of two blocks.
+/// A tile of pixels: where its input begins, and where the sums of each block of filters go, `[pixel][16]`.
 #[derive(Clone, Copy)]
-pub struct Pixels {
-    pub x: *const u8,
+pub struct PixelTile {
+    pub input: *const u8,
     pub sums: [*mut f32; 2],
 }
 
-/// Makes a kernel of what it does for every 16 channels of a tap, and of what it stores.
-macro_rules! kernel {
-    ($name:ident: $($line:literal)+; $($store:literal)+) => {
-        #[inline(never)] // its loop is long against a call
-        unsafe fn $name(product: &Product, [first, second]: [Pixels; 2]) {
-            let taps = product.taps.as_ptr_range();
+/// Defines a micro-kernel by the instructions of a step of its K loop, 16 channels, and those that store its sums.
+macro_rules! micro_kernel {
+    ($name:ident: $($step:literal)+; $($store:literal)+) => {
+        #[inline(never)] // the K loop is long compared with a call
+        unsafe fn $name(k_loop: &KLoop, [first, second]: [PixelTile; 2]) {
+            let offsets = k_loop.offsets.as_ptr_range();
             let sums = [first.sums[0], first.sums[1], second.sums[0], second.sums[1]];
-            // SAFETY: what the lines read and write is the caller's promise; there is a tap at the least.
+            // SAFETY: the caller vouches for all that is read and written; there is at least one offset.
             unsafe {
                 asm!(
                     "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
                     "2:",
-                    $($line,)+
-                    "add {weights}, {tap}",
-                    "add {taps}, 8",
-                    "cmp {taps}, {end}",
+                    $($step,)+
+                    "add {weights}, {step_bytes}",
+                    "add {offset}, 8",
+                    "cmp {offset}, {end}",
                     "jne 2b",
-                    "mov {step}, 64", // from a pixel's sums to the next one's
+                    "mov {stride}, 64", // from a pixel's sums to the next one's
                     $($store,)+
-                    "/* {second} */", // not all of them have a second tile
+                    "/* {second} */", // kernels of one tile of pixels do not use it
                     at = out(reg) _,
-                    taps = inout(reg) taps.start => _,
-                    end = in(reg) taps.end,
-                    weights = inout(reg) product.weights => _,
-                    row = in(reg) product.blocks * ROW,
-                    tap = in(reg) LANES / 2 * product.blocks * ROW,
-                    first = in(reg) first.x,
-                    second = in(reg) second.x,
-                    step = inout(reg) product.step => _,
+                    offset = inout(reg) offsets.start => _,
+                    end = in(reg) offsets.end,
+                    weights = inout(reg) k_loop.weights => _,
+                    row = in(reg) k_loop.blocks * ROW_BYTES,
+                    step_bytes = in(reg) LANES / 2 * k_loop.blocks * ROW_BYTES,
+                    first = in(reg) first.input,
+                    second = in(reg) second.input,
+                    stride = inout(reg) k_loop.input_stride => _,
                     sums = in(reg) sums.as_ptr(),
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
@@ -136,74 +153,75 @@ macro_rules! kernel {
     };
 }
 
-kernel!(one_by_one:
-    "mov {at}, [{taps}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {step}]"
+micro_kernel!(one_by_one:
+    "mov {at}, [{offset}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {stride}]"
     "tileloadd tmm6, [{weights} + {row}]" "tdpbf16ps tmm0, tmm4, tmm6";
-    "mov {at}, [{sums}]" "tilestored [{at} + {step}], tmm0");
+    "mov {at}, [{sums}]" "tilestored [{at} + {stride}], tmm0");
 
-kernel!(one_by_two:
-    "mov {at}, [{taps}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {step}]"
+micro_kernel!(one_by_two:
+    "mov {at}, [{offset}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {stride}]"
     "tileloadd tmm6, [{weights} + {row}]" "tdpbf16ps tmm0, tmm4, tmm6"
     "tileloadd tmm7, [{weights} + {row} + 64]" "tdpbf16ps tmm1, tmm4, tmm7";
-    "mov {at}, [{sums}]" "tilestored [{at} + {step}], tmm0"
-    "mov {at}, [{sums} + 8]" "tilestored [{at} + {step}], tmm1");
+    "mov {at}, [{sums}]" "tilestored [{at} + {stride}], tmm0"
+    "mov {at}, [{sums} + 8]" "tilestored [{at} + {stride}], tmm1");
 
-kernel!(two_by_one:
-    "mov {at}, [{taps}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {step}]"
+micro_kernel!(two_by_one:
+    "mov {at}, [{offset}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {stride}]"
     "tileloadd tmm6, [{weights} + {row}]" "tdpbf16ps tmm0, tmm4, tmm6"
-    "mov {at}, [{taps}]" "add {at}, {second}" "tileloadd tmm5, [{at} + {step}]"
+    "mov {at}, [{offset}]" "add {at}, {second}" "tileloadd tmm5, [{at} + {stride}]"
     "tdpbf16ps tmm2, tmm5, tmm6";
-    "mov {at}, [{sums}]" "tilestored [{at} + {step}], tmm0"
-    "mov {at}, [{sums} + 16]" "tilestored [{at} + {step}], tmm2");
+    "mov {at}, [{sums}]" "tilestored [{at} + {stride}], tmm0"
+    "mov {at}, [{sums} + 16]" "tilestored [{at} + {stride}], tmm2");
 
-kernel!(two_by_two:
-    "mov {at}, [{taps}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {step}]"
+micro_kernel!(two_by_two:
+    "mov {at}, [{offset}]" "add {at}, {first}" "tileloadd tmm4, [{at} + {stride}]"
     "tileloadd tmm6, [{weights} + {row}]" "tdpbf16ps tmm0, tmm4, tmm6"
-    "mov {at}, [{taps}]" "add {at}, {second}" "tileloadd tmm5, [{at} + {step}]"
+    "mov {at}, [{offset}]" "add {at}, {second}" "tileloadd tmm5, [{at} + {stride}]"
     "tdpbf16ps tmm2, tmm5, tmm6"
     "tileloadd tmm7, [{weights} + {row} + 64]" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm3, tmm5, tmm7";
-    "mov {at}, [{sums}]" "tilestored [{at} + {step}], tmm0"
-    "mov {at}, [{sums} + 8]" "tilestored [{at} + {step}], tmm1"
-    "mov {at}, [{sums} + 16]" "tilestored [{at} + {step}], tmm2"
-    "mov {at}, [{sums} + 24]" "tilestored [{at} + {step}], tmm3");
+    "mov {at}, [{sums}]" "tilestored [{at} + {stride}], tmm0"
+    "mov {at}, [{sums} + 8]" "tilestored [{at} + {stride}], tmm1"
+    "mov {at}, [{sums} + 16]" "tilestored [{at} + {stride}], tmm2"
+    "mov {at}, [{sums} + 24]" "tilestored [{at} + {stride}], tmm3");
 
-/// Sums of one tile of pixels, or of two, with one block of filters, or two. What they were before is forgotten.
+/// Computes one tile of pixels, or two, × all filters, and overwrites their sums.
 ///
 /// # Safety
-/// The tiles must be configured for 16 channels and for as many pixels as there are inputs and room for sums, for each of
-/// `product.blocks` blocks. Taps must not be empty.
-pub unsafe fn sums(_: &Tiles, product: &Product, first: Pixels, second: Option<Pixels>) {
+/// `_tiles` must be configured for 16 channels and as many pixels as there are inputs and room for sums, in each of
+/// `k_loop.blocks` blocks. Inputs must be valid at all offsets, of which there must be at least one.
+pub unsafe fn multiply(_tiles: &Tiles, k_loop: &KLoop, first: PixelTile, second: Option<PixelTile>) {
     unsafe {
-        match (second, product.blocks) {
-            (None, 1) => one_by_one(product, [first; 2]),
-            (None, _) => one_by_two(product, [first; 2]),
-            (Some(second), 1) => two_by_one(product, [first, second]),
-            (Some(second), _) => two_by_two(product, [first, second]),
+        match (second, k_loop.blocks) {
+            (None, 1) => one_by_one(k_loop, [first; 2]),
+            (None, _) => one_by_two(k_loop, [first; 2]),
+            (Some(second), 1) => two_by_one(k_loop, [first, second]),
+            (Some(second), _) => two_by_two(k_loop, [first, second]),
         }
     }
 }
 
-/// Operations of so many products with nothing else between them, of 16 pixels and 32 channels: as fast as they come.
+/// Executes four independent TDPBF16PS of full tiles, 16 pixels × 32 channels × 16 filters, per iteration, without loads.
+/// Returns the FLOPs, two per multiply-accumulate.
 ///
 /// # Safety
 /// AMX must be [`available`].
-pub unsafe fn products(turns: u64) -> u64 {
+pub unsafe fn peak_loop(iterations: u64) -> u64 {
     unsafe {
-        let tiles = Tiles::configure(PIXELS, 2 * LANES);
+        let tiles = Tiles::configure(TILE_PIXELS, 2 * LANES);
         asm!(
             "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
             "tilezero tmm4", "tilezero tmm5", "tilezero tmm6", "tilezero tmm7",
             "2:",
             "tdpbf16ps tmm0, tmm4, tmm6", "tdpbf16ps tmm1, tmm4, tmm7",
             "tdpbf16ps tmm2, tmm5, tmm6", "tdpbf16ps tmm3, tmm5, tmm7",
-            "dec {turns}",
+            "dec {iterations}",
             "jnz 2b",
-            turns = inout(reg) turns => _,
+            iterations = inout(reg) iterations => _,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         );
         drop(tiles);
     }
-    turns * 4 * 2 * (PIXELS * LANES * 2 * LANES) as u64
+    iterations * 4 * 2 * (TILE_PIXELS * LANES * 2 * LANES) as u64
 }

@@ -1,62 +1,64 @@
-//! Depthwise convolutions: a filter a channel, so a tap is a product of vectors over channels.
+//! Depthwise convolutions: each channel has one filter. There is no reduction over channels, so a tap multiplies a vector of 16
+//! channels by their 16 weights.
 
-use crate::conv::{Packing, Shape, bias_lines};
+use crate::conv::{Parameters, Shape, bias_vectors};
 use crate::element::Element;
-use crate::layout::{Arena, Line, View};
-use crate::pointwise::{self, After};
-use crate::run::{Bands, Step, Traffic};
-use crate::simd::{Isa, LANES, Lanes, for_each_isa};
+use crate::elementwise::{self, Epilogue};
+use crate::isa::{Isa, dispatch::for_each_isa};
+use crate::layout::{Arena, ChannelVector, View};
+use crate::simd::{F32x16, LANES};
+use crate::step::{RowBands, Step, Traffic};
 
-/// Pixels whose sums are kept in registers.
-const PIXELS: usize = 6;
+/// Pixels of a tile. With a vector of weights and one of inputs its accumulators take 8 of 32 zmm or 16 of 16 ymm registers;
+/// six independent chains come close to hiding the latency of the multiply-adds.
+const MR: usize = 6;
 
-/// A depthwise convolution on views.
+/// A depthwise convolution between two views.
 pub struct Depthwise<E> {
     shape: Shape,
     x: View<E>,
     out: View<E>,
-    /// `[blocks][kh][kw]`.
-    weights: Vec<Line>,
-    bias: Vec<Line>,
-    after: Option<After>,
+    /// `[block][kh][kw]`, rounded to the storage type, kept as f32.
+    weights: Vec<ChannelVector>,
+    bias: Vec<ChannelVector>,
+    epilogue: Option<Epilogue>,
     isa: Isa,
 }
 
 impl<E: Element> Depthwise<E> {
-    /// A depthwise convolution with packed weights.
-    pub fn new(shape: Shape, [x, out]: [View<E>; 2], packing: &Packing, isa: Isa) -> Self {
+    /// Packs a depthwise convolution's weights. The halo of `x` must be at least as wide as the padding.
+    pub fn new(shape: Shape, [x, out]: [View<E>; 2], parameters: &Parameters, isa: Isa) -> Self {
         let taps = shape.kernel[0] * shape.kernel[1];
-        // As they would be stored.
-        let line = |block: usize, tap: usize| {
-            let filter = |lane| block * LANES + lane;
-            let inside = |lane| filter(lane) < shape.outputs;
-            let of =
-                |lane| if inside(lane) { E::of(packing.weight(filter(lane), tap, shape.outputs)).value() } else { 0.0 };
-            Line(std::array::from_fn(of))
+        let weight = |filter: usize, tap: usize| {
+            let exists = filter < shape.outputs;
+            if exists { E::of(parameters.weight(filter, tap, shape.outputs)).value() } else { 0.0 }
         };
+        let vector =
+            |block: usize, tap: usize| ChannelVector(std::array::from_fn(|lane| weight(block * LANES + lane, tap)));
         let weights = (0..out.blocks()).flat_map(|block| (0..taps).map(move |tap| (block, tap)));
-        let weights = weights.map(|(block, tap)| line(block, tap)).collect();
-        Self { shape, x, out, weights, bias: bias_lines(packing.bias.as_deref(), out.blocks()), after: None, isa }
+        let weights = weights.map(|(block, tap)| vector(block, tap)).collect();
+        let bias = bias_vectors(parameters.bias.as_deref(), out.blocks());
+        Self { shape, x, out, weights, bias, epilogue: None, isa }
     }
 
-    /// What becomes of the sums.
-    pub fn then(mut self, after: Option<After>) -> Self {
-        self.after = after;
+    /// Sets the activation.
+    pub fn with_epilogue(mut self, epilogue: Option<Epilogue>) -> Self {
+        self.epilogue = epilogue;
         self
     }
 
-    fn bands(&self, images: usize, workers: usize) -> Bands {
-        Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
+    fn bands(&self, images: usize, workers: usize) -> RowBands {
+        RowBands::new(images * self.out.blocks(), self.out.plane.height, workers)
     }
 }
 
 impl<E: Element> Step for Depthwise<E> {
     fn traffic(&self) -> Traffic {
-        Traffic { weights: size_of_val(&*self.weights), an_image: self.x.bytes() + self.out.bytes() }
+        Traffic { weights: size_of_val(&*self.weights), per_image: self.x.bytes() + self.out.bytes() }
     }
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
-        images * self.out.blocks() * self.bands(images, workers).count()
+        images * self.out.blocks() * self.bands(images, workers).per_block()
     }
 
     unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
@@ -68,56 +70,60 @@ impl<E: Element> Step for Depthwise<E> {
         let taps: Vec<usize> = (0..height).flat_map(|r| (0..width).map(move |s| tap(r, s))).collect();
         let weights = &self.weights[block * taps.len()..];
         for y in rows {
-            // SAFETY: image, block and row are the views' own, and the halo is as wide as the padding (`compile`).
+            // SAFETY: image, block and row belong to the views, and the halo is as wide as the padding.
             unsafe {
                 let to = out.at(image, block, y);
                 let from = x.at(image, block, y * stride[0]).sub(padding[0] * x.row + padding[1] * x.pixel);
-                let row = Row { x: from, step: stride[1] * x.pixel, taps: &taps, weights, bias: &self.bias[block] };
-                filter(self.isa, &row, to, self.out.plane.width);
-                if let Some(after) = &self.after {
-                    pointwise::in_place(self.isa, after, block, to, self.out.plane.width);
+                let row =
+                    Row { x: from, pixel_stride: stride[1] * x.pixel, taps: &taps, weights, bias: &self.bias[block] };
+                convolve(self.isa, &row, to, self.out.plane.width);
+                if let Some(epilogue) = &self.epilogue {
+                    elementwise::apply(self.isa, epilogue, block, to, self.out.plane.width);
                 }
             }
         }
     }
 }
 
-/// What a row of a block is computed from.
+/// The operands of an output row of a channel block.
 struct Row<'a, E> {
+    /// The input at the first pixel's first tap.
     x: *const E,
-    step: usize,
+    /// Input stride from an output pixel to the next.
+    pixel_stride: usize,
+    /// Offset of each tap from a pixel's first one.
     taps: &'a [usize],
-    weights: &'a [Line],
-    bias: &'a Line,
+    weights: &'a [ChannelVector],
+    bias: &'a ChannelVector,
 }
 
-for_each_isa!(filter<E> = filter_row(row: &Row<E>, out: *mut E, width: usize));
+for_each_isa!(convolve<E> = convolve_row(row: &Row<E>, out: *mut E, width: usize));
 
 #[inline(always)]
-unsafe fn filter_row<V: Lanes, E: Element>(row: &Row<E>, out: *mut E, width: usize) {
+unsafe fn convolve_row<V: F32x16, E: Element>(row: &Row<E>, out: *mut E, width: usize) {
     unsafe {
-        let whole = width - width % PIXELS;
-        for i in (0..whole).step_by(PIXELS) {
-            filter_pixels::<V, E, PIXELS>(row, row.x.add(i * row.step), out.add(i * LANES));
+        let tiled = width - width % MR;
+        for i in (0..tiled).step_by(MR) {
+            convolve_tile::<V, E, MR>(row, row.x.add(i * row.pixel_stride), out.add(i * LANES));
         }
-        for i in whole..width {
-            filter_pixels::<V, E, 1>(row, row.x.add(i * row.step), out.add(i * LANES));
+        for i in tiled..width {
+            convolve_tile::<V, E, 1>(row, row.x.add(i * row.pixel_stride), out.add(i * LANES));
         }
     }
 }
 
 #[inline(always)]
-unsafe fn filter_pixels<V: Lanes, E: Element, const P: usize>(row: &Row<E>, x: *const E, out: *mut E) {
+unsafe fn convolve_tile<V: F32x16, E: Element, const M: usize>(row: &Row<E>, x: *const E, out: *mut E) {
     unsafe {
-        let mut sums = [V::load(row.bias.0.as_ptr()); P];
+        let mut sums = [V::load(row.bias.0.as_ptr()); M];
         for (tap, weights) in row.taps.iter().zip(row.weights) {
             let (x, weights) = (x.add(*tap), V::load(weights.0.as_ptr()));
-            for (p, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.fma(E::load(x.add(p * row.step)), weights);
+            for (m, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.fma(E::load(x.add(m * row.pixel_stride)), weights);
             }
         }
-        for (p, sum) in sums.into_iter().enumerate() {
-            E::store(sum, out.add(p * LANES));
+        for (m, sum) in sums.into_iter().enumerate() {
+            E::store(sum, out.add(m * LANES));
         }
     }
 }

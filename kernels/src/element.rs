@@ -1,38 +1,44 @@
-//! What values are stored as: f32, or f16 and bf16, which take half the memory. Sums are f32 whatever their terms are stored
-//! as.
+//! Storage types of feature maps and weights: f32, f16 and bf16. Arithmetic is f32 for all of them: values are widened when
+//! they are loaded and rounded when they are stored.
 
-use crate::simd::Lanes;
+use crate::simd::F32x16;
 pub use half::{bf16, f16};
 
-/// A way to store a value. Storing rounds to the nearest value there is.
+/// A storage type.
 ///
 /// # Safety
-/// Zeros must be 0.0: that is what memory begins as.
+/// The bit pattern 0 must be the value 0.0: memory starts out zeroed.
 pub unsafe trait Element: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
-    /// Which one it is.
-    const KIND: Kind;
+    /// This type, as a value.
+    const DTYPE: DType;
 
-    /// The nearest one.
+    /// Rounds to the nearest representable value, ties to even.
     fn of(value: f32) -> Self;
-    /// Its value.
+    /// The value as f32, exactly.
     fn value(self) -> f32;
-    /// [`crate::simd::LANES`] of them.
-    unsafe fn load<V: Lanes>(from: *const Self) -> V;
-    /// Stores as many.
-    unsafe fn store<V: Lanes>(values: V, to: *mut Self);
+    /// Loads [`crate::simd::LANES`] values and widens them.
+    ///
+    /// # Safety
+    /// `from` must be valid for that many values; see [`F32x16`] for the instructions that `V` needs.
+    unsafe fn load<V: F32x16>(from: *const Self) -> V;
+    /// Rounds [`crate::simd::LANES`] values and stores them.
+    ///
+    /// # Safety
+    /// `to` must be valid for that many values; see [`F32x16`] for the instructions that `V` needs.
+    unsafe fn store<V: F32x16>(values: V, to: *mut Self);
 }
 
-/// The ways to store a value.
+/// The storage types, as values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum DType {
     F32,
     F16,
     Bf16,
 }
 
-// SAFETY: 0 is 0.0.
+// SAFETY: all bits zero is 0.0.
 unsafe impl Element for f32 {
-    const KIND: Kind = Kind::F32;
+    const DTYPE: DType = DType::F32;
 
     #[inline(always)]
     fn of(value: f32) -> Self {
@@ -43,21 +49,21 @@ unsafe impl Element for f32 {
         self
     }
     #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const Self) -> V {
+    unsafe fn load<V: F32x16>(from: *const Self) -> V {
         unsafe { V::load(from) }
     }
     #[inline(always)]
-    unsafe fn store<V: Lanes>(values: V, to: *mut Self) {
+    unsafe fn store<V: F32x16>(values: V, to: *mut Self) {
         unsafe { values.store(to) }
     }
 }
 
-/// Makes a type of half the width an element, which vectors load and store by the two named ways.
-macro_rules! narrow {
-    ($type:ty, $kind:expr, $load:ident, $store:ident) => {
-        // SAFETY: 0 is 0.0.
+/// Implements [`Element`] for a 16-bit type by the two methods of [`F32x16`] that convert it.
+macro_rules! half_precision {
+    ($type:ty, $dtype:expr, $load:ident, $store:ident) => {
+        // SAFETY: all bits zero is 0.0.
         unsafe impl Element for $type {
-            const KIND: Kind = $kind;
+            const DTYPE: DType = $dtype;
 
             #[inline(always)]
             fn of(value: f32) -> Self {
@@ -68,16 +74,16 @@ macro_rules! narrow {
                 self.to_f32()
             }
             #[inline(always)]
-            unsafe fn load<V: Lanes>(from: *const Self) -> V {
+            unsafe fn load<V: F32x16>(from: *const Self) -> V {
                 unsafe { V::$load(from) }
             }
             #[inline(always)]
-            unsafe fn store<V: Lanes>(values: V, to: *mut Self) {
+            unsafe fn store<V: F32x16>(values: V, to: *mut Self) {
                 unsafe { values.$store(to) }
             }
         }
     };
 }
 
-narrow!(f16, Kind::F16, load_f16, store_f16);
-narrow!(bf16, Kind::Bf16, load_bf16, store_bf16);
+half_precision!(f16, DType::F16, load_f16, store_f16);
+half_precision!(bf16, DType::Bf16, load_bf16, store_bf16);

@@ -1,37 +1,40 @@
-//! Pools.
+//! Max and average pooling.
 
 use crate::element::Element;
-use crate::layout::{Arena, Map, View};
-use crate::run::{Bands, Step, Traffic};
-use crate::simd::{Isa, LANES, Lanes, for_each_isa};
+use crate::isa::{Isa, dispatch::for_each_isa};
+use crate::layout::{Arena, FeatureMap, View};
+use crate::simd::{F32x16, LANES};
+use crate::step::{RowBands, Step, Traffic};
 use std::ops::Range;
 
-/// What a window is reduced to.
+/// How a window is reduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduce {
-    /// The greatest value; padding never wins.
+    /// The maximum. Padding takes no part.
     Max,
-    /// The mean; padding counts in the divisor, or does not.
+    /// The mean. `padding` says whether padding counts in the divisor.
     Mean { padding: bool },
 }
 
-/// A pool on views.
+/// A pooling layer between two views.
 pub struct Pool<E> {
     pub x: View<E>,
     pub out: View<E>,
+    /// Height and width; so are the pairs below.
     pub kernel: [usize; 2],
     pub stride: [usize; 2],
+    /// Above and to the left of the input.
     pub padding: [usize; 2],
     pub reduce: Reduce,
     pub isa: Isa,
 }
 
 impl<E: Element> Pool<E> {
-    fn bands(&self, images: usize, workers: usize) -> Bands {
-        Bands::of(images * self.out.blocks(), self.out.plane.height, workers)
+    fn bands(&self, images: usize, workers: usize) -> RowBands {
+        RowBands::new(images * self.out.blocks(), self.out.plane.height, workers)
     }
 
-    /// The rows, or columns, of the input that a window sees.
+    /// The rows (axis 0) or columns (axis 1) of the input, of `size`, in the window of an output row or column.
     fn window(&self, axis: usize, at: usize, size: usize) -> Range<usize> {
         let start = at * self.stride[axis];
         let end = (start + self.kernel[axis]).saturating_sub(self.padding[axis]).min(size);
@@ -41,37 +44,43 @@ impl<E: Element> Pool<E> {
 
 impl<E: Element> Step for Pool<E> {
     fn traffic(&self) -> Traffic {
-        Traffic { weights: 0, an_image: self.x.bytes() + self.out.bytes() }
+        Traffic { weights: 0, per_image: self.x.bytes() + self.out.bytes() }
     }
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
-        images * self.out.blocks() * self.bands(images, workers).count()
+        images * self.out.blocks() * self.bands(images, workers).per_block()
     }
 
     unsafe fn run(&self, task: usize, workers: usize, arena: &Arena) {
         let (block, rows) = self.bands(arena.images, workers).rows(task);
         let (image, block) = (block / self.out.blocks(), block % self.out.blocks());
         let (x, out) = (arena.map(&self.x), arena.map(&self.out));
-        // SAFETY: the views' own image and block, and windows inside the input.
+        // SAFETY: image and block belong to the views, and windows end at the input's edges.
         unsafe { pool(self.isa, self, &x, &out, [image, block], rows) }
     }
 }
 
-for_each_isa!(pool<E> = pool_rows(pool: &Pool<E>, x: &Map<E>, out: &Map<E>, at: [usize; 2], rows: Range<usize>));
+for_each_isa!(pool<E> = pool_rows(
+    pool: &Pool<E>,
+    x: &FeatureMap<E>,
+    out: &FeatureMap<E>,
+    at: [usize; 2],
+    rows: Range<usize>,
+));
 
 #[inline(always)]
-unsafe fn pool_rows<V: Lanes, E: Element>(
+unsafe fn pool_rows<V: F32x16, E: Element>(
     pool: &Pool<E>,
-    x: &Map<E>,
-    out: &Map<E>,
+    x: &FeatureMap<E>,
+    out: &FeatureMap<E>,
     [image, block]: [usize; 2],
     rows: Range<usize>,
 ) {
-    let inner = pool.x.plane;
+    let input = pool.x.plane;
     for y in rows {
-        let rows = pool.window(0, y, inner.height);
+        let rows = pool.window(0, y, input.height);
         for column in 0..pool.out.plane.width {
-            let columns = pool.window(1, column, inner.width);
+            let columns = pool.window(1, column, input.width);
             let start = if pool.reduce == Reduce::Max { f32::NEG_INFINITY } else { 0.0 };
             unsafe {
                 let mut value = V::splat(start);

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
 use cubecl_ir::{ElemType, FloatKind};
 use cubecl_runtime::throughput::{CmmaDims, ComputeCmmaConfig, MemoryAccess};
 use std::time::{Duration, Instant};
-use wattscope_kernels::{peak, simd::Isa, tile::Way};
+use wattscope_kernels::{isa::Isa, mac::MacOp, peak};
 
 /// Time that a measurement may take on a device without a probe of its own.
 const PROBE_TIME: Duration = Duration::from_millis(60);
@@ -33,13 +33,13 @@ pub fn measure(device: &Device, config: &Config) -> Option<Body> {
 
 /// By every core of the processor together.
 fn multiply_adds(precision: Precision) -> (f64, String) {
-    let (isa, kind) = (Isa::detect(), cpu::kind(precision));
-    let what = match Way::of(isa, kind) {
-        Way::Single(_) => "multiply-adds",
-        Way::Pairs => "products of pairs",
-        Way::Tiles => "products of tiles",
+    let (isa, dtype) = (Isa::detect(), cpu::dtype(precision));
+    let what = match MacOp::select(isa, dtype) {
+        MacOp::Fma(_) => "multiply-adds",
+        MacOp::Dpbf16 => "products of pairs",
+        MacOp::AmxBf16 => "products of tiles",
     };
-    (peak::flops(isa, kind, PROBE_TIME), format!("{what} in registers, on every core"))
+    (peak::flops(isa, dtype, PROBE_TIME), format!("{what} in registers, on every core"))
 }
 
 fn probe(device: &Device, precision: Precision) -> Option<(f64, String)> {

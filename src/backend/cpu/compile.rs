@@ -1,18 +1,22 @@
 //! From a graph to steps: who lies in whose buffer, how wide a halo each plane needs, and which memory is used again.
 
-use super::graph::{Graph, Node, Op, Unsupported, lines};
+use super::graph::{Graph, Node, Op, Unsupported, channel_vectors};
 use std::marker::PhantomData;
 use wattscope_kernels::{
+    concat::Concat,
     conv::{Conv, Shape},
     depthwise::Depthwise,
     element::Element,
+    elementwise::{Elementwise, Epilogue},
+    executor,
+    input::Import,
+    isa::Isa,
     layout::{Arena, Layout, Plane, Slot, View},
-    pointwise::{After, Pointwise},
+    micro_kernel::Clamp,
     pool::Pool,
-    rearrange::{Gather, Import, ResponseNorm},
-    run::{self, Step},
-    simd::{Isa, LANES},
-    tile::Clamp,
+    response_norm::ResponseNorm,
+    simd::LANES,
+    step::Step,
 };
 
 /// What a forward pass does, for any number of images.
@@ -54,11 +58,11 @@ pub fn plan<E: Element>(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
         of_step.resize(steps.len(), i);
     }
     let workers = rayon::current_num_threads();
-    let few = (workers / 2).max(1);
-    let first = run::few_by_few(&steps, few, workers);
-    let few_until = if first > 0 { Some(of_step[first - 1]) } else { None };
-    let (slots, of_buffer) = slots(&buffers, &views, few_until);
-    let layout = Layout { width: size_of::<E>(), slots, of_buffer, first, few };
+    let micro_batch = (workers / 2).max(1);
+    let micro_batch_steps = executor::micro_batch_steps(&steps, micro_batch, workers);
+    let last_micro_batched = if micro_batch_steps > 0 { Some(of_step[micro_batch_steps - 1]) } else { None };
+    let (slots, slot_of_buffer) = slots(&buffers, &views, last_micro_batched);
+    let layout = Layout { element_bytes: size_of::<E>(), slots, slot_of_buffer, micro_batch_steps, micro_batch };
     let image = input.channels * input.plane.height * input.plane.width;
     Ok(Plan { steps, of_step, layout, image, logits: Box::new(move |arena| vectors(arena, &output)) })
 }
@@ -134,8 +138,8 @@ fn views<E: Element>(nodes: &[Node], live: &[bool], places: &[Place]) -> Result<
         let [channels, height, width] = node.shape;
         let lanes = if matches!(node.op, Op::Input) && image_only { channels } else { LANES };
         let plane = Plane { height, width, halo: halos[root] };
-        let stride = nodes[root].shape[0].div_ceil(lanes);
-        View { buffer: root, plane, lanes, stride, first, channels, element: PhantomData }
+        let buffer_blocks = nodes[root].shape[0].div_ceil(lanes);
+        View { buffer: root, plane, lanes, buffer_blocks, first_block: first, channels, element: PhantomData }
     };
     Ok(nodes.iter().enumerate().map(view).collect())
 }
@@ -165,20 +169,24 @@ fn buffers(nodes: &[Node], live: &[bool], places: &[Place], output: usize) -> Ve
     buffers
 }
 
-/// Gives buffers memory: a buffer may lie where another one was that nobody reads any more, if its halo is the same. Buffers
-/// that nobody reads after node `few_until` hold a few images at a time.
-fn slots<E: Element>(buffers: &[Buffer], views: &[View<E>], few_until: Option<usize>) -> (Vec<Slot>, Vec<usize>) {
+/// Gives buffers memory: a buffer takes the slot of one that is not read any more, if its plane is the same. Buffers that are not
+/// read after node `last_micro_batched` hold one micro-batch.
+fn slots<E: Element>(
+    buffers: &[Buffer],
+    views: &[View<E>],
+    last_micro_batched: Option<usize>,
+) -> (Vec<Slot>, Vec<usize>) {
     let mut slots: Vec<(Slot, usize)> = Vec::new();
     let mut of_buffer = vec![0; views.len()];
     for Buffer { root, from, until } in buffers {
-        let View { plane, lanes, stride: blocks, .. } = views[*root];
-        let few = few_until.is_some_and(|last| *until <= last);
-        let alike = |slot: &Slot| (slot.plane, slot.lanes, slot.few) == (plane, lanes, few);
+        let View { plane, lanes, buffer_blocks: blocks, .. } = views[*root];
+        let micro_batched = last_micro_batched.is_some_and(|last| *until <= last);
+        let alike = |slot: &Slot| (slot.plane, slot.lanes, slot.micro_batched) == (plane, lanes, micro_batched);
         let found = slots.iter().position(|(slot, last)| last < from && alike(slot));
         let slot = found.unwrap_or(slots.len());
         match found {
             Some(i) => slots[i] = (Slot { blocks: slots[i].0.blocks.max(blocks), ..slots[i].0 }, *until),
-            None => slots.push((Slot { plane, lanes, blocks, few }, *until)),
+            None => slots.push((Slot { plane, lanes, blocks, micro_batched }, *until)),
         }
         of_buffer[*root] = slot;
     }
@@ -194,31 +202,35 @@ fn step<E: Element>(
     isa: Isa,
 ) -> Result<Option<Box<dyn Step>>, Unsupported> {
     let out = views[i];
-    let Node { op, inputs, after, shape: [channels, ..] } = node;
+    let Node { op, inputs, epilogue, shape: [channels, ..] } = node;
     let view = |k: usize| inputs.get(k).map(|input| views[*input]);
     let Some(x) = view(0) else { return Ok(None) };
-    let pointwise = |affine, gate, other| Pointwise { x, out, affine, gate, other, after: after.clone(), isa };
+    let elementwise =
+        |affine, gate, addend| Elementwise { x, out, affine, gate, addend, epilogue: epilogue.clone(), isa };
     Ok(Some(match op {
-        Op::Conv { shape, packing } if shape.is_depthwise() => {
-            Box::new(Depthwise::new(shape, [x, out], &packing, isa).then(after))
+        Op::Conv { shape, parameters } if shape.is_depthwise() => {
+            Box::new(Depthwise::new(shape, [x, out], &parameters, isa).with_epilogue(epilogue))
         }
-        Op::Conv { shape, packing } => {
+        Op::Conv { shape, parameters } => {
             in_blocks(&shape)?;
-            let (clamp, after) = match after {
-                Some(After::Clamp(low, high)) => (Clamp { low, high }, None),
-                after => (Clamp::NONE, after),
+            let (clamp, epilogue) = match epilogue {
+                Some(Epilogue::Clamp(low, high)) => (Clamp { low, high }, None),
+                epilogue => (Clamp::NONE, epilogue),
             };
-            Box::new(Conv::new(shape, [x, out], &packing, isa).plus(view(1)).then(clamp, after))
+            let conv = Conv::new(shape, [x, out], &parameters, isa);
+            Box::new(conv.with_residual(view(1)).with_epilogue(clamp, epilogue))
         }
         Op::Pool { kernel, stride, padding, reduce } => Box::new(Pool { x, out, kernel, stride, padding, reduce, isa }),
-        Op::Affine { scale, shift } => {
-            Box::new(pointwise(Some((lines(&scale, channels), lines(&shift, channels))), None, None))
-        }
-        Op::Add => Box::new(pointwise(None, None, view(1))),
-        Op::Gate => Box::new(pointwise(None, view(1), None)),
-        Op::Same => Box::new(pointwise(None, None, None)),
+        Op::Affine { scale, shift } => Box::new(elementwise(
+            Some((channel_vectors(&scale, channels), channel_vectors(&shift, channels))),
+            None,
+            None,
+        )),
+        Op::Add => Box::new(elementwise(None, None, view(1))),
+        Op::Gate => Box::new(elementwise(None, view(1), None)),
+        Op::Same => Box::new(elementwise(None, None, None)),
         Op::Concat if inputs.iter().all(|input| places[*input].root == places[i].root) => return Ok(None),
-        Op::Concat => Box::new(gather(out, inputs.iter().map(|input| views[*input]).collect())),
+        Op::Concat => Box::new(concat(out, inputs.iter().map(|input| views[*input]).collect())),
         Op::ResponseNorm { size, scale } => Box::new(ResponseNorm { x, out, size, scale, isa }),
         Op::Input => return Ok(None),
         Op::RowMean | Op::Norming(_) => return Err(Unsupported("half a mean, or half a local response norm".into())),
@@ -234,7 +246,7 @@ fn in_blocks(shape: &Shape) -> Result<(), Unsupported> {
     Err(Unsupported(format!("a convolution in {} groups of {} channels", shape.groups, shape.inputs / shape.groups)))
 }
 
-fn gather<E>(out: View<E>, parts: Vec<View<E>>) -> Gather<E> {
+fn concat<E>(out: View<E>, parts: Vec<View<E>>) -> Concat<E> {
     let channels = parts.iter().enumerate().flat_map(|(part, view)| (0..view.channels).map(move |c| Some((part, c))));
-    Gather { out, from: channels.collect(), parts }
+    Concat { out, sources: channels.collect(), parts }
 }

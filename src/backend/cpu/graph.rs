@@ -11,9 +11,9 @@ use burn_ir::{
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use wattscope_kernels::{
-    conv::{Packing, Shape},
-    layout::Line,
-    pointwise::After,
+    conv::{Parameters, Shape},
+    elementwise::Epilogue,
+    layout::ChannelVector,
     pool::Reduce,
     simd::LANES,
 };
@@ -31,7 +31,7 @@ pub enum Op {
     /// A convolution, or a linear layer as the convolution that it is over the map before it. A second input is added.
     Conv {
         shape: Shape,
-        packing: Packing,
+        parameters: Parameters,
     },
     Pool {
         kernel: [usize; 2],
@@ -47,7 +47,7 @@ pub enum Op {
     Add,
     /// The first input times the second, which has one value a channel.
     Gate,
-    /// Nothing but what comes after.
+    /// The input as it is: only the epilogue is computed.
     Same,
     /// Channels side by side, the missing ones zero.
     Concat,
@@ -79,7 +79,7 @@ pub struct Node {
     pub op: Op,
     pub inputs: Vec<usize>,
     pub shape: [usize; 3],
-    pub after: Option<After>,
+    pub epilogue: Option<Epilogue>,
 }
 
 /// Nodes in execution order, and which of them is the output.
@@ -141,12 +141,12 @@ impl Reader {
             }
             OperationIr::Module(Module::AvgPool2d(op)) => self.average(op),
             OperationIr::Activation(Activation::Relu(op)) => {
-                self.activation(&op.input, &op.out, After::Clamp(0.0, f32::INFINITY))
+                self.activation(&op.input, &op.out, Epilogue::Clamp(0.0, f32::INFINITY))
             }
-            OperationIr::Activation(Activation::Sigmoid(op)) => self.activation(&op.input, &op.out, After::Sigmoid),
+            OperationIr::Activation(Activation::Sigmoid(op)) => self.activation(&op.input, &op.out, Epilogue::Sigmoid),
             OperationIr::Activation(Activation::PRelu(op)) => {
                 let slopes = self.values(&op.rhs)?;
-                self.activation(&op.lhs, &op.out, After::Prelu(lines(&slopes, self.channels(&op.lhs)?)))
+                self.activation(&op.lhs, &op.out, Epilogue::Prelu(channel_vectors(&slopes, self.channels(&op.lhs)?)))
             }
             OperationIr::NumericFloat(_, op) => self.numeric(op),
             OperationIr::Float(_, Float::Sqrt(op)) => self.norming(&op.input, &op.out, |step| match step {
@@ -168,8 +168,8 @@ impl Reader {
 
     fn numeric(&mut self, op: &Numeric) -> Done {
         match op {
-            Numeric::Clamp(op) => self.activation(&op.tensor, &op.out, After::Clamp(float(op.min), float(op.max))),
-            Numeric::ClampMin(op) => self.activation(&op.lhs, &op.out, After::Clamp(float(op.rhs), f32::INFINITY)),
+            Numeric::Clamp(op) => self.activation(&op.tensor, &op.out, Epilogue::Clamp(float(op.min), float(op.max))),
+            Numeric::ClampMin(op) => self.activation(&op.lhs, &op.out, Epilogue::Clamp(float(op.rhs), f32::INFINITY)),
             Numeric::Add(op) => self.add(op),
             Numeric::Mul(op) => self.product(op),
             Numeric::MulScalar(op) => {
@@ -207,13 +207,13 @@ impl Reader {
             dilation: options.dilation,
             groups: options.groups,
         };
-        let packing = Packing {
+        let parameters = Parameters {
             weights: self.values(&op.weight)?,
-            transposed: false,
+            outputs_last: false,
             scale: None,
             bias: op.bias.as_ref().map(|bias| self.values(bias)).transpose()?,
         };
-        self.push(&op.out, Op::Conv { shape, packing }, vec![x])
+        self.push(&op.out, Op::Conv { shape, parameters }, vec![x])
     }
 
     fn linear(&mut self, x: &TensorIr, weight: &TensorIr, bias: Option<&TensorIr>, out: &TensorIr) -> Done {
@@ -231,8 +231,8 @@ impl Reader {
             Shape { inputs: channels, outputs, kernel, stride: ones, padding: [0, 0], dilation: ones, groups: 1 };
         let weights = self.values(weight)?;
         let bias = bias.map(|bias| self.values(bias)).transpose()?;
-        let packing = Packing { weights, transposed: true, scale: None, bias };
-        self.push(out, Op::Conv { shape, packing }, vec![x])
+        let parameters = Parameters { weights, outputs_last: true, scale: None, bias };
+        self.push(out, Op::Conv { shape, parameters }, vec![x])
     }
 
     fn batch_norm(&mut self, op: &BatchNormOpIr) -> Done {
@@ -249,8 +249,8 @@ impl Reader {
     /// out = scale · x + shift, by x's own layer where nobody else reads it.
     fn affine(&mut self, x: &TensorIr, out: &TensorIr, scale: Vec<f64>, shift: Vec<f64>) -> Done {
         let node = self.node(x)?;
-        if let (true, Op::Conv { packing, .. }) = (self.extends(node, x), &mut self.nodes[node].op) {
-            packing.affine(scale, &shift);
+        if let (true, Op::Conv { parameters, .. }) = (self.extends(node, x), &mut self.nodes[node].op) {
+            parameters.fold_affine(scale, &shift);
             return self.same(x, out);
         }
         let [scale, shift] = [scale, shift].map(|values| values.into_iter().map(|v| v as f32).collect());
@@ -259,39 +259,39 @@ impl Reader {
 
     /// Whether what is done to `tensor` next can be done by the node that computes it.
     fn extends(&self, node: usize, tensor: &TensorIr) -> bool {
-        let Node { op, inputs, after, .. } = &self.nodes[node];
-        let alone = self.uses.get(&tensor.id) == Some(&1) && after.is_none();
+        let Node { op, inputs, epilogue, .. } = &self.nodes[node];
+        let alone = self.uses.get(&tensor.id) == Some(&1) && epilogue.is_none();
         alone && (matches!(op, Op::Affine { .. } | Op::Add) || matches!(op, Op::Conv { .. } if inputs.len() == 1))
     }
 
-    fn activation(&mut self, x: &TensorIr, out: &TensorIr, after: After) -> Done {
+    fn activation(&mut self, x: &TensorIr, out: &TensorIr, epilogue: Epilogue) -> Done {
         let node = self.node(x)?;
-        let alone = self.uses.get(&x.id) == Some(&1) && self.nodes[node].after.is_none();
+        let alone = self.uses.get(&x.id) == Some(&1) && self.nodes[node].epilogue.is_none();
         if alone && matches!(self.nodes[node].op, Op::Affine { .. } | Op::Add | Op::Conv { .. }) {
-            self.nodes[node].after = Some(after);
+            self.nodes[node].epilogue = Some(epilogue);
             return self.same(x, out);
         }
-        if alone && self.each_part(node, &after) {
+        if alone && self.each_part(node, &epilogue) {
             return self.same(x, out);
         }
         self.push(out, Op::Same, vec![node])?;
-        self.nodes.last_mut().ok_or_else(nothing)?.after = Some(after);
+        self.nodes.last_mut().ok_or_else(nothing)?.epilogue = Some(epilogue);
         Ok(())
     }
 
     /// Has the parts of a concatenation activated by the nodes that compute them, where nobody else reads any of them.
-    fn each_part(&mut self, node: usize, after: &After) -> bool {
+    fn each_part(&mut self, node: usize, epilogue: &Epilogue) -> bool {
         let free = |part: &usize| {
-            let Node { op, after, .. } = &self.nodes[*part];
-            after.is_none() && matches!(op, Op::Affine { .. } | Op::Add | Op::Conv { .. })
+            let Node { op, epilogue, .. } = &self.nodes[*part];
+            epilogue.is_none() && matches!(op, Op::Affine { .. } | Op::Add | Op::Conv { .. })
         };
         let parts = self.nodes[node].inputs.clone();
-        let by_parts = !matches!(after, After::Prelu(_))
+        let by_parts = !matches!(epilogue, Epilogue::Prelu(_))
             && self.only_concatenated.contains(&node)
             && self.nodes[node].shape[0] == parts.iter().map(|part| self.nodes[*part].shape[0]).sum::<usize>()
             && parts.iter().all(free);
         if by_parts {
-            parts.iter().for_each(|part| self.nodes[*part].after = Some(after.clone()));
+            parts.iter().for_each(|part| self.nodes[*part].epilogue = Some(epilogue.clone()));
         }
         by_parts
     }
@@ -331,7 +331,7 @@ impl Reader {
             return self.push(&op.out, Op::Norming(step), x);
         }
         let second = &self.nodes[b];
-        if matches!((&second.op, &second.after), (Op::Same, Some(After::Sigmoid))) && second.inputs == [a] {
+        if matches!((&second.op, &second.epilogue), (Op::Same, Some(Epilogue::Sigmoid))) && second.inputs == [a] {
             return self.silu(op, a, b);
         }
         if self.nodes[b].shape == [self.nodes[a].shape[0], 1, 1] {
@@ -342,10 +342,10 @@ impl Reader {
 
     /// x · sigmoid(x): by x's own node, where nobody else reads it.
     fn silu(&mut self, op: &BinaryOpIr, x: usize, sigmoid: usize) -> Done {
-        let alone = self.uses.get(&op.lhs.id) == Some(&2) && self.nodes[x].after.is_none();
+        let alone = self.uses.get(&op.lhs.id) == Some(&2) && self.nodes[x].epilogue.is_none();
         let by_x = alone && matches!(self.nodes[x].op, Op::Conv { .. });
         let node = if by_x { x } else { sigmoid };
-        self.nodes[node].after = Some(After::Silu);
+        self.nodes[node].epilogue = Some(Epilogue::Silu);
         self.of.insert(op.out.id, node);
         Ok(())
     }
@@ -429,7 +429,7 @@ impl Reader {
             _ => return Err(Unsupported("a tensor that is neither a map nor a vector".into())),
         };
         self.of.insert(out.id, self.nodes.len());
-        self.nodes.push(Node { op, inputs, shape, after: None });
+        self.nodes.push(Node { op, inputs, shape, epilogue: None });
         Ok(())
     }
 
@@ -465,8 +465,10 @@ fn zero_channels(padding: &[(usize, usize)], mode: &PadModeIr) -> bool {
     zeros && channels
 }
 
-/// Values a channel as blocks; one value goes for all channels.
-pub fn lines(values: &[f32], channels: usize) -> Vec<Line> {
+/// A value per channel, by channel blocks. A single value is for all channels.
+pub fn channel_vectors(values: &[f32], channels: usize) -> Vec<ChannelVector> {
     let at = |i: usize| if values.len() == 1 { values[0] } else { values.get(i).copied().unwrap_or(0.0) };
-    (0..channels.div_ceil(LANES)).map(|block| Line(std::array::from_fn(|lane| at(block * LANES + lane)))).collect()
+    (0..channels.div_ceil(LANES))
+        .map(|block| ChannelVector(std::array::from_fn(|lane| at(block * LANES + lane))))
+        .collect()
 }

@@ -26,18 +26,19 @@ use std::{
     time::Duration,
 };
 use wattscope_kernels::{
-    element::{Kind, bf16, f16},
+    element::{DType, bf16, f16},
+    executor,
+    isa::Isa,
     layout::Arena,
-    run::{self, Step},
-    simd::Isa,
+    step::Step,
 };
 
 /// How values are stored in a precision.
-pub const fn kind(precision: Precision) -> Kind {
+pub const fn dtype(precision: Precision) -> DType {
     match precision {
-        Precision::F32 | Precision::Tf32 => Kind::F32,
-        Precision::F16 => Kind::F16,
-        Precision::Bf16 => Kind::Bf16,
+        Precision::F32 | Precision::Tf32 => DType::F32,
+        Precision::F16 => DType::F16,
+        Precision::Bf16 => DType::Bf16,
     }
 }
 
@@ -84,10 +85,10 @@ impl Compiled {
         let image = ids.next().ok_or_else(|| Unsupported("it is empty".into()))?;
         let graph = graph::read(&captured.graph, ids.zip(taken).collect(), image)?;
         let nodes = graph.of_operation.clone();
-        let plan = match kind(precision) {
-            Kind::F32 => compile::plan::<f32>(graph, isa)?,
-            Kind::F16 => compile::plan::<f16>(graph, isa)?,
-            Kind::Bf16 => compile::plan::<bf16>(graph, isa)?,
+        let plan = match dtype(precision) {
+            DType::F32 => compile::plan::<f32>(graph, isa)?,
+            DType::F16 => compile::plan::<f16>(graph, isa)?,
+            DType::Bf16 => compile::plan::<bf16>(graph, isa)?,
         };
         let computed = Computed::new(&captured.graph, image, &nodes, &plan.of_step);
         Ok(Self { plan, computed, arena: Mutex::new(None) })
@@ -103,7 +104,7 @@ impl Compiled {
     /// # Panics
     /// If `images` are not whole images.
     pub fn forward(&self, images: &[f32]) -> Vec<f32> {
-        self.pass(images, run::run).0
+        self.pass(images, executor::run).0
     }
 
     /// The same, and the time that each step took: its layer is in [`Computed::of_step`].
@@ -111,7 +112,7 @@ impl Compiled {
     /// # Panics
     /// If `images` are not whole images.
     pub fn timed(&self, images: &[f32]) -> (Vec<f32>, Vec<Duration>) {
-        self.pass(images, run::timed)
+        self.pass(images, executor::run_timed)
     }
 
     fn pass<T>(&self, images: &[f32], run: impl FnOnce(&[Box<dyn Step>], &Arena) -> T) -> (Vec<f32>, T) {
@@ -126,7 +127,7 @@ impl Compiled {
                 Arena::new(count, layout)
             }
         };
-        arena.read_from(images);
+        arena.set_input(images);
         let watched = run(steps, &arena);
         let logits = logits(&arena);
         *kept = Some(arena);

@@ -3,21 +3,22 @@ use crate::model::zoo;
 use proptest::prelude::*;
 use std::marker::PhantomData;
 use wattscope_kernels::{
-    conv::{Conv, Packing, Shape},
+    conv::{Conv, Parameters, Shape},
     depthwise::Depthwise,
     element::Element,
+    executor::run,
+    input::Import,
     layout::{Layout, Plane, Slot, View},
-    rearrange::Import,
-    run::{Step, run},
     simd::LANES,
+    step::Step,
 };
 
 /// A map alone in its buffer, and its memory.
 fn map<E>(buffer: usize, channels: usize, [height, width]: [usize; 2], halo: usize) -> (View<E>, Slot) {
     let (plane, blocks) = (Plane { height, width, halo }, channels.div_ceil(LANES));
     (
-        View { buffer, plane, lanes: LANES, stride: blocks, first: 0, channels, element: PhantomData },
-        Slot { plane, lanes: LANES, blocks, few: false },
+        View { buffer, plane, lanes: LANES, buffer_blocks: blocks, first_block: 0, channels, element: PhantomData },
+        Slot { plane, lanes: LANES, blocks, micro_batched: false },
     )
 }
 
@@ -31,16 +32,21 @@ fn value<E: Element>(arena: &Arena, view: &View<E>, image: usize, [c, y, x]: [us
 }
 
 /// The convolution's definition, for one output.
-fn definition(shape: &Shape, x: &dyn Fn(usize, i64, i64) -> f32, packing: &Packing, [k, y, z]: [usize; 3]) -> f32 {
+fn definition(
+    shape: &Shape,
+    x: &dyn Fn(usize, i64, i64) -> f32,
+    parameters: &Parameters,
+    [k, y, z]: [usize; 3],
+) -> f32 {
     let (depth, filters) = (shape.inputs / shape.groups, shape.outputs / shape.groups);
-    let mut sum = packing.bias.as_ref().map_or(0.0, |bias| bias[k]);
+    let mut sum = parameters.bias.as_ref().map_or(0.0, |bias| bias[k]);
     for c in 0..depth {
         for r in 0..shape.kernel[0] {
             for s in 0..shape.kernel[1] {
                 let at = |axis: usize, out: usize, tap: usize| {
                     (out * shape.stride[axis] + tap * shape.dilation[axis]) as i64 - shape.padding[axis] as i64
                 };
-                let weight = packing.weights[((k * depth + c) * shape.kernel[0] + r) * shape.kernel[1] + s];
+                let weight = parameters.weights[((k * depth + c) * shape.kernel[0] + r) * shape.kernel[1] + s];
                 sum += weight * x(k / filters * depth + c, at(0, y, r), at(1, z, s));
             }
         }
@@ -61,19 +67,25 @@ fn check_stored<E: Element>(shape: Shape, [height, width]: [usize; 2], images: u
     let (x, x_slot) = map::<E>(0, shape.inputs, [height, width], *shape.padding.iter().max().unwrap());
     let (out, out_slot) = map::<E>(1, shape.outputs, [size(0, height), size(1, width)], 1);
     let weights = whole(shape.outputs * shape.inputs / shape.groups * shape.kernel[0] * shape.kernel[1], 1);
-    let packing = Packing { weights, transposed: false, scale: None, bias: Some(whole(shape.outputs, 2)) };
+    let parameters = Parameters { weights, outputs_last: false, scale: None, bias: Some(whole(shape.outputs, 2)) };
     let image = |i| whole(shape.inputs * height * width, i);
     for isa in Isa::available() {
         let mut arena = Arena::new(
             images,
-            &Layout { width: size_of::<E>(), slots: vec![x_slot, out_slot], of_buffer: vec![0, 1], first: 0, few: 1 },
+            &Layout {
+                element_bytes: size_of::<E>(),
+                slots: vec![x_slot, out_slot],
+                slot_of_buffer: vec![0, 1],
+                micro_batch_steps: 0,
+                micro_batch: 1,
+            },
         );
         let values: Vec<f32> = (0..images).flat_map(image).collect();
-        arena.read_from(&values);
+        arena.set_input(&values);
         let step: Box<dyn Step> = if shape.is_depthwise() {
-            Box::new(Depthwise::new(shape, [x, out], &packing, isa))
+            Box::new(Depthwise::new(shape, [x, out], &parameters, isa))
         } else {
-            Box::new(Conv::new(shape, [x, out], &packing, isa))
+            Box::new(Conv::new(shape, [x, out], &parameters, isa))
         };
         run(&[Box::new(Import { view: x }), step], &arena);
         for i in 0..images {
@@ -84,13 +96,13 @@ fn check_stored<E: Element>(shape: Shape, [height, width]: [usize; 2], images: u
             };
             for k in 0..shape.outputs {
                 for (y, z) in (0..out.plane.height).flat_map(|y| (0..out.plane.width).map(move |z| (y, z))) {
-                    let expected = E::of(definition(&shape, &input, &packing, [k, y, z])).value();
+                    let expected = E::of(definition(&shape, &input, &parameters, [k, y, z])).value();
                     prop_assert_eq!(
                         value(&arena, &out, i, [k, y, z]),
                         expected,
                         "{:?} {:?} {:?} {:?}",
                         isa,
-                        E::KIND,
+                        E::DTYPE,
                         shape,
                         (i, k, y, z)
                     );
