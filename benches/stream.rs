@@ -18,7 +18,7 @@ use wattscope::{
     session::{
         State,
         record::FLUSH,
-        replay::{self, Tape},
+        replay::{self, Player},
     },
     ui::{App, Options},
 };
@@ -77,13 +77,13 @@ fn record(path: &Path) -> (usize, usize) {
 
 fn open(path: &Path) {
     let began = Instant::now();
-    let (tape, losses) = Tape::load(path).unwrap();
+    let (player, losses) = Player::load(path).unwrap();
     println!("opened in {:.3} s", began.elapsed().as_secs_f64());
     assert!(losses.is_empty(), "{losses}");
-    let mut cursor = tape.first();
+    let mut cursor = player.first();
     for part in [1.0, 0.5, 0.51, 0.0, 0.99] {
         let began = Instant::now();
-        tape.seek(&mut cursor, (HOUR as f64 * part) as Nanos);
+        player.seek(&mut cursor, (HOUR as f64 * part) as Nanos);
         println!("  to {:>2.0} %: {:.1} ms", 100.0 * part, began.elapsed().as_secs_f64() * 1e3);
     }
     let began = Instant::now();

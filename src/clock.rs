@@ -1,8 +1,10 @@
-//! The session's clock: monotonic nanoseconds that the agent and its engine, two processes of one host, share.
+//! The session's clock: monotonic nanoseconds, shared by the agent and its engine, which are two processes of one host; and
+//! the wall clock at a moment of a session.
 
 use crate::event::Nanos;
+use jiff::{SignedDuration, Timestamp};
 
-/// A clock whose zero is the moment the session began. `Copy`, so that every thread can hold one.
+/// A clock whose zero is the beginning of the session. It is `Copy`, so that every thread can hold one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     epoch: u64,
@@ -14,7 +16,7 @@ impl Clock {
         Self { epoch: monotonic() }
     }
 
-    /// The clock of the process that started this one, from [`Self::epoch`].
+    /// The clock of another process of this host, from its [`Self::epoch`].
     pub const fn since(epoch: u64) -> Self {
         Self { epoch }
     }
@@ -35,4 +37,23 @@ fn monotonic() -> u64 {
     // SAFETY: `time` outlives the call, and CLOCK_MONOTONIC exists on every system that has clock_gettime.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The wall clock `nanos` after `started`, to the millisecond; none if `started` is no RFC 3339 time.
+pub fn wall(started: &str, nanos: u64) -> Option<String> {
+    let started: Timestamp = started.parse().ok()?;
+    let then = started.checked_add(SignedDuration::from_nanos(i64::try_from(nanos).ok()?)).ok()?;
+    Some(format!("{then:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_dated_by_the_sessions_clock() {
+        let at = |nanos| wall("2026-11-22T23:59:59.5Z", nanos);
+        assert_eq!(at(750_000_000).as_deref(), Some("2026-11-23T00:00:00.250Z"));
+        assert_eq!(wall("yesterday", 0), None);
+    }
 }

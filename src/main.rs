@@ -38,12 +38,13 @@ use wattscope::{
     images::infer::{self, Model},
     logging,
     model::zoo::{self, Checkpoint},
-    report::{self, Record, Source},
+    report::{self, Source},
     session::{
         Fleet, Recorder, Recordings,
         export::{self, ExportError, Format},
         recordings,
-        replay::Tape,
+        records::Record,
+        replay::Player,
     },
     sweep::{
         self, End, Job,
@@ -205,7 +206,7 @@ fn replay(args: cli::Replay, log: Option<&Path>) -> eyre::Result<ExitCode> {
         eprintln!("error: there is no unnamed recording yet: name a file, or start the live screen once");
         return Ok(ExitCode::FAILURE);
     };
-    let (tape, losses) = match Tape::load(&path) {
+    let (tape, losses) = match Player::load(&path) {
         Ok(loaded) => loaded,
         Err(error) => return Ok(sorry(&error)),
     };
@@ -387,15 +388,19 @@ fn order(args: &cli::Sweep, seats: &[Seat]) -> Order {
         let offered = plan.configs.iter().try_for_each(|config| device::check_precision(device, config.precision));
         offered.unwrap_or_else(|error| refuse(error));
     }
-    let dealt = seats.len() > 1 && !args.each;
+    let distributed = seats.len() > 1 && !args.each;
     let Some((shard, _)) = shard else {
-        return Order { plan: Plan { dealt, ..plan }, seeded: args.seed.is_some(), output: args.output.clone() };
+        return Order { plan: Plan { distributed, ..plan }, seeded: args.seed.is_some(), output: args.output.clone() };
     };
     // Shards that are begun later, by another job even, join those that are there.
     let known = file::seed_of(shard.files(&args.output), &plan).filter(|_| args.seed.is_none());
     let plan = known.map_or(plan, plan_of);
     let part = Some((shard.index, shard.count));
-    Order { plan: Plan { shard: part, dealt, ..plan }, seeded: args.seed.is_some(), output: shard.file(&args.output) }
+    Order {
+        plan: Plan { shard: part, distributed, ..plan },
+        seeded: args.seed.is_some(),
+        output: shard.file(&args.output),
+    }
 }
 
 /// The name of a device as it is listed.

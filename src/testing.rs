@@ -1,4 +1,4 @@
-//! What several modules' tests share: an agent that is a script.
+//! Helpers that the tests of several modules share: configurations, sensors, streams of events, and a scripted agent.
 
 use crate::{
     agent::AgentHandle,
@@ -14,7 +14,7 @@ pub fn config(network: &str, batch: u32) -> Config {
     Config { network: network.to_owned(), batch, precision: Precision::F32, device: "cpu".to_owned() }
 }
 
-/// A sensor, read every 50 ms.
+/// A sensor that is read every 50 ms.
 pub fn sensor(id: SensorId, device: &str, quantity: Quantity, absent: Option<&str>) -> Sensor {
     Sensor {
         id,
@@ -28,7 +28,7 @@ pub fn sensor(id: SensorId, device: &str, quantity: Quantity, absent: Option<&st
     }
 }
 
-/// Events in the making, with a clock of their own.
+/// A builder of a stream of events, with a clock of its own.
 #[derive(Default)]
 pub struct Events {
     now: Nanos,
@@ -36,22 +36,22 @@ pub struct Events {
 }
 
 impl Events {
-    /// Something happens now.
+    /// Adds an event at the current time.
     pub fn push(&mut self, body: Body) {
         self.events.push(Event { t: self.now, body });
     }
 
-    /// What was said so far.
+    /// Takes the events so far.
     pub fn take(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// Time passes.
+    /// Advances the clock.
     pub fn idle(&mut self, seconds: u64) {
         self.now += seconds * 1_000_000_000;
     }
 
-    /// A run goes from building to steady.
+    /// Takes a run through its phases, from building to steady.
     pub fn warm_up(&mut self, run: RunId, config: &Config) {
         for phase in [Phase::Building, Phase::Tuning, Phase::WarmingUp, Phase::Steady] {
             self.now += 100_000_000;
@@ -62,7 +62,7 @@ impl Events {
         }
     }
 
-    /// That many steady batches of that many nanoseconds.
+    /// Adds `n` steady batches of `each` nanoseconds.
     pub fn batches(&mut self, run: RunId, n: u64, each: Nanos) {
         self.now += n * each;
         let (span_ns, wall_ns) = (n * each, vec![each; n as usize]);
@@ -70,11 +70,12 @@ impl Events {
     }
 }
 
-/// An agent that answers every [`Command::Run`] as a script says and ends when told to.
+/// A scripted agent: a function answers every [`Command::Run`].
 pub struct Script;
 
 impl Script {
-    /// Starts it: `before` comes first, then what `answer` makes of each configuration. Gives the commands it was sent.
+    /// Starts the agent. It sends `before`, then what `answer` adds for each configuration, and ends with
+    /// [`Command::Stop`]. The task returns the commands that it received.
     pub fn start(
         before: Vec<Body>,
         mut answer: impl FnMut(&mut Events, RunId, &Config) + Send + 'static,
@@ -99,7 +100,7 @@ impl Script {
                     Command::Stop => break,
                 }
                 for event in out.take() {
-                    // Whoever listens may have gone.
+                    // The receiver may be gone already.
                     let _ = sender.send(event);
                 }
             }

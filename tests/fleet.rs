@@ -87,7 +87,11 @@ fn several_far_ends_are_measured_side_by_side_and_a_sweep_is_dealt_to_them() {
     let sweep = format!("{SWEEP} -o x.jsonl.zst").replace("--device cpu", &ends);
     let output = wattscope(home, &sweep).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("dealt to 2 stations") && said(&output).contains("[4/4] "), "{}", said(&output));
+    assert!(
+        said(&output).contains("distributed over 2 stations") && said(&output).contains("[4/4] "),
+        "{}",
+        said(&output)
+    );
     let (fleet, losses, _) = replay::fold_all(&home.join("x.jsonl.zst")).unwrap();
     assert!(losses.is_empty() && !fleet.sweeping(), "{losses}");
     let runs: Vec<usize> = fleet.stations().iter().map(|state| state.runs.len()).collect();

@@ -202,7 +202,7 @@ fn a_run_at_the_far_end_is_measured_and_recorded_like_one_here() {
     assert!(headers[1].command.contains(&"--record".to_owned()), "the command line as it was given: {headers:?}");
     assert_eq!(headers[0].started, headers[1].started);
     assert!(headers[1].cpus > 0 && headers[0].host == headers[1].host);
-    assert!(events.iter().any(|e| matches!(&e.body, Body::Link(link) if link.on == motd)));
+    assert!(events.iter().any(|e| matches!(&e.body, Body::Link(link) if link.command == motd)));
     assert!(events.windows(2).all(|pair| pair[0].t <= pair[1].t + 500_000_000), "one clock");
     let engine =
         events.iter().find_map(|e| if let Body::EngineStarted { pid, .. } = e.body { Some(pid) } else { None });

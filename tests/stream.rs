@@ -34,7 +34,7 @@ fn body() -> impl Strategy<Value = Body> {
                 (None, Some(_)) => LinkState::Up { rtt_ns, down_bytes_per_s: x, up_bytes_per_s: x },
                 (said, None) => LinkState::Connecting { said },
             };
-            Body::Link(Link { on: "ssh gpu-box".into(), host: None, state })
+            Body::Link(Link { command: "ssh gpu-box".into(), host: None, state })
         }),
         (config(), prop::option::of(number.clone())).prop_map(|(config, error)| {
             let Config { network, precision, device, .. } = config;
@@ -44,9 +44,9 @@ fn body() -> impl Strategy<Value = Body> {
         (config(), any::<Option<u64>>(), prop::collection::vec(any::<u32>(), 0..4)).prop_map(
             |(config, seed, order)| {
                 let shard = seed.map(|seed| (seed as u32 % 4, 4));
-                let dealt = seed.is_none();
+                let distributed = seed.is_none();
                 let (configs, repeat, seconds, cooldown_s) = (vec![config], 2, 5.0, 0.5);
-                Body::Plan(Plan { configs, repeat, seed, order, seconds, cooldown_s, shard, dealt })
+                Body::Plan(Plan { configs, repeat, seed, order, seconds, cooldown_s, shard, distributed })
             }
         ),
         (any::<u32>(), ".*", any::<Option<u64>>()).prop_map(|(step, reason, requested_bytes)| {
@@ -114,7 +114,7 @@ proptest! {
     #[test]
     fn a_line_knows_its_station_and_is_its_event_alone_on_the_first(on in any::<u16>(), t in any::<u64>(), body in body()) {
         let event = Event { t, body };
-        let (alone, tagged) = (serde_json::to_string(&event).unwrap(), Tagged { on, event });
+        let (alone, tagged) = (serde_json::to_string(&event).unwrap(), Tagged { station: on, event });
         let line = serde_json::to_string(&tagged).unwrap();
         match on {
             0 => prop_assert_eq!(&line, &alone),

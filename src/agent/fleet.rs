@@ -176,7 +176,7 @@ impl Pass {
     }
 
     fn say(&self, event: Event) -> bool {
-        self.to_user.send(Tagged { on: self.on, event }).is_ok()
+        self.to_user.send(Tagged { station: self.on, event }).is_ok()
     }
 }
 
@@ -236,7 +236,7 @@ mod tests {
         let mut handle = FleetHandle::from(agent);
         handle.ask(run(1));
         let first = handle.events.recv().await.unwrap();
-        assert_eq!(first, Tagged { on: 0, event: Event { t: 0, body: header("a") } });
+        assert_eq!(first, Tagged { station: 0, event: Event { t: 0, body: header("a") } });
         drop(handle);
         assert_eq!(asked.await.unwrap(), [run(1)]);
     }

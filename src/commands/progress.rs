@@ -4,8 +4,11 @@ use crate::{
     commands::layers,
     event::{LinkState, Nanos, Phase, Plan, StationId},
     format::significant,
-    report::{Figures, Outcome, Record, table},
-    session::{Fleet, State, Sweep, read::Losses},
+    session::{
+        Fleet, State, Sweep,
+        read::Losses,
+        records::{Figures, Outcome, Record, table},
+    },
     sweep::{Measured, Observer},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -102,12 +105,14 @@ impl<W: Write> Printer<W> {
             LinkState::Lost { reason, retry_in_s } if !lost => {
                 self.lost.insert(on);
                 let next = if retry_in_s.is_some() { "; trying again" } else { "" };
-                self.say(&format!("\"{}\" is lost: {reason}{next}", link.on));
+                self.say(&format!("\"{}\" is lost: {reason}{next}", link.command));
             }
-            LinkState::Lost { reason, retry_in_s: None } => self.say(&format!("\"{}\" is given up: {reason}", link.on)),
+            LinkState::Lost { reason, retry_in_s: None } => {
+                self.say(&format!("\"{}\" is given up: {reason}", link.command))
+            }
             LinkState::Up { .. } if lost => {
                 self.lost.remove(&on);
-                self.say(&format!("\"{}\" is reached again", link.on));
+                self.say(&format!("\"{}\" is reached again", link.command));
             }
             _ => {}
         }
@@ -224,7 +229,7 @@ impl<W: Write> Observer for Printer<W> {
 
     fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {
         let sweeps = fleet.sweeps();
-        let workers = if sweeps.iter().any(|sweep| sweep.plan.dealt) { working(fleet) } else { 1 };
+        let workers = if sweeps.iter().any(|sweep| sweep.plan.distributed) { working(fleet) } else { 1 };
         let all: Vec<_> = sweeps.iter().collect();
         let counted = (!all.is_empty()).then(|| Counted::of(&all, workers, fleet.now()));
         let name = fleet.is_several().then(|| fleet.names(true).swap_remove(on.into()));
@@ -241,8 +246,8 @@ fn working(fleet: &Fleet) -> usize {
 fn seconds_left(fleet: &Fleet, sweeps: &[&Sweep], stations: usize) -> f64 {
     let left = |sweep: &&&Sweep| sweep.seconds_left(fleet.now());
     let longest = sweeps.iter().filter(|sweep| sweep.is_on()).map(|sweep| left(&sweep)).fold(0.0, f64::max);
-    let dealt = sweeps.iter().any(|sweep| sweep.plan.dealt);
-    if dealt { longest / stations.max(1) as f64 } else { longest }
+    let distributed = sweeps.iter().any(|sweep| sweep.plan.distributed);
+    if distributed { longest / stations.max(1) as f64 } else { longest }
 }
 
 /// How far sweeps have come with the step that is about to be done.
@@ -302,9 +307,9 @@ pub fn introduction(plan: &Plan, places: usize, fleet: &Fleet, file: &Path, loss
     let sweeps = fleet.sweeps();
     if sweeps.is_empty() {
         let seconds = Sweep::new(plan.clone(), 0).seconds_left(0);
-        let seconds = if plan.dealt { seconds / places.max(1) as f64 } else { seconds };
-        let each = match (places > 1, plan.dealt) {
-            (true, true) => format!(", dealt to {places} stations"),
+        let seconds = if plan.distributed { seconds / places.max(1) as f64 } else { seconds };
+        let each = match (places > 1, plan.distributed) {
+            (true, true) => format!(", distributed over {places} stations"),
             (true, false) => format!(", on each of {places} stations"),
             _ => String::new(),
         };

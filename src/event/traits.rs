@@ -1,5 +1,5 @@
-//! What distinguishes one device from another, told with the device: who shows, records or supervises what a device does
-//! asks this and never its name.
+//! What distinguishes one device from another. It travels with the device in the stream, so that code that shows, records or
+//! supervises a run asks for a trait and never for the name of the device.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// How a device differs from others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceTraits {
-    /// What it is.
+    /// Its kind.
     pub kind: DeviceKind,
     /// Whether it has a clock of its own, which times batches beside the host's.
     pub own_clock: bool,
@@ -15,7 +15,7 @@ pub struct DeviceTraits {
     pub graphs: bool,
     /// Whether kernels are compiled and tuned when a configuration runs for the first time, which may take minutes.
     pub compiles: bool,
-    /// Which memory it works in.
+    /// The memory that it works in.
     pub memory: DeviceMemory,
     /// How the load of others on it becomes known.
     pub others: OthersLoad,
@@ -23,7 +23,7 @@ pub struct DeviceTraits {
     pub utilisation_of: Cow<'static, str>,
 }
 
-/// What a device is.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
@@ -33,7 +33,7 @@ pub enum DeviceKind {
     Card,
 }
 
-/// Which memory a device works in.
+/// The memory that a device works in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceMemory {

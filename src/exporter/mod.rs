@@ -184,8 +184,8 @@ impl Metrics {
 impl Totals {
     fn apply(&mut self, tagged: &Tagged) {
         self.fleet.apply(tagged);
-        let Some(state) = self.fleet.get(tagged.on.into()) else { return };
-        self.counts.entry(tagged.on).or_default().apply(state, &tagged.event);
+        let Some(state) = self.fleet.get(tagged.station.into()) else { return };
+        self.counts.entry(tagged.station).or_default().apply(state, &tagged.event);
     }
 }
 
@@ -318,7 +318,7 @@ impl Out<'_, '_> {
     /// The commands by which far stations are reached.
     fn links(&mut self, stations: &[Station<'_>]) -> fmt::Result {
         let links = || stations.iter().filter_map(|station| Some((station, station.state.link.as_ref()?)));
-        let labels = |station: &Station<'_>, link: &Link| station.own(vec![("command", link.on.clone())]);
+        let labels = |station: &Station<'_>, link: &Link| station.own(vec![("command", link.command.clone())]);
         let up = links().map(|(station, link)| {
             let up = matches!(link.state, LinkState::Up { .. });
             (labels(station, link), ConstGauge::new(i64::from(up)))

@@ -14,7 +14,7 @@ fn session() -> Vec<Event> {
     let header = Header { host: "bench \"1\"\n".to_owned(), version: "1.2.3".to_owned(), ..Header::default() };
     events.push(Body::Header(header));
     let state = LinkState::Up { rtt_ns: Some(12_500_000), down_bytes_per_s: 2_400.0, up_bytes_per_s: 30.0 };
-    events.push(Body::Link(Link { on: "ssh bench".to_owned(), host: Some("bench".to_owned()), state }));
+    events.push(Body::Link(Link { command: "ssh bench".to_owned(), host: Some("bench".to_owned()), state }));
     let quantities = [Quantity::PowerInstant, Quantity::Energy, Quantity::Utilisation, Quantity::ComputeClock];
     let mut sensors: Vec<_> = (0..).zip(quantities).map(|(id, q)| sensor(id, "cpu", q, None)).collect();
     sensors.push(sensor(9, "cpu", Quantity::Fan, Some("no fan")));
@@ -74,7 +74,7 @@ fn sensors_that_are_lost_are_not_read_out_any_more() {
 fn a_lost_link_is_down_and_has_no_round_trip() {
     let mut events = session();
     let state = LinkState::Lost { reason: "ssh ended".to_owned(), retry_in_s: Some(2.0) };
-    events.push(Event { t: u64::MAX, body: Body::Link(Link { on: "ssh bench".to_owned(), host: None, state }) });
+    events.push(Event { t: u64::MAX, body: Body::Link(Link { command: "ssh bench".to_owned(), host: None, state }) });
     let text = metrics(&events).text();
     let up = text.lines().find(|line| line.starts_with("wattscope_link_up{")).unwrap();
     assert!(up.contains("command=\"ssh bench\"") && up.ends_with(" 0"), "{text}");
@@ -121,7 +121,7 @@ fn stations_are_told_apart_and_what_they_share_is_said_once() {
         let engine = sensor(7, "cpu", Quantity::EngineUtilisation, None);
         events.push(Event { t: u64::MAX / 2, body: Body::Sensors { sensors: vec![engine] } });
         events.push(Event { t: u64::MAX / 2, body: Body::Samples { values: vec![(7, 50.0)] } });
-        events.into_iter().for_each(|event| metrics.lock().apply(&Tagged { on, event }));
+        events.into_iter().for_each(|event| metrics.lock().apply(&Tagged { station: on, event }));
     }
     let text = metrics.text();
     let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();

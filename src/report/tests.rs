@@ -1,190 +1,258 @@
-//! Every object that is printed against the schema, and the table against a snapshot.
+//! The report as a reader gets it.
 
-use super::*;
-use crate::{
-    commands::progress::{Detail, Printer},
-    event::{Body, Card, Config, DeviceInfo, Header, Neighbour, NetworkFacts, Quantity},
-    session::Fleet,
-    sweep::{End, Job, measure, plan::plan},
-    testing::{Events, Script, config, sensor},
+use super::{
+    contents,
+    document::{Block, Document, Judgement},
+    html, markdown,
+    source::Source,
+    write::{ReportError, report},
 };
+use crate::{
+    event::{Body, Event, Graph, Level},
+    session::State,
+    ui::demo::{self, Script},
+};
+use proptest::prelude::*;
+use std::fs;
 
-const GPU: &str = "cuda:0";
-
-fn header() -> Body {
-    Body::Header(Header {
-        schema: crate::event::SCHEMA,
-        version: "0.1.0".to_owned(),
-        burn: "0.22.1".to_owned(),
-        started: "2026-11-22T21:50:00Z".to_owned(),
-        host: "bench".to_owned(),
-        os: "Linux 6.12".to_owned(),
-        cpu: "a processor".to_owned(),
-        ..Header::default()
-    })
+fn source(name: &str, events: &[Event]) -> Source {
+    let mut state = State::default();
+    events.iter().for_each(|event| state.apply(event));
+    Source::of(&std::path::PathBuf::from(format!("{name}.jsonl.zst")), state.into(), None).remove(0)
 }
 
-fn device(name: &str, title: &str) -> DeviceInfo {
-    DeviceInfo {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        precisions: vec![Precision::F32],
-        memory_bytes: Some(80 << 30),
-        ..DeviceInfo::default()
-    }
+fn of(scripts: &[(&str, Script)]) -> Document {
+    let sources: Vec<Source> = scripts.iter().map(|(name, script)| source(name, &script.events)).collect();
+    contents::document(&sources)
 }
 
-/// A host with one card, every sensor of which answers.
-fn gpu_host() -> Vec<Body> {
-    use Quantity::{ComputeClock, Energy, MemoryUsed, PowerInstant, Temperature, Utilisation};
-    let sensors = [PowerInstant, Utilisation, ComputeClock, Temperature, MemoryUsed, Energy].into_iter().enumerate();
-    let card = Card {
-        device: GPU.to_owned(),
-        driver: Some("580.65".to_owned()),
-        cuda: Some("13.0".to_owned()),
-        clock_policy: Some("floating".to_owned()),
-        power_cap_w: Some(700.0),
-        ..Card::default()
-    };
-    let facts = NetworkFacts { id: "resnet18".to_owned(), macs: 1_814_073_344, ..NetworkFacts::default() };
-    let neighbour = Neighbour { pid: 7, name: "python".to_owned(), memory_bytes: None };
-    vec![
-        header(),
-        Body::Devices { devices: vec![device("cpu", "a processor"), device(GPU, "NVIDIA H100")] },
-        Body::Sensors { sensors: sensors.map(|(i, q)| sensor(i as u16, GPU, q, None)).collect() },
-        Body::Samples { values: vec![(0, 70.0)] },
-        Body::Card(card),
-        Body::Network(facts),
-        Body::Neighbours { device: GPU.to_owned(), processes: vec![neighbour] },
-        Body::Peak { device: GPU.to_owned(), precision: Precision::F32, flops: 50e12, how: "a product".to_owned() },
-        Body::EngineStarted { pid: 1, device: GPU.to_owned() },
-    ]
-}
-
-/// A host with a processor only.
-fn cpu_host() -> Vec<Body> {
-    let absent = sensor(9, "cpu", Quantity::PowerInstant, Some("/sys/class/powercap: permission denied"));
-    // By what `answer` reads: 96 % of all processors, of which the engine takes 61.
-    let busy = [(1, Quantity::Utilisation), (3, Quantity::EngineUtilisation)].map(|(id, q)| sensor(id, "cpu", q, None));
-    vec![
-        header(),
-        Body::Devices { devices: vec![device("cpu", "a processor")] },
-        Body::Sensors { sensors: [vec![absent], busy.into()].concat() },
-        Body::EngineStarted { pid: 1, device: "cpu".to_owned() },
-    ]
-}
-
-/// Batches of 5 ms for seven seconds, sampled every 100 ms; batch 64 is too much.
-fn answer(events: &mut Events, run: u64, config: &Config) {
-    if config.batch == 64 {
-        let message = "9.3 GiB asked for".to_owned();
-        return events.push(Body::OutOfMemory { run, config: config.clone(), requested_bytes: Some(9 << 30), message });
-    }
-    events.warm_up(run, config);
-    if config.device == GPU {
-        let used = config.batch == 1;
-        let why = if used { "exact, 1.84 times as fast" } else { "not faster: 9.20 ms, eager 9.20 ms" }.to_owned();
-        let (eager_ns, replay_ns) = (Some(9_200_000), Some(if used { 5_000_000 } else { 9_200_000 }));
-        events.push(Body::Graph(event::Graph { run, used, why, eager_ns, replay_ns }));
-    }
-    events.push(Body::Memory(Memory { run, in_use: Some(512 << 20), reserved: Some(1 << 30), resident: None }));
-    for tick in 0..70 {
-        events.batches(run, 20, 5_000_000);
-        let energy = 300.0 * 0.1 * f64::from(tick);
-        let values = [300.0 + f64::from(tick % 5), 96.0, 1980.0, 61.0, 5e9, energy];
-        events.push(Body::Samples { values: values.into_iter().enumerate().map(|(i, v)| (i as u16, v)).collect() });
-    }
-}
-
-async fn print(before: Vec<Body>, device: &str, json: bool) -> String {
-    let configs: Vec<_> =
-        [1, 64, 8].map(|batch| Config { device: device.to_owned(), ..config("resnet18", batch) }).to_vec();
-    let (agent, _script) = Script::start(before, answer);
-    let mut out = Vec::new();
-    let mut printer = Printer::new(&mut out, json, Detail::Failures);
-    let mut job = Job::new(Fleet::default(), None, vec![(0, plan(configs, 1, None, 5.0, 0.0))], false);
-    let end = measure(agent.into(), &mut job, std::future::pending(), &mut printer).await.unwrap();
-    assert_eq!(end, End::Complete);
-    let records = printer.finish().unwrap();
-    assert_eq!(records.iter().map(Record::is_measured).collect::<Vec<_>>(), [true, false, true]);
-    String::from_utf8(out).unwrap()
-}
-
-fn schema() -> jsonschema::Validator {
-    let text = include_str!("../../assets/run.schema.json");
-    let schema: serde_json::Value = serde_json::from_str(text).unwrap();
-    assert_eq!(schema["properties"]["schema"]["const"], SCHEMA);
-    jsonschema::draft202012::meta::validate(&schema).unwrap();
-    jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
-}
-
-#[tokio::test]
-async fn every_object_is_as_the_schema_says() {
-    let schema = schema();
-    for (host, device) in [(gpu_host(), GPU), (cpu_host(), "cpu")] {
-        let printed = print(host, device, true).await;
-        assert_eq!(printed.lines().count(), 3);
-        for line in printed.lines() {
-            let object: serde_json::Value = serde_json::from_str(line).unwrap();
-            let errors: Vec<_> =
-                schema.iter_errors(&object).map(|e| format!("{} at {}", e, e.instance_path())).collect();
-            assert!(errors.is_empty(), "{errors:#?}\n{line}");
+/// Whether text is well-formed mark-up: every tag closed in its turn, attributes quoted, nothing bare that must not be.
+/// Gives back the names of its elements.
+fn well_formed(text: &str) -> Result<Vec<String>, String> {
+    const VOID: [&str; 2] = ["meta", "!DOCTYPE"];
+    let (mut open, mut names, mut rest) = (Vec::new(), Vec::new(), text);
+    while let Some(at) = rest.find('<') {
+        let before = &rest[..at];
+        if before.contains('>') && open.last().is_none_or(|last| last != "style") {
+            return Err(format!("a bare > in {:.60}", before));
+        }
+        rest = &rest[at + 1..];
+        if let Some(comment) = rest.strip_prefix("!--") {
+            rest = comment.split_once("-->").ok_or("an open comment")?.1;
+            continue;
+        }
+        let end = tag_end(rest)?;
+        let tag = &rest[..end];
+        rest = &rest[end + 1..];
+        let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap_or_default().to_owned();
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '!') {
+            return Err(format!("no tag: <{tag:.40}>"));
+        }
+        if tag.starts_with('/') {
+            let last = open.pop();
+            if last.as_ref() != Some(&name) {
+                return Err(format!("</{name}> closes {last:?}"));
+            }
+        } else {
+            names.push(name.clone());
+            if !tag.ends_with('/') && !VOID.contains(&name.as_str()) {
+                open.push(name);
+            }
         }
     }
+    if rest.contains('>') {
+        return Err(format!("a bare > in {rest:.60}"));
+    }
+    if open.is_empty() { Ok(names) } else { Err(format!("left open: {open:?}")) }
 }
 
-#[tokio::test]
-async fn every_field_that_is_printed_is_in_the_schema() {
-    let schema: serde_json::Value = serde_json::from_str(include_str!("../../assets/run.schema.json")).unwrap();
-    let known = |name: &str| {
-        let of = |part: &serde_json::Value| part["properties"].get(name).is_some_and(|p| p != false);
-        of(&schema) || of(&schema["$defs"]["measured"]) || of(&schema["$defs"]["failed"])
+/// Where a tag ends: at the first > outside of quotes.
+fn tag_end(text: &str) -> Result<usize, String> {
+    let mut quoted = false;
+    for (i, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '>' if !quoted => return Ok(i),
+            '<' => return Err(format!("a < in a tag: {:.60}", text)),
+            _ => {}
+        }
+    }
+    Err("an open tag".to_owned())
+}
+
+#[test]
+fn what_is_not_well_formed_is_found() {
+    for bad in ["<a><b></a></b>", "<a>", "a > b", "<a b=\"<\">", "< 3", "<a/></a>"] {
+        assert!(well_formed(bad).is_err(), "{bad}");
+    }
+    assert_eq!(well_formed("<!DOCTYPE html><a b=\"x\"><!-- < --><c/>&lt;</a>").unwrap(), ["!DOCTYPE", "a", "c"]);
+}
+
+#[test]
+fn the_report_of_a_session() {
+    let document = of(&[("demo", demo::zoo())]);
+    insta::assert_snapshot!(markdown::render(&document));
+    let numbers: Vec<u8> = document.figures().map(|f| f.number).collect();
+    assert_eq!(numbers[..10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    for figure in document.figures() {
+        let svg = figure.panels[0].drawing.as_ref().unwrap();
+        let names = well_formed(svg).unwrap();
+        assert!(names.iter().filter(|n| ["circle", "rect"].contains(&n.as_str())).count() >= 6, "{}", figure.number);
+    }
+    assert!(well_formed(&html::render(&document)).unwrap().contains(&"figcaption".to_owned()));
+}
+
+#[test]
+fn without_power_the_figures_of_power_say_why_in_their_place() {
+    let document = of(&[("demo", demo::no_power())]);
+    let undrawn: Vec<(u8, String)> =
+        document.figures().filter_map(|f| Some((f.number, f.panels[0].drawing.clone().err()?))).collect();
+    assert_eq!(undrawn.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [4, 8], "{undrawn:?}");
+    assert!(undrawn.iter().all(|(_, why)| why.contains("root only since CVE-2020-8694")), "{undrawn:?}");
+    let page = html::render(&document);
+    assert!(page.contains("Not drawn: no power sensor") && well_formed(&page).is_ok());
+}
+
+#[test]
+fn two_sessions_stand_side_by_side() {
+    let slower = {
+        let mut script = Script::gpu(3.0);
+        script.facts();
+        let profile = demo::Profile { ms: 10.0, watts: 300.0, percent: 80.0 };
+        script.measure(&demo::f16("resnet50", 32), profile, 3.0);
+        script
     };
-    for line in print(gpu_host(), GPU, true).await.lines() {
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
-        let strange: Vec<_> = object.keys().filter(|name| !known(name)).collect();
-        assert!(strange.is_empty(), "not in the schema: {strange:?}");
-    }
+    let document = of(&[("fast", demo::zoo()), ("slow", slower)]);
+    let text = markdown::render(&document);
+    assert!(text.contains("A: fast: NVIDIA H100 80GB HBM3, f16; B: slow: NVIDIA H100 80GB HBM3, f16"), "{text}");
+    assert!(text.contains("(median of 1 shared configuration"), "{text}");
+    let time = document.figures().find(|f| f.number == 3).unwrap();
+    assert_eq!((time.panels.len(), time.file(1).as_str()), (2, "figure-03b.svg"));
+    assert!(text.contains("![Inference time an image against batch size](figures/figure-03b.svg)"));
 }
 
 #[test]
-fn the_schema_refuses_what_it_should() {
-    let schema = schema();
-    let both = serde_json::json!({ "schema": 1, "network": "x", "error": "e", "latency_ms": {} });
-    assert!(!schema.is_valid(&both));
-    assert!(!schema.is_valid(&serde_json::json!({})));
-}
-
-#[tokio::test]
-async fn what_is_absent_says_why() {
-    let printed = print(cpu_host(), "cpu", true).await;
-    let object: serde_json::Value = serde_json::from_str(printed.lines().next().unwrap()).unwrap();
-    assert!(object["power_w"].is_null());
-    assert_eq!(object["power_note"], "no power sensor: /sys/class/powercap: permission denied");
-    assert!(object["others_percent"].as_f64().is_some_and(|share| (share - 35.0).abs() < 1e-9), "{printed}");
-    for (name, value) in object.as_object().unwrap() {
-        let explained = ["power_", "peak_", "energy_"].iter().any(|p| name.starts_with(p));
-        let about = ["driver", "cuda", "clock_policy"].contains(&name.as_str());
-        assert!(
-            !value.is_null() || explained || about || !object["absent"][name].is_null(),
-            "{name} is null without a reason"
-        );
+fn whether_graphs_were_replayed_is_a_column_where_there_are_any() {
+    let mut script = Script::gpu(3.0);
+    script.facts();
+    for (run, used, why) in [(1, true, "exact, 1.8 times as fast"), (2, false, "not faster")] {
+        let profile = demo::Profile { ms: 10.0, watts: 300.0, percent: 80.0 };
+        script.measure(&demo::f16("resnet50", 1 << run), profile, 3.0);
+        script.say(Body::Graph(Graph { run, used, why: why.to_owned(), eager_ns: None, replay_ns: None }));
     }
-}
-
-#[tokio::test]
-async fn the_table_of_a_gpu() {
-    insta::assert_snapshot!(print(gpu_host(), GPU, false).await);
-}
-
-#[tokio::test]
-async fn the_table_of_a_cpu() {
-    insta::assert_snapshot!(print(cpu_host(), "cpu", false).await);
+    let text = markdown::render(&of(&[("graphs", script)]));
+    for part in ["| graph |", "| replayed |", "| no \\[", "not faster"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!markdown::render(&of(&[("cpu", demo::no_power())])).contains("| graph |"));
 }
 
 #[test]
-fn a_record_is_dated_by_the_sessions_clock() {
-    let at = |nanos| wall_clock("2026-11-22T23:59:59.5Z", nanos);
-    assert_eq!(at(750_000_000).as_deref(), Some("2026-11-23T00:00:00.250Z"));
-    assert_eq!(wall_clock("yesterday", 0), None);
+fn nothing_measured_is_a_report_that_says_so() {
+    let document = of(&[("empty", Script::gpu(0.1))]);
+    assert!(document.figures().all(|f| f.panels.iter().all(|p| p.drawing.is_err())));
+    assert!(well_formed(&html::render(&document)).is_ok());
+}
+
+#[test]
+fn layers_that_were_measured_stand_in_it_and_otherwise_nothing_does() {
+    let text = markdown::render(&of(&[("demo", demo::layered())]));
+    assert!(text.contains("Where a batch of 32 goes: ResNet-50, f16 on NVIDIA H100 80GB HBM3"), "{text}");
+    assert!(text.contains("conv + batch norm + relu 64 × 7×7 /2") && text.contains("probe of a memory copy"), "{text}");
+    assert!(!markdown::render(&of(&[("demo", demo::live())])).contains("Where the time goes"));
+}
+
+#[test]
+fn verdicts_keep_their_words() {
+    let document = of(&[("demo", demo::zoo())]);
+    let verdicts = document.sections[0].blocks.iter().filter_map(|b| match b {
+        Block::Verdict(v) => Some((v.number, v.judgement)),
+        _ => None,
+    });
+    let verdicts: Vec<_> = verdicts.collect();
+    assert_eq!(verdicts.len(), 4);
+    assert_eq!(verdicts[0], (1, Judgement::Contradicted), "220 to 650 W");
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let sources = [source("demo", &demo::no_power().events)];
+    let out = dir.path().join("out");
+    let written = report(&sources, &out, false).unwrap();
+    assert!(written.html.exists() && out.join("figures/figure-01.svg").exists());
+    fs::write(out.join("figures/figure-99.svg"), "old").unwrap();
+    report(&sources, &out, false).unwrap();
+    assert!(!out.join("figures/figure-99.svg").exists(), "an earlier report is replaced, not mixed with");
+    let error = report(&sources, dir.path(), false).unwrap_err();
+    assert!(matches!(error, ReportError::Foreign { .. }), "{error}");
+    assert!(report(&sources, dir.path(), true).is_ok());
+    let error = report(&[source("empty", &Script::gpu(0.1).events)], &out, true).unwrap_err();
+    assert!(matches!(error, ReportError::Empty { .. }), "{error}");
+}
+
+/// A session whose every text is `text`.
+fn named(text: &str) -> Script {
+    let mut script = demo::no_power();
+    script.layers(&demo::config("alexnet", 4, crate::event::Precision::F32, "cpu"));
+    for event in &mut script.events {
+        match &mut event.body {
+            Body::Bandwidth { how, .. } => text.clone_into(how),
+            Body::Layers(layers) => layers.layers.iter_mut().for_each(|layer| {
+                text.clone_into(&mut layer.kind);
+                text.clone_into(&mut layer.detail);
+            }),
+            Body::Header(header) => {
+                for field in [&mut header.host, &mut header.os, &mut header.cpu, &mut header.started, &mut header.burn]
+                {
+                    text.clone_into(field);
+                }
+                header.command = vec![text.to_owned(); 2];
+            }
+            Body::Devices { devices } => devices.iter_mut().for_each(|d| text.clone_into(&mut d.title)),
+            Body::Network(facts) => {
+                text.clone_into(&mut facts.title);
+                text.clone_into(&mut facts.accuracy_source);
+            }
+            Body::Sensors { sensors } => sensors.iter_mut().for_each(|s| {
+                text.clone_into(&mut s.label);
+                s.method = Some(text.to_owned());
+                s.absent = s.absent.as_ref().map(|_| text.to_owned());
+            }),
+            _ => {}
+        }
+    }
+    script.say(Body::Notice { level: Level::Error, text: text.to_owned() });
+    script.out_of_memory(&demo::config(text, 512, crate::event::Precision::F32, "cpu"));
+    script
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_of_a_session_becomes_mark_up(
+        text in prop_oneof![
+            Just("<script>alert(1)</script>".to_owned()),
+            Just("\"><img src=x onerror=alert(1)>".to_owned()),
+            Just("$\\frac{a}{b}$ ]]> -->\u{0}\u{1b}[31m &amp; 'x' | a | `b` **c**".to_owned()),
+            "\\PC{0,40}",
+            "[<>&\"'`$\\\\|\\[\\]{}\\-]{1,20}",
+        ],
+    ) {
+        let document = of(&[("hostile", named(&text))]);
+        let page = html::render(&document);
+        let names = well_formed(&page).map_err(TestCaseError::fail)?;
+        for figure in document.figures() {
+            for panel in &figure.panels {
+                if let Ok(svg) = &panel.drawing {
+                    well_formed(svg).map_err(TestCaseError::fail)?;
+                    prop_assert!(!svg.chars().any(|c| c.is_control() && c != '\n'));
+                }
+            }
+        }
+        prop_assert!(!names.iter().any(|n| ["script", "img", "iframe", "object"].contains(&n.as_str())));
+        let text = markdown::render(&document);
+        prop_assert!(!text.contains('<'), "{text}");
+    }
 }

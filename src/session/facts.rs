@@ -1,13 +1,13 @@
-//! What somebody who joins a stream late has to be told first, so that what follows makes sense without what came before.
+//! The facts that a client needs which joins a stream late, so that the following events make sense to it.
 
 use super::state::{Engine, State};
 use crate::event::{Body, IdleReading, Layers, Phase, PhaseChange};
 
-/// The events that tell a new state what `state` knows of host, devices, sensors and networks, which engine runs and what
-/// it measures. Empty where `state` has heard of nothing yet.
+/// Events that give a new state what `state` knows about host, devices, sensors, networks, the engine and the run in
+/// progress. Empty where `state` has no header yet.
 ///
-/// Readings, results and notices are not in them: they belong to the time before. What counts of the run in progress
-/// begins anew.
+/// Readings, results and notices are not repeated: they belong to the time before. The statistics of the run in progress
+/// start again.
 pub fn of(state: &State) -> Vec<Body> {
     let Some(header) = &state.header else { return Vec::new() };
     let mut facts = vec![Body::Header(header.clone())];
@@ -40,7 +40,7 @@ pub fn of(state: &State) -> Vec<Body> {
     facts
 }
 
-/// The sensors, and what they read before the engine started.
+/// The sensors, and their idle readings from before the engine started.
 fn sensors(state: &State) -> Vec<Body> {
     let all: Vec<_> = state.sensors.values().map(|s| s.info.clone()).collect();
     let idle = |(id, s): (&u16, &super::state::SensorState)| {
@@ -67,7 +67,7 @@ fn running(state: &State) -> Vec<Body> {
         let warm_up = run.warm_up.filter(|_| run.phase == Phase::Steady);
         facts.push(Body::Phase(PhaseChange { run: run.id, config: run.config.clone(), phase: run.phase, warm_up }));
         facts.push(Body::Memory(run.memory));
-        // They are asked for once, so nobody would hear of them again.
+        // Layers are measured once, so the client would not get them otherwise.
         facts.extend(match state.layers(&run.config) {
             Some(Ok(layers)) => Some(Body::Layers(Layers { run: run.id, ..Layers::clone(layers) })),
             Some(Err(reason)) => {
@@ -88,7 +88,7 @@ mod tests {
     };
 
     #[test]
-    fn a_state_told_the_facts_knows_what_the_other_knew_and_counts_anew() {
+    fn a_state_that_is_given_the_facts_knows_what_the_other_knew_and_counts_from_zero() {
         let mut events = Events::default();
         events.push(Body::Header(Header { schema: SCHEMA, host: "bench".into(), ..Header::default() }));
         events.push(Body::Sensors { sensors: vec![sensor(3, "cpu", Quantity::PowerInstant, None)] });

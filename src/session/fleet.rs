@@ -1,13 +1,13 @@
 //! The states of all stations of a session: a pure fold over tagged events.
 //!
-//! A station is one device of one host, with an agent and a stream of its own; all streams are on one clock. What one
-//! station's events make of its state has nothing to do with the others: interleaved they fold to the same.
+//! A station is one device of one host, with an agent and a stream of its own; all streams share one clock. Each station is
+//! folded independently of the others, so that any interleaving of the streams gives the same states.
 
 use super::{state::State, sweep::Sweep};
 use crate::event::{Body, Event, Header, MOST_STATIONS, Nanos, StationId, Tagged};
 use std::{collections::BTreeSet, ops::Index, sync::LazyLock};
 
-/// What the events of every station have come to, in the order of their numbers. There is always a first one.
+/// The states of all stations, in the order of their numbers. There is always at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fleet {
     stations: Vec<State>,
@@ -28,87 +28,87 @@ impl From<State> for Fleet {
 impl Index<usize> for Fleet {
     type Output = State;
 
-    /// A station; one of which nothing was said where it is not there.
+    /// The state of a station; an empty state where there is no such station.
     fn index(&self, station: usize) -> &State {
-        static NOBODY: LazyLock<State> = LazyLock::new(State::default);
-        self.stations.get(station).unwrap_or(&NOBODY)
+        static EMPTY: LazyLock<State> = LazyLock::new(State::default);
+        self.stations.get(station).unwrap_or(&EMPTY)
     }
 }
 
 impl Fleet {
-    /// That many stations, at least one, of which nothing was said yet.
+    /// A fleet of empty states, at least one.
     pub fn of(stations: usize) -> Self {
         Self { stations: vec![State::default(); stations.clamp(1, MOST_STATIONS)] }
     }
 
-    /// Folds an event in. A station is there from its own header on, or from one that counts it: what a damaged number says
-    /// of any other is lost.
+    /// Folds an event in. A station exists from its own header on, or from a header that gives the number of stations. Events
+    /// of any other station are dropped: their number is damaged.
     pub fn apply(&mut self, tagged: &Tagged) {
-        self.apply_to(tagged.on, &tagged.event);
+        self.apply_to(tagged.station, &tagged.event);
     }
 
-    /// The same of an event whose station is known.
-    pub fn apply_to(&mut self, on: StationId, event: &Event) {
-        let on = usize::from(on);
+    /// Folds an event of a station in.
+    pub fn apply_to(&mut self, station: StationId, event: &Event) {
+        let station = usize::from(station);
         if let Body::Header(header) = &event.body {
-            let all = header.stations.map_or(0, usize::from).max(on + 1).min(MOST_STATIONS);
+            let all = header.stations.map_or(0, usize::from).max(station + 1).min(MOST_STATIONS);
             self.stations.resize_with(all.max(self.stations.len()), State::default);
         }
-        if let Some(state) = self.stations.get_mut(on) {
+        if let Some(state) = self.stations.get_mut(station) {
             state.apply(event);
         }
     }
 
-    /// How many stations there are.
-    // Never empty.
+    /// The number of stations.
+    // Never empty, so there is no `is_empty`.
     #[expect(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.stations.len()
     }
 
-    /// Whether there are others beside the first.
+    /// Whether there are several stations.
     pub fn is_several(&self) -> bool {
         self.stations.len() > 1
     }
 
-    /// A station, if it is there.
+    /// The state of a station, if there is such a station.
     pub fn get(&self, station: usize) -> Option<&State> {
         self.stations.get(station)
     }
 
-    /// The first station: the only one, mostly.
+    /// The state of the first station, which is mostly the only one.
     pub fn first(&self) -> &State {
         &self[0]
     }
 
-    /// The first station alone.
+    /// The state of the first station.
     pub fn into_first(self) -> State {
-        // Not empty: `of` sees to it, and nothing is ever removed.
+        // Not empty: `of` makes at least one, and none is ever removed.
         self.stations.into_iter().next().unwrap_or_default()
     }
 
-    /// Every station by itself.
+    /// The states of all stations.
     pub fn into_stations(self) -> Vec<State> {
         self.stations
     }
 
-    /// Every station.
+    /// The states of all stations.
     pub fn stations(&self) -> &[State] {
         &self.stations
     }
 
-    /// Every station with its number.
+    /// The states of all stations with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (StationId, &State)> {
         // At most MOST_STATIONS, which is a StationId.
-        self.stations.iter().enumerate().map(|(on, state)| (on as StationId, state))
+        self.stations.iter().enumerate().map(|(station, state)| (station as StationId, state))
     }
 
-    /// Time of the newest event of all.
+    /// Time of the newest event of all stations.
     pub fn now(&self) -> Nanos {
         self.stations.iter().map(|state| state.now).max().unwrap_or(0)
     }
 
-    /// Whether any station has said how it began.
+    /// Whether any station has sent its header.
     pub fn has_begun(&self) -> bool {
         self.stations.iter().any(|state| state.header.is_some())
     }
@@ -121,26 +121,26 @@ impl Fleet {
         }
     }
 
-    /// The sweep that several stations share, with what became of each step wherever that was: what was measured counts
-    /// before what was not. None where every station has a sweep of its own.
+    /// The sweep that several stations share, with the outcome of each step on any station; a step that was measured on one
+    /// and failed on another counts as measured. None where every station has a sweep of its own.
     pub fn shared_sweep(&self) -> Option<Sweep> {
         let all = || self.stations.iter().filter_map(|state| state.sweep.as_ref());
         let first = all().next().filter(|sweep| sweep.plan.is_shared())?;
         let mut shared = first.clone();
         for sweep in all().filter(|sweep| sweep.plan.is_like(&first.plan).is_ok()) {
             if sweep.plan.shard != first.plan.shard {
-                // Parts of one whole, whoever does them.
-                (shared.plan.shard, shared.plan.dealt) = (None, true);
+                // Shards of one sweep in one file: together they are the whole sweep.
+                (shared.plan.shard, shared.plan.distributed) = (None, true);
             }
             shared.since = shared.since.max(sweep.since);
             shared.add(sweep);
         }
-        // That a station has no more to do is not the end for the others.
+        // A station that has nothing left to do ends its own part; the others may go on.
         shared.ended = false;
         Some(shared)
     }
 
-    /// The sweeps that all stations together are about: the one that they share, or one each.
+    /// The sweeps of all stations: the one that they share, or one each.
     pub fn sweeps(&self) -> Vec<Sweep> {
         match self.shared_sweep() {
             Some(sweep) => vec![sweep],
@@ -148,8 +148,8 @@ impl Fleet {
         }
     }
 
-    /// The names of all stations, each unlike the others: `gpu-box · cuda:0`; the host or the device alone where that is
-    /// all that tells them apart and `short` names are asked for.
+    /// Unique names of all stations: `gpu-box · cuda:0`. With `short`, only the host or only the device, where that is enough
+    /// to tell them apart.
     pub fn names(&self, short: bool) -> Vec<String> {
         let hosts: Vec<&str> = self.stations.iter().map(host).collect();
         let devices: Vec<&str> = self.stations.iter().map(|state| state.device().unwrap_or_default()).collect();
@@ -209,7 +209,7 @@ mod tests {
             let everything = turns.into_iter().chain((0..3).flat_map(|on| vec![on; 100]));
             for on in everything {
                 if let Some(event) = rest[on].next() {
-                    fleet.apply(&Tagged { on: on as StationId, event: event.clone() });
+                    fleet.apply(&Tagged { station: on as StationId, event: event.clone() });
                 }
             }
             for (on, events) in streams.iter().enumerate() {
@@ -246,7 +246,7 @@ mod tests {
         let header = |stations| Body::Header(Header { stations, ..Header::default() });
         fleet.apply_to(0, &Event { t: 1, body: header(Some(3)) });
         fleet.apply_to(7, &Event { t: 9, body: Body::Reset });
-        assert_eq!((fleet.len(), fleet.now(), fleet[99].now), (3, 1, 0), "nobody spoke of an eighth");
+        assert_eq!((fleet.len(), fleet.now(), fleet[99].now), (3, 1, 0), "no header announced an eighth");
         fleet.apply_to(7, &Event { t: 2, body: header(None) });
         assert_eq!((fleet.len(), fleet.now()), (8, 2));
         fleet.apply_to(StationId::MAX, &Event { t: 9, body: header(Some(StationId::MAX)) });

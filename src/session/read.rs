@@ -1,6 +1,6 @@
-//! A session file read back, however it ended and whoever wrote it: every whole line before the damage, and what was lost.
+//! The reader of session files. A damaged or truncated file is read as far as possible, and the losses are reported.
 //!
-//! Nothing in a file makes this panic, wait for ever or hold more memory than a line and zstd's window.
+//! No file, whatever its content, makes the reader panic, loop for ever or take more memory than a line and zstd's window.
 
 use crate::event::{Body, Event, FLEET_SCHEMA, Nanos, SCHEMA, Tagged};
 use serde::Deserialize;
@@ -13,25 +13,25 @@ use std::{
 };
 use zstd::stream::read::Decoder;
 
-/// Longest line, bytes: a network of a thousand layers is a quarter of it.
+/// Longest line that is read, bytes: four times the line of a network of a thousand layers.
 const MOST_LINE: usize = 1 << 20;
 
-/// Bytes of a longer line that are skipped in search of its end before the file is given up.
+/// Bytes of a longer line that are skipped to find its end, before the file is given up.
 const MOST_SKIPPED: usize = 64 << 20;
 
-/// Lines that may be no events before the file is given up.
+/// Lines that are no events, before the file is given up.
 const MOST_DAMAGED: u64 = 1_000;
 
-/// Logarithm of the largest window that a decompressor gets memory for: 32 MiB, as of `zstd --ultra -20`.
+/// Logarithm of the largest window of the decompressor: 32 MiB, as written by `zstd --ultra -20`.
 const MOST_WINDOW: u32 = 25;
 
-/// Latest time of an event: 146 years. What is later was not measured, and sums would overflow.
+/// Latest time of an event, 146 years: a later time is damaged, and sums of it would overflow. ns.
 const LATEST: Nanos = 1 << 62;
 
-/// What a zstd frame begins with.
+/// Magic number of a zstd frame.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Why a file is no session that this version reads.
+/// Why a file can't be read as a session.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {
     /// It can't be opened or read.
@@ -42,7 +42,7 @@ pub enum ReadError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// Its first line is not a session's.
+    /// Its first line is not a header.
     #[error("{} is no recording of wattscope: {reason}", .path.display())]
     NotASession {
         /// The file.
@@ -50,7 +50,7 @@ pub enum ReadError {
         /// What is wrong with its first line.
         reason: String,
     },
-    /// A later version wrote it.
+    /// It was written by a later version.
     #[error("{} has schema {found}, and this version reads {SCHEMA} and {FLEET_SCHEMA}: a newer wattscope opens it", .path.display())]
     Schema {
         /// The file.
@@ -60,7 +60,7 @@ pub enum ReadError {
     },
 }
 
-/// Something in a file that could not be read. Reading goes on after the first two.
+/// Something in a file that could not be read. The reader goes on after the first two kinds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// A line is no event.
@@ -71,12 +71,12 @@ pub enum Damage {
         /// What is wrong with it.
         reason: String,
     },
-    /// A line is an event that this version does not know.
+    /// A line is an event of a kind that this version does not know.
     #[error("line {line} is of a kind that this version does not know: {reason}")]
     Unknown {
         /// Its number, from 1.
         line: u64,
-        /// What is not known of it.
+        /// What is unknown about it.
         reason: String,
     },
     /// The file ends in the middle of a line, as after a kill.
@@ -85,15 +85,15 @@ pub enum Damage {
         /// Its number, from 1.
         line: u64,
     },
-    /// What follows can't be decompressed or read.
+    /// The rest of the file can't be decompressed or read.
     #[error("the file can't be read beyond line {line}: {reason}")]
     Unreadable {
         /// Number of the last whole line.
         line: u64,
-        /// What was said.
+        /// The error.
         reason: String,
     },
-    /// So much is wrong that the rest was not looked at.
+    /// The rest of the file was not read, because too much was wrong.
     #[error("the file was given up at line {line}: {reason}")]
     GivenUp {
         /// Number of the line.
@@ -103,12 +103,12 @@ pub enum Damage {
     },
 }
 
-/// What a partial read left out.
+/// What could not be read of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Lines that are no events.
     pub damaged: u64,
-    /// Events that this version does not know.
+    /// Events of kinds that this version does not know.
     pub unknown: u64,
     /// The first thing that could not be read.
     pub first: Option<Damage>,
@@ -117,7 +117,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Whether nothing was left out.
+    /// Whether everything was read.
     pub const fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -146,7 +146,7 @@ impl fmt::Display for Losses {
     }
 }
 
-/// The events of a session file, a header first.
+/// An iterator over the events of a session file; the first one is a header.
 pub struct Reader {
     lines: Box<dyn BufRead + Send>,
     /// The line being read.
@@ -165,7 +165,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// How reading a line ended.
+/// The result of reading a line.
 enum Line {
     Whole,
     TooLong,
@@ -187,7 +187,7 @@ impl Reader {
         Self::of(file, path)
     }
 
-    /// The same of any bytes; `path` is for errors.
+    /// Reads a session from any source of bytes; `path` is only for errors.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -215,29 +215,29 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Whether the file says that it is of several stations.
+    /// Whether the header says that there are several stations.
     pub const fn is_several(&self) -> bool {
         self.several
     }
 
-    /// What has been left out so far.
+    /// What could not be read so far.
     pub const fn losses(&self) -> &Losses {
         &self.losses
     }
 
-    /// The line of the event that was given last, without its end.
+    /// The line of the last event, without its line feed.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Reads no further, for a reason that is said among the losses.
+    /// Stops reading, and adds the reason to the losses.
     pub fn give_up(&mut self, reason: String) {
         self.losses.add(&Damage::GivenUp { line: self.number, reason });
         self.ended = true;
     }
 
     fn header(&mut self, path: &Path) -> Result<Tagged, ReadError> {
-        /// As much of a header as every version will have.
+        /// The part of a header that every version has.
         #[derive(Deserialize)]
         struct Version {
             r#type: String,
@@ -264,12 +264,12 @@ impl Reader {
         }
     }
 
-    /// Reads the next line, without its end, into `self.text`.
+    /// Reads the next line into `self.text`, without its line feed.
     fn read_line(&mut self) -> Line {
         self.text.clear();
         let mut limited = self.lines.as_mut().take(MOST_LINE as u64 + 1);
         if let Err(error) = limited.read_until(b'\n', &mut self.text) {
-            // A compressed file that was cut off: what is missing is the rest of it, not the sense of what is there.
+            // A compressed file that was cut off: only its end is missing.
             let cut = error.kind() == io::ErrorKind::UnexpectedEof;
             return Line::Broken(match cut {
                 true => Damage::Truncated { line: self.number + 1 },
@@ -348,9 +348,9 @@ const fn known(schema: u32) -> bool {
     matches!(schema, SCHEMA | FLEET_SCHEMA)
 }
 
-/// Reads an event; otherwise whether it is one of a later version, and what is wrong with it.
+/// Parses a line. The error says whether it is an event of a later version, and what is wrong with it.
 pub(super) fn parse(text: &[u8]) -> Result<Tagged, (bool, String)> {
-    /// What every event of every version has.
+    /// The part that every event of every version has.
     #[derive(Deserialize)]
     struct Stub {
         #[serde(rename = "t")]

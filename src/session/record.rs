@@ -1,8 +1,8 @@
-//! The recorder: the stream written to a file as it passes, one JSON object a line, by a thread of its own.
+//! The recorder writes a stream to a file, one JSON object a line, on a thread of its own.
 //!
-//! What is written is on its way to the disk within [`FLUSH`], so a process that is killed loses no more than that, and a
-//! file that ends in the middle of a line, or of a compressed block, opens up to its last whole line
-//! ([`Reader`]). A disk that is full or too slow ends the recording and nothing else.
+//! Every event is handed to the system within [`FLUSH`], so a process that is killed loses no more than that. A file that
+//! ends in the middle of a line, or of a compressed block, opens up to its last whole line ([`Reader`]). A disk that is full
+//! or too slow ends the recording and nothing else.
 
 use super::{
     facts,
@@ -28,28 +28,28 @@ use std::{
 };
 use zstd::stream::write::Encoder;
 
-/// How long an event may wait before it is handed to the system.
+/// How long an event may wait in the buffer.
 pub const FLUSH: Duration = Duration::from_millis(500);
 
-/// Events that may wait for a slow disk: minutes of them.
+/// Events that may wait for a slow disk: some minutes.
 const QUEUE: usize = 16_384;
 
 /// How long [`Recorder::finish`] waits for a disk that hangs.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Time between a recording that was interrupted and what continues it. ns.
+/// Time between the last event of an interrupted recording and the first event after it. ns.
 const PAUSE: i64 = 1_000_000_000;
 
-/// Level of compression: 3 is what zstd takes by itself; more would save a tenth.
+/// Compression level: 3 is zstd's default; higher levels save no more than a tenth.
 const LEVEL: i32 = 3;
 
 /// Why a recording did not begin, or ended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The file is there already.
+    /// The file exists.
     #[error("{} exists: choose another name, or remove it first", .0.display())]
     Exists(PathBuf),
-    /// The file can't be made.
+    /// The file can't be created.
     #[error("{} can't be recorded to: {source}", .path.display())]
     Create {
         /// The file.
@@ -60,7 +60,7 @@ pub enum RecordError {
     /// Another process records to it.
     #[error("{} is being recorded to by another wattscope", .0.display())]
     InUse(PathBuf),
-    /// The file can't be written any more: a full disk, mostly.
+    /// The file can't be written any more, mostly because the disk is full.
     #[error("recording stopped: {}: {source}; what was recorded until then is in it", .path.display())]
     Write {
         /// The file.
@@ -68,7 +68,7 @@ pub enum RecordError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// The file that is to be continued is no session.
+    /// The file to be continued is not a session.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The disk does not keep up with the stream.
@@ -80,7 +80,7 @@ pub enum RecordError {
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
-    /// What is added to the times of events to have those in the file. ns.
+    /// Offset of the file's clock: added to the times of events. ns.
     shift: i64,
     events: Option<SyncSender<Tagged>>,
     writer: Option<JoinHandle<()>>,
@@ -95,33 +95,33 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Begins a recording in a new file, compressed if its name ends in `.zst`. `fleet` is what the stream has come to so
-    /// far: where that is something, the recording begins with the facts in it and at a time of its own.
+    /// Begins a recording in a new file, compressed if its name ends in `.zst`. `fleet` is the state of the stream so far: if
+    /// the stream has begun already, the recording starts with the facts of that state, at time 0.
     ///
     /// # Errors
-    /// If the file is there already or can't be made.
+    /// If the file exists or can't be created.
     pub fn create(path: &Path, fleet: &Fleet) -> Result<Self, RecordError> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
             _ => RecordError::Create { path: path.to_owned(), source: error.into() },
         })?;
-        // Says to whoever tidies up that the file is in use; where nothing can be locked, nothing is tidied up either.
+        // The lock keeps another process from pruning the file. On a file system without locks nothing is pruned.
         let _ = file.try_lock();
         let began = if fleet.has_begun() { fleet.now() } else { 0 };
         let mut recorder = Self::write_to(file, path, -i64::try_from(began).unwrap_or(i64::MAX))?;
         let all = fleet.iter().flat_map(|(on, state)| facts::of(state).into_iter().map(move |body| (on, body)));
-        all.map(|(on, body)| Tagged { on, event: Event { t: began, body } })
+        all.map(|(on, body)| Tagged { station: on, event: Event { t: began, body } })
             .try_for_each(|told| recorder.send(told))?;
         Ok(recorder)
     }
 
-    /// Continues the recording of a session that was interrupted with the stream of a new agent, from its header on: the
-    /// times of this one follow those of the old one. Gives what the file comes to so far, too, and what of it was lost; a
-    /// file that ends in the middle of something is rewritten without that, and is never less than it was meanwhile. A file
-    /// of one station that is to have `several` is rewritten with a header that says so.
+    /// Continues the recording of an interrupted session with the stream of a new agent, from its header on; the times of the
+    /// new events follow the old ones. Returns the states in the file, too, and what could not be read. A file with losses is
+    /// rewritten without them, and replaced only when the new file is complete. A file of one station that is to have
+    /// `several` is rewritten with a header that says so.
     ///
     /// # Errors
-    /// If the file is no session, or can't be written.
+    /// If the file is not a session, or can't be written.
     pub fn resume(path: &Path, several: bool) -> Result<(Self, Fleet, Losses), RecordError> {
         let (fleet, losses, was_several) = super::replay::fold_all(path)?;
         let several = several || was_several;
@@ -159,27 +159,27 @@ impl Recorder {
         &self.path
     }
 
-    /// Bytes that the file has grown to so far.
+    /// Length of the file so far, bytes.
     pub fn bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)
     }
 
-    /// An event as it is in the file, whose clock goes on where an earlier recording ended.
+    /// An event on the clock of the file, which continues that of the interrupted recording.
     pub fn on_its_clock(&self, event: Event) -> Event {
         shifted(event, self.shift)
     }
 
-    /// Hands an event, of the first station unless it says another, to the writer; never waits for the disk.
+    /// Hands an event to the writer; never waits for the disk. An untagged event belongs to the first station.
     ///
     /// # Errors
-    /// If the recording has ended by itself; says why, every time it is asked.
+    /// If the recording has ended because of an error. Every later call returns the same error.
     pub fn send(&mut self, event: impl Into<Tagged>) -> Result<(), RecordError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         let Some(events) = &self.events else { return Ok(()) };
-        let Tagged { on, event } = event.into();
-        let error = match events.try_send(Tagged { on, event: shifted(event, self.shift) }) {
+        let Tagged { station: on, event } = event.into();
+        let error = match events.try_send(Tagged { station: on, event: shifted(event, self.shift) }) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Full(_)) => RecordError::TooSlow(self.path.clone()),
             Err(TrySendError::Disconnected(_)) => self.failure(),
@@ -189,16 +189,16 @@ impl Recorder {
         Err(error)
     }
 
-    /// Why the writer has ended.
+    /// The error that ended the writer.
     fn failure(&mut self) -> RecordError {
-        // It has let go of its channel: nothing is left for it to do but to end.
+        // The writer has dropped its end of the channel, so it is about to end.
         let _ = self.writer.take().map(JoinHandle::join);
         let said = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         let source = said.unwrap_or_else(|| io::Error::other("the recorder's thread ended")).into();
         RecordError::Write { path: self.path.clone(), source }
     }
 
-    /// Writes what was sent, closes the file and gives its length in bytes.
+    /// Writes everything that was sent, closes the file and returns its length in bytes.
     ///
     /// # Errors
     /// If not everything could be written.
@@ -216,7 +216,7 @@ impl Recorder {
         }
         let writer = self.writer.take()?;
         let (ended, end) = sync_channel::<()>(1);
-        // A disk that hangs must not hang the program with it: the thread that waits is left behind.
+        // A disk that hangs must not hang the program: the waiting thread is abandoned.
         let waiter = thread::spawn(move || {
             let _ = writer.join();
             drop(ended);
@@ -229,8 +229,8 @@ impl Recorder {
         said.map(|error| RecordError::Write { path: self.path.clone(), source: error.into() })
     }
 
-    /// An agent whose events are recorded on their way to whoever holds the handle that this gives back. A recording that
-    /// fails is told of by a notice in the stream. It ends with the stream.
+    /// Records the events of an agent on their way to the handle that is returned. If the recording fails, a notice in the
+    /// stream says so. The recording ends with the stream.
     pub fn tap(mut self, agent: AgentHandle) -> AgentHandle {
         let AgentHandle { commands, mut events } = agent;
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
@@ -247,7 +247,7 @@ impl Recorder {
                     let _ = sender.send(Event { t, body: Body::Notice { level: Level::Error, text } });
                 }
             }
-            // Closed before the stream's end is seen, so that whoever saw it finds the file whole.
+            // The file is closed before the stream ends, so that it is complete for a reader of the stream.
             let _ = tokio::task::spawn_blocking(move || self.finish()).await;
             drop(sender);
         });
@@ -263,7 +263,7 @@ impl Drop for Recorder {
     }
 }
 
-/// An event on the file's clock. The wall clock of a header is that of the file's zero.
+/// An event on the clock of a file. The wall clock of a header becomes that of the file's zero.
 pub(crate) fn shifted(Event { t, mut body }: Event, shift: i64) -> Event {
     if let Body::Header(Header { started, .. }) = &mut body
         && let Ok(wall) = started.parse::<Timestamp>()
@@ -274,8 +274,7 @@ pub(crate) fn shifted(Event { t, mut body }: Event, shift: i64) -> Event {
     Event { t: t.saturating_add_signed(shift), body }
 }
 
-/// Rewrites a file with its whole lines only, and with headers that say that it has several stations, if it is to have
-/// them.
+/// Rewrites a file with only its whole lines and, with `several`, with headers that say that there are several stations.
 fn rewrite(path: &Path, several: bool) -> Result<(), RecordError> {
     let mut out = Whole::create(path)?;
     for mut tagged in Reader::open(path)?.flatten() {
@@ -287,7 +286,7 @@ fn rewrite(path: &Path, several: bool) -> Result<(), RecordError> {
     out.finish()
 }
 
-/// A file that is written as a whole: until it is complete, what is there under its name stays.
+/// A session file that replaces an existing one only when it is complete.
 pub struct Whole {
     path: PathBuf,
     part: PathBuf,
@@ -295,10 +294,10 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Begins it.
+    /// Creates a temporary file beside `path`.
     ///
     /// # Errors
-    /// If nothing can be written beside it.
+    /// If it can't be created.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".part");
@@ -312,16 +311,16 @@ impl Whole {
     /// Writes an event.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If it can't be written.
     pub fn write(&mut self, tagged: &Tagged) -> Result<(), RecordError> {
         let written = self.out.as_mut().map_or(Ok(()), |out| out.write(tagged));
         written.map_err(|error| self.failed(error))
     }
 
-    /// Completes it and puts it in its place.
+    /// Completes the file and renames it into place.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If it can't be written.
     pub fn finish(mut self) -> Result<(), RecordError> {
         let finished = self.out.take().map_or(Ok(()), Output::finish);
         finished.and_then(|()| fs::rename(&self.part, &self.path)).map_err(|error| self.failed(error))
@@ -335,13 +334,13 @@ impl Whole {
 impl Drop for Whole {
     fn drop(&mut self) {
         if self.out.is_some() {
-            // What is not complete is nobody's.
+            // An incomplete file is removed.
             let _ = fs::remove_file(&self.part);
         }
     }
 }
 
-/// Writes lines until nobody sends any more.
+/// Writes lines until the channel is closed.
 fn write(events: &Receiver<Tagged>, mut out: Output) -> io::Result<()> {
     let mut due: Option<Instant> = None;
     loop {
@@ -387,7 +386,7 @@ impl Output {
         }
     }
 
-    /// Ends the compressed block too: what comes after it may be missing, and it can be read all the same.
+    /// Ends the compressed block, too, so that everything up to here can be read even if the rest of the file is missing.
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(file) => file.flush(),
@@ -404,7 +403,7 @@ impl Output {
     }
 }
 
-/// A file whose length others can see.
+/// A file that publishes its length.
 struct Counted {
     file: File,
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! The recordings of a live screen: the one that the user asked for, and the unnamed one that is always made.
+//! The recordings of a live screen: the one that the user asked for, and an unnamed one that is always made.
 
 use super::{
     fleet::Fleet,
@@ -16,13 +16,13 @@ use std::{
 /// Unnamed recordings that are kept.
 const KEPT: usize = 10;
 
-/// Bytes after which an unnamed recording is continued in a new file: the ten of them take 200 MB at the most.
+/// Bytes after which an unnamed recording continues in a new file: ten files take at most 200 MB.
 const LIMIT: u64 = 20_000_000;
 
-/// How unnamed recordings end.
+/// Suffix of the names of unnamed recordings.
 const SUFFIX: &str = ".jsonl.zst";
 
-/// Both recordings of a stream, each as long as it lasts.
+/// Both recordings of a stream.
 #[derive(Debug, Default)]
 pub struct Recordings {
     rolling: Option<Rolling>,
@@ -35,18 +35,18 @@ struct Named {
     began: Nanos,
 }
 
-/// What became of a recording that the user asked for.
+/// A finished recording that the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// The file.
     pub path: PathBuf,
-    /// Its length.
+    /// Its length, bytes.
     pub bytes: u64,
 }
 
 impl Recordings {
-    /// Begins to record a stream of which nothing was said yet: to `named`, if that is given, and to an unnamed file in
-    /// `directory`, if there is one. What does not begin is said; the other does.
+    /// Begins to record a new stream: to `named`, if there is one, and to an unnamed file in `directory`, if there is one. If
+    /// the unnamed recording can't begin, the error is returned and the other one begins all the same.
     pub fn begin(named: Option<Recorder>, directory: Option<&Path>) -> (Self, Option<RecordError>) {
         let rolling = directory.map(|directory| Rolling::begin(directory, LIMIT));
         let (rolling, error) = match rolling.transpose() {
@@ -56,10 +56,10 @@ impl Recordings {
         (Self { rolling, named: named.map(|recorder| Named { recorder, began: 0 }) }, error)
     }
 
-    /// Records an event. `before` is what the stream had come to.
+    /// Records an event. `before` are the states before it.
     ///
     /// # Errors
-    /// If a recording ended over it, once; the other goes on.
+    /// Once, when a recording ends because of an error; the other one goes on.
     pub fn write(&mut self, event: &Tagged, before: &Fleet) -> Result<(), RecordError> {
         if let Some(Err(error)) = self.rolling.as_mut().map(|rolling| rolling.write(event, before)) {
             self.rolling = None;
@@ -72,15 +72,15 @@ impl Recordings {
         Ok(())
     }
 
-    /// When the recording that the user asked for began, on the session's clock; none where there is none.
+    /// When the recording that the user asked for began, on the session's clock; none if there is no such recording.
     pub fn began(&self) -> Option<Nanos> {
         self.named.as_ref().map(|named| named.began)
     }
 
-    /// Begins a recording in a file of `directory` that is named by the time, from `fleet` on.
+    /// Begins a recording in a new file in `directory`, named by the time. `fleet` are the states so far.
     ///
     /// # Errors
-    /// If the file can't be made.
+    /// If the file can't be created.
     pub fn start(&mut self, directory: &Path, fleet: &Fleet) -> Result<PathBuf, RecordError> {
         let path = directory.join(format!("wattscope-{}{SUFFIX}", moment()));
         let recorder = Recorder::create(&path, fleet)?;
@@ -88,7 +88,7 @@ impl Recordings {
         Ok(path)
     }
 
-    /// Ends the recording that the user asked for; none where there is none.
+    /// Ends the recording that the user asked for; returns none if there is no such recording.
     ///
     /// # Errors
     /// If not everything could be written.
@@ -99,12 +99,12 @@ impl Recordings {
     }
 }
 
-/// Now, as a part of a file's name.
+/// The current time, as a part of a file's name.
 fn moment() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string()
 }
 
-/// The unnamed recording: file after file, each of bounded size and complete by itself, the oldest removed.
+/// The unnamed recording: one file after the other, each of bounded size and complete by itself; the oldest is removed.
 #[derive(Debug)]
 struct Rolling {
     directory: PathBuf,
@@ -120,7 +120,8 @@ impl Rolling {
         Ok(Self { directory: directory.to_owned(), limit, files: 0, recorder })
     }
 
-    /// A new file, named so that no other process takes the same name, and that names sort by time.
+    /// A new file. Its name contains the process id, so that it is unique, and begins with the time, so that names sort by
+    /// time.
     fn file(directory: &Path, number: u32, fleet: &Fleet) -> Result<Recorder, RecordError> {
         let path = directory.join(format!("{}-{}-{number:04}{SUFFIX}", moment(), std::process::id()));
         let recorder = Recorder::create(&path, fleet)?;
@@ -149,12 +150,12 @@ fn unnamed(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The unnamed recording that began last.
+/// The newest unnamed recording.
 pub fn newest(directory: &Path) -> Option<PathBuf> {
     unnamed(directory).pop()
 }
 
-/// Removes all but the newest unnamed recordings; those that are being written stay.
+/// Removes all but the newest unnamed recordings, except those that are being written.
 fn prune(directory: &Path) {
     let files = unnamed(directory);
     for path in files.iter().take(files.len().saturating_sub(KEPT)) {

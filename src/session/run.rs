@@ -1,4 +1,4 @@
-//! One configuration measured: what its steady batches, and the sensors read meanwhile, add up to.
+//! A run: one configuration, the statistics of its steady batches and of the sensors read meanwhile, and its result.
 
 use crate::{
     analysis::stats::{Moments, Percentiles},
@@ -7,8 +7,8 @@ use crate::{
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
-/// Part of a steady phase in which power still rises to its level: sensors that look at a quarter of every 100 ms, and
-/// boards with large capacitors, need it (arXiv 2312.02741). Readings in it do not count.
+/// Beginning of a steady phase in which readings do not count, because power still rises to its level: sensors that average
+/// over a quarter of every 100 ms, and boards with large capacitors, take that long (arXiv 2312.02741). ns.
 pub const SETTLING: Nanos = 1_000_000_000;
 
 /// A run in progress or just ended.
@@ -16,15 +16,15 @@ pub const SETTLING: Nanos = 1_000_000_000;
 pub struct Run {
     /// Its number.
     pub id: RunId,
-    /// What is measured.
+    /// Its configuration.
     pub config: Config,
-    /// Where it stands.
+    /// Its phase.
     pub phase: Phase,
     /// When it entered that phase.
     pub phase_since: Nanos,
     /// How its warm-up ended.
     pub warm_up: Option<WarmUp>,
-    /// Batches measured before steady; they do not count.
+    /// Batches of the warm-up, which do not count.
     pub warm_up_batches: u64,
     /// The weights of its network, once it is built.
     pub weights: Option<Weights>,
@@ -32,39 +32,39 @@ pub struct Run {
     pub graph: Option<Graph>,
     /// Memory it holds.
     pub memory: Memory,
-    /// When the engine last left its batches to measure layers, or came back to them, and whether it is at that now.
+    /// When the engine last began or ended to measure layers between batches, and whether it is measuring them now.
     pub aside: Option<(Nanos, bool)>,
-    /// What counts.
+    /// The statistics of its steady phase.
     pub steady: Steady,
 }
 
-/// Everything counted since a run became steady or its statistics were reset.
+/// Statistics since a run became steady, or since they were reset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Steady {
     /// When counting began.
     pub since: Nanos,
     /// End of the last batch counted.
     pub until: Nanos,
-    /// Batches counted.
+    /// Number of batches.
     pub batches: u64,
-    /// Time that they took, gaps between them included. ns.
+    /// Time of the batches, gaps between them included. ns.
     pub span_ns: u64,
-    /// Wall latency of each. ns.
+    /// Wall latency of the batches. ns.
     pub wall: Histogram<u64>,
-    /// Device time of those that the device's own clock timed. ns.
+    /// Device time of the batches that the device's own clock timed. ns.
     pub device: Histogram<u64>,
-    /// Readings of each sensor after the power had settled.
+    /// Readings of each sensor after power has settled.
     pub sensors: BTreeMap<SensorId, Reading>,
-    /// Readings of power taken while the card was throttled, among all that counted.
+    /// Power readings that were taken while the card was throttled.
     pub throttled: u64,
-    /// Readings of power that counted.
+    /// Power readings.
     pub power_readings: u64,
 }
 
-/// What a sensor read during the steady phase.
+/// The readings of a sensor during the steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// Mean and spread.
+    /// Mean and standard deviation.
     pub moments: Moments,
     /// First value and its time.
     pub first: (Nanos, f64),
@@ -87,20 +87,20 @@ impl Steady {
         }
     }
 
-    /// Images a second, gaps between batches included; none before the first batch.
+    /// Images/s, gaps between batches included; none before the first batch.
     pub fn images_per_s(&self, batch: u32) -> Option<f64> {
         (self.span_ns > 0).then(|| self.batches as f64 * f64::from(batch) / (self.span_ns as f64 / 1e9))
     }
 }
 
-/// Nanoseconds up to an hour, to three digits.
+/// A histogram of times up to an hour, to three digits. ns.
 #[expect(clippy::expect_used)]
 fn histogram() -> Histogram<u64> {
-    // Cannot fail: low < high / 2 and 3 digits are what the crate asks of its constants.
+    // Cannot fail: the crate requires low < high / 2 and at most 5 digits.
     Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("constant bounds")
 }
 
-/// Counts times, equal ones at once: reports of fast batches are mostly that.
+/// Records times. Equal ones in a row are recorded at once, since reports of fast batches consist mostly of them.
 fn record(histogram: &mut Histogram<u64>, times: &[u64]) {
     times.chunk_by(|a, b| a == b).for_each(|same| histogram.saturating_record_n(same[0].max(1), same.len() as u64));
 }
@@ -136,12 +136,12 @@ impl Run {
         }
     }
 
-    /// Forgets what was counted; counting begins again at `t`.
+    /// Drops the statistics and starts again at `t`.
     pub fn reset(&mut self, t: Nanos) {
         self.steady = Steady::new(t);
     }
 
-    /// Counts batches that ended at `t`; false for those that began before a reset or a pause and belong to neither side.
+    /// Counts batches that ended at `t`. Returns false for batches that began before a reset or a pause, which do not count.
     pub fn count(&mut self, t: Nanos, batches: &Batches) -> bool {
         let n = batches.wall_ns.len() as u64;
         if self.steady.batches == 0 && t.saturating_sub(batches.span_ns) < self.steady.since {
@@ -159,8 +159,7 @@ impl Run {
         true
     }
 
-    /// The engine leaves its batches to measure layers (`away`), or is back: until power has settled again after that,
-    /// readings are not the network's.
+    /// The engine begins (`away`) or ends to measure layers. Readings do not count until power has settled again after that.
     pub fn step_aside(&mut self, t: Nanos, away: bool) {
         self.aside = Some((t, away));
     }
@@ -180,7 +179,7 @@ impl Run {
             last: (t, value),
         });
         if self.aside.is_some_and(|(back, _)| reading.last.0 < back) {
-            // A counter ran on meanwhile: what it counts from here on is the network's again.
+            // An energy counter has advanced while layers were measured: its difference starts here again.
             reading.first = (t, value);
         }
         reading.moments.add(value);
@@ -192,52 +191,52 @@ impl Run {
     }
 }
 
-/// What a run came to: the figures of a table row, a plot's point and a record.
+/// The result of a run: a row of a table, a point of a plot, a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunResult {
     /// Its number.
     pub run: RunId,
-    /// What was measured.
+    /// Its configuration.
     pub config: Config,
-    /// Batches counted, all of them steady.
+    /// Number of steady batches.
     pub batches: u64,
-    /// Time that they took. s.
+    /// Time of the steady batches. s.
     pub seconds: f64,
-    /// The weights of its network, where the stream says.
+    /// The weights of its network, where the stream has them.
     pub weights: Option<Weights>,
-    /// Whether its batches replayed a captured graph, where the stream says.
+    /// Whether its batches replayed a captured graph, where the stream says so.
     pub graph: Option<Graph>,
     /// How its warm-up ended.
     pub warm_up: Option<WarmUp>,
     /// Device-synchronised wall latency of one batch. ms.
     pub latency_ms: Percentiles,
-    /// Device time of one batch by the device's own clock, of those batches that it timed. ms.
+    /// Device time of one batch, by the device's own clock, over the batches that it timed. ms.
     pub device_ms: Option<Percentiles>,
-    /// Images a second, gaps between batches included.
+    /// Images/s, gaps between batches included.
     pub images_per_s: f64,
-    /// Operations a second over the peak measured on the device, %; 2 operations a multiply-accumulate.
+    /// FLOP utilisation: operations/s over the measured peak, 2 operations per multiply-accumulate. %.
     pub flop_utilisation: Option<f64>,
-    /// Utilisation of the device while steady, %.
+    /// Utilisation of the device in the steady phase. %.
     pub utilisation: Option<f64>,
-    /// Processor time of everybody but the engine while steady, % of all processors; of the CPU only, since a card's driver
-    /// names the processes instead.
+    /// Processor time of all processes but the engine in the steady phase, % of all processors. Only for the CPU: a card's
+    /// driver names the processes instead.
     pub others: Option<f64>,
-    /// Power while steady; absent with the reason.
+    /// Power in the steady phase, or why it is not known.
     pub power: Result<Power, String>,
-    /// Memory held.
+    /// Memory of the engine.
     pub memory: Memory,
-    /// Memory in use on the device by everybody at the end, bytes.
+    /// Memory in use on the device by all processes at the end, bytes.
     pub device_memory_used: Option<u64>,
-    /// Share of the power readings taken while the card was throttled.
+    /// Share of the power readings that were taken while the card was throttled, 0 to 1.
     pub throttled: Option<f64>,
 }
 
-/// Share of all processors from which on others are said to disturb a run, %: wattscope itself, its screen included, stays
-/// below it on two cores.
+/// Share of all processors above which other processes are reported as a disturbance, %. wattscope itself, its screen
+/// included, stays below it on two cores.
 pub const CROWD: f64 = 10.0;
 
 impl RunResult {
-    /// What others took of the processors, %, where it was enough to be in the figures.
+    /// Share of the processors that other processes took, %, where it is large enough to be visible in the figures.
     pub fn crowd(&self) -> Option<f64> {
         self.others.filter(|share| *share >= CROWD)
     }
@@ -246,22 +245,22 @@ impl RunResult {
 /// Power and energy of a steady phase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Power {
-    /// The sensor that read it.
+    /// The sensor.
     pub sensor: String,
-    /// How its value came about, where it is not a plain reading.
+    /// How the sensor's value is obtained, where it is not a plain reading.
     pub method: Option<String>,
-    /// Mean over the steady phase, settling left out. W.
+    /// Mean over the steady phase without settling. W.
     pub gross_w: f64,
     /// Standard deviation of the readings. W.
     pub deviation_w: f64,
-    /// Readings.
+    /// Number of readings.
     pub readings: u64,
     /// Mean before the engine started. W.
     pub idle_w: Option<f64>,
     /// Gross minus idle. W.
     pub net_w: Option<f64>,
-    /// Energy an image, gross. J.
+    /// Gross energy per image. J.
     pub joules_per_image: f64,
-    /// Where the energy comes from: `energy counter` or `mean power × time`.
+    /// Source of the energy: `energy counter` or `mean power × time`.
     pub energy_source: String,
 }

@@ -1,16 +1,17 @@
-//! A bounded stretch of time-stamped values.
+//! A bounded time series.
 
 use crate::event::Nanos;
 use std::collections::VecDeque;
 
-/// Values in order of time, the oldest forgotten when full, so that memory stays bounded however long a session lasts.
+/// Values in order of time. When it is full the oldest value is dropped, so that memory stays bounded however long a session
+/// lasts.
 #[derive(Clone, Debug)]
 pub struct Series {
     points: VecDeque<(Nanos, f64)>,
     capacity: usize,
 }
 
-/// The same points; a gap is equal to a gap, though NaN is not equal to NaN.
+/// Equal points. Gaps, which are stored as NaN, are equal to each other.
 impl PartialEq for Series {
     fn eq(&self, other: &Self) -> bool {
         let same = |(a, b): (&(Nanos, f64), &(Nanos, f64))| a.0 == b.0 && (a.1 == b.1 || a.1.is_nan() && b.1.is_nan());
@@ -33,7 +34,7 @@ impl Series {
         Self { points: VecDeque::new(), capacity }
     }
 
-    /// Appends a value. A time that runs backwards is set to the last one's; a value that is not finite is a gap.
+    /// Appends a value. A time before the last one's is raised to it; a value that is not finite is a gap.
     pub fn push(&mut self, t: Nanos, value: f64) {
         let t = self.points.back().map_or(t, |(last, _)| t.max(*last));
         if self.points.len() == self.capacity {
@@ -42,14 +43,14 @@ impl Series {
         self.points.push_back((t, value));
     }
 
-    /// Marks a gap: whoever draws must not join the points on its two sides.
+    /// Marks a gap: a plot does not connect the points on its two sides.
     pub fn gap(&mut self, t: Nanos) {
         if self.points.back().is_some_and(|(_, v)| v.is_finite()) {
             self.push(t, f64::NAN);
         }
     }
 
-    /// The newest value; none where there is none or after a gap.
+    /// The newest value; none where the series is empty or ends in a gap.
     pub fn last(&self) -> Option<(Nanos, f64)> {
         self.points.back().copied().filter(|(_, v)| v.is_finite())
     }
@@ -66,12 +67,12 @@ impl Series {
         self.points.iter().copied()
     }
 
-    /// How many points it holds, gaps included.
+    /// The number of points, gaps included.
     pub fn len(&self) -> usize {
         self.points.len()
     }
 
-    /// Whether it holds none.
+    /// Whether it holds no point.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }

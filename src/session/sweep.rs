@@ -1,102 +1,34 @@
-//! A sweep as the stream tells it: what was intended, what became of each step, and how long the rest may take.
+//! The state of a sweep: its plan, the outcome of each step so far, and an estimate of the time that is left.
 
 use crate::{
     analysis::stats::Moments,
     event::{Config, Nanos, Outcome, Plan, Precision},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// What a step takes beyond its steady batches where none was measured yet, s: building, warm-up, settling.
+/// Estimated time of a step beyond its steady batches, as long as none was measured: building, warm-up, settling. s.
 const OVERHEAD_S: f64 = 4.0;
 
-/// A sweep and how far it has come.
+/// A sweep in progress or over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
-    /// What is measured in which order.
+    /// Its plan.
     pub plan: Plan,
-    /// What became of each step of the plan; none of those that are still to come.
+    /// The outcome of each step of the plan; none for steps that are still to come.
     pub steps: Vec<Option<Step>>,
     /// Whether it was ended before its last step.
     pub ended: bool,
-    /// When the step in hand began.
+    /// When the current step began.
     pub since: Nanos,
 }
 
 /// A step that is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Time that it took, the rest before it included. s.
+    /// Its duration, with the rest before it. s.
     pub seconds: f64,
-}
-
-impl Plan {
-    /// How many steps it has: rounds times configurations.
-    pub fn steps(&self) -> usize {
-        self.order.len()
-    }
-
-    /// The configuration of a step; none beyond the last one.
-    pub fn config(&self, step: usize) -> Option<&Config> {
-        self.configs.get(*self.order.get(step)? as usize)
-    }
-
-    /// The round that a step belongs to, from 1.
-    pub fn round(&self, step: usize) -> u32 {
-        1 + (step / self.configs.len().max(1)) as u32
-    }
-
-    /// Whether a step is this one's to measure, and not another shard's.
-    pub fn has(&self, step: usize) -> bool {
-        self.shard.is_none_or(|(index, count)| step % count.max(1) as usize == index as usize)
-    }
-
-    /// Whether others do some of its steps.
-    pub const fn is_shared(&self) -> bool {
-        self.dealt || self.shard.is_some()
-    }
-
-    /// Whether it is the same as another, whatever the device and whoever does which steps.
-    ///
-    /// # Errors
-    /// Says what differs: what is here, and what is there.
-    pub fn is_like(&self, other: &Self) -> Result<(), Vec<String>> {
-        let pairs = self.properties().into_iter().zip(other.properties());
-        let differ = pairs.filter(|((_, here), (_, there))| here != there);
-        let mut differences: Vec<String> =
-            differ.map(|((name, here), (_, there))| format!("{name} {here} here, {there} there")).collect();
-        let same = || self.configs.len() == other.configs.len() && self.order == other.order;
-        let alike = || self.configs.iter().zip(&other.configs).all(|(a, b)| but_device(a) == but_device(b));
-        if differences.is_empty() && !(same() && alike()) {
-            differences.push("another order of the same".to_owned());
-        }
-        if differences.is_empty() { Ok(()) } else { Err(differences) }
-    }
-
-    /// What it is made of, in words, whatever the device.
-    fn properties(&self) -> [(&'static str, String); 7] {
-        let list = |of: fn(&Config) -> String| {
-            let all: BTreeSet<String> = self.configs.iter().map(of).collect();
-            all.iter().map(|s| s.trim()).collect::<Vec<_>>().join(",")
-        };
-        [
-            ("networks", list(|c| c.network.clone())),
-            ("batch sizes", list(|c| format!("{:>9}", c.batch))),
-            ("precisions", list(|c| c.precision.to_string())),
-            ("rounds:", self.repeat.to_string()),
-            ("seconds:", self.seconds.to_string()),
-            ("cooldown:", format!("{} s", self.cooldown_s)),
-            ("order", self.seed.map_or_else(|| "as given".to_owned(), |seed| format!("of seed {seed}"))),
-        ]
-    }
-
-    /// The same plan on another device.
-    #[must_use]
-    pub fn on(mut self, device: &str) -> Self {
-        self.configs.iter_mut().for_each(|config| device.clone_into(&mut config.device));
-        self
-    }
 }
 
 impl Sweep {
@@ -106,7 +38,7 @@ impl Sweep {
         Self { plan, steps, ended: false, since: now }
     }
 
-    /// Takes note of what became of a step; a step that is not in the plan, or another shard's, is nobody's.
+    /// Stores the outcome of a step. Steps that are not in the plan, or belong to another shard, are ignored.
     pub fn done(&mut self, step: usize, outcome: Outcome, now: Nanos) {
         let seconds = now.saturating_sub(self.since) as f64 / 1e9;
         if let Some(slot) = self.steps.get_mut(step).filter(|_| self.plan.has(step)) {
@@ -115,7 +47,7 @@ impl Sweep {
         self.since = now;
     }
 
-    /// Adds what became of the steps of another part of the same sweep.
+    /// Adds the outcomes of another part of the same sweep.
     pub fn add(&mut self, other: &Self) {
         for (own, step) in self.steps.iter_mut().zip(&other.steps) {
             let measured = |step: &Option<Step>| step.as_ref().is_some_and(|step| step.outcome == Outcome::Measured);
@@ -214,11 +146,6 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What two configurations that differ in their device alone share.
-fn but_device(config: &Config) -> (&str, u32, Precision) {
-    (&config.network, config.batch, config.precision)
-}
-
 /// What two configurations that differ in their batch size alone share.
 fn but_batch(config: &Config) -> Family<'_> {
     (&config.network, config.precision, &config.device)
@@ -268,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_every_so_manieth_step_and_all_shards_are_all_steps() {
+    fn a_shard_is_every_nth_step_and_all_shards_are_all_steps() {
         let all = plan(&[1, 2, 4, 8, 16], 2);
         let shard = |index| Sweep::new(Plan { shard: Some((index, 4)), ..all.clone() }, 0);
         let mut taken: Vec<usize> = (0..4).flat_map(|i| shard(i).to_come().collect::<Vec<_>>()).collect();

@@ -282,7 +282,7 @@ fn bombs_are_given_up_in_bounded_memory() {
 
 #[test]
 fn a_tape_goes_back_to_every_moment_and_a_live_one_stays_bounded() {
-    let (mut tape, mut fleet) = (replay::Tape::default(), Fleet::default());
+    let (mut player, mut fleet) = (replay::Player::default(), Fleet::default());
     let mut events = session();
     let last = events.last().unwrap().t;
     // An hour of nothing but a sensor.
@@ -291,22 +291,22 @@ fn a_tape_goes_back_to_every_moment_and_a_live_one_stays_bounded() {
     );
     let (_directory, path) = in_a_directory("hour.jsonl.zst");
     record(&path, &events);
-    let (loaded, losses) = replay::Tape::load(&path).unwrap();
+    let (loaded, losses) = replay::Player::load(&path).unwrap();
     assert!(losses.is_empty() && loaded.end() == events.last().unwrap().t, "{losses}");
     for event in &events {
-        tape.push(&event.into(), &fleet);
+        player.push(&event.into(), &fleet);
         fleet.apply(&event.into());
     }
-    assert!(fleet.now() - tape.begin() > 840_000_000_000, "14 minutes at the least");
-    assert!(fleet.now() - tape.begin() < 1_000_000_000_000, "and no more than 16");
-    let mut cursors = [loaded.first(), tape.last(fleet)];
+    assert!(fleet.now() - player.begin() > 840_000_000_000, "14 minutes at the least");
+    assert!(fleet.now() - player.begin() < 1_000_000_000_000, "and no more than 16");
+    let mut cursors = [loaded.first(), player.last(fleet)];
     for t in [0, last / 2, last, last / 3, last + 1_800_000_000_000, last + 3_300_000_000_000, last + 3_000_000_000_000]
     {
         let folded = fold(&events.iter().take_while(|event| event.t <= t).cloned().collect::<Vec<_>>());
         loaded.seek(&mut cursors[0], t);
         assert_eq!(cursors[0].fleet.first(), &folded, "at {t}");
-        tape.seek(&mut cursors[1], t);
-        assert_eq!(cursors[1].fleet.now(), folded.now.max(tape.begin()), "at {t}");
+        player.seek(&mut cursors[1], t);
+        assert_eq!(cursors[1].fleet.now(), folded.now.max(player.begin()), "at {t}");
     }
 }
 
@@ -318,7 +318,7 @@ fn two_stations() -> Vec<Tagged> {
             if let Body::Header(header) = &mut event.body {
                 (header.schema, header.stations, header.host) = (FLEET_SCHEMA, Some(2), format!("bench{on}"));
             }
-            Tagged { on, event }
+            Tagged { station: on, event }
         })
     };
     let mut all: Vec<_> = tagged(0).chain(tagged(1)).collect();
@@ -340,9 +340,9 @@ fn stations_are_recorded_side_by_side_and_each_comes_back() {
     let results = |state: &State| state.all_results();
     assert!(fleet.stations().iter().all(|state| results(state) == results(&fold(&session()))));
     assert_eq!(fleet.names(true), ["bench0", "bench1"]);
-    let (tape, _) = replay::Tape::load(&path).unwrap();
-    let mut cursor = tape.first();
-    tape.seek(&mut cursor, tape.end());
+    let (player, _) = replay::Player::load(&path).unwrap();
+    let mut cursor = player.first();
+    player.seek(&mut cursor, player.end());
     assert_eq!(cursor.fleet, fleet);
     // A recording that begins late has both.
     let (_directory, late) = in_a_directory("late.jsonl");
@@ -356,7 +356,7 @@ fn a_file_of_one_station_that_gets_another_says_so_where_an_older_reader_looks()
     let (_directory, path) = in_a_directory("grows.jsonl");
     record(&path, &session());
     let (mut recorder, before, _) = Recorder::resume(&path, true).unwrap();
-    two_stations().into_iter().filter(|tagged| tagged.on == 1).for_each(|tagged| recorder.send(tagged).unwrap());
+    two_stations().into_iter().filter(|tagged| tagged.station == 1).for_each(|tagged| recorder.send(tagged).unwrap());
     recorder.finish().unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.lines().next().unwrap().contains(&format!("\"schema\":{FLEET_SCHEMA},")), "{text}");

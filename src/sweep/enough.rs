@@ -1,26 +1,26 @@
-//! When a configuration has been measured enough.
+//! When a configuration has been measured for long enough.
 
 use crate::{
     event::{Config, Nanos, Phase, Quantity},
     session::{Run, State, run::SETTLING},
 };
 
-/// Length of a window of power from which a handful of readings is enough: a sensor that looks at 25 ms of every 100 ms
-/// needs 5 s or 32 repetitions for an error of 5 % (arXiv 2312.02741; MEASURING.md, rule 4). A reading is taken for a
-/// repetition, since batches are far shorter than what a sensor averages over.
+/// Length of a power window for which a handful of readings is enough. A sensor that averages over 25 ms of every 100 ms
+/// needs 5 s or 32 repetitions for an error of 5 % (arXiv 2312.02741; MEASURING.md, rule 4). A reading counts as a
+/// repetition, since batches are far shorter than the averaging window of a sensor. ns.
 const WINDOW: Nanos = 5_000_000_000;
 
-/// Readings that make a shorter window as good.
+/// Readings with which a shorter window is enough, too.
 const REPETITIONS: u64 = 32;
 
-/// Readings that a window of full length needs: a slow sensor must not decide with two.
+/// Least readings in a window of full length: two readings of a slow sensor are not enough.
 const READINGS: u64 = 8;
 
-/// How much longer a sensor that hardly answers is waited for.
+/// Additional time to wait for a sensor that hardly answers. ns.
 const PATIENCE: Nanos = 5_000_000_000;
 
-/// Whether a configuration has been measured enough: `seconds` of steady batches and, where its device has a power sensor,
-/// `seconds` of power after it settled, with readings enough to mean something.
+/// Whether a configuration has been measured for long enough: `seconds` of steady batches and, where its device has a power
+/// sensor, `seconds` of power after settling, with enough readings.
 pub fn enough(state: &State, config: &Config, seconds: f64) -> bool {
     let Some(run) = state.run.as_ref().filter(|run| run.config == *config && run.phase == Phase::Steady) else {
         return false;
@@ -33,11 +33,11 @@ fn enough_readings(state: &State, run: &Run, seconds: f64) -> bool {
     let wanted = (seconds * 1e9) as Nanos;
     let settled = state.now.saturating_sub(run.steady.since + SETTLING);
     let readings = |id| run.steady.sensors.get(&id).map_or(0, |reading| reading.moments.count());
-    let mean_something = |n| n >= REPETITIONS || n >= READINGS && settled >= WINDOW;
+    let enough = |n| n >= REPETITIONS || n >= READINGS && settled >= WINDOW;
     let patience = wanted.max(WINDOW) + PATIENCE;
     let power = state.power_sensor(device).ok();
     let busy = state.sensor(device, Quantity::Utilisation).filter(|(_, sensor)| sensor.info.absent.is_none());
-    power.is_none_or(|(id, _)| settled >= wanted && (mean_something(readings(id)) || settled >= patience))
+    power.is_none_or(|(id, _)| settled >= wanted && (enough(readings(id)) || settled >= patience))
         && busy.is_none_or(|(id, _)| readings(id) > 0 || settled >= PATIENCE)
 }
 
@@ -82,9 +82,9 @@ mod tests {
         assert!(!enough(&steady(2.1, power(), 20), &config, 1.0), "a short window needs 32 readings");
         assert!(enough(&steady(2.1, power(), 32), &config, 1.0));
         let busy = || vec![sensor(1, &config.device, Quantity::Utilisation, None)];
-        assert!(!enough(&steady(0.9, busy(), 0), &config, 0.5), "nobody has said yet how busy the device is");
+        assert!(!enough(&steady(0.9, busy(), 0), &config, 0.5), "utilisation has not been read yet");
         assert!(enough(&steady(1.1, busy(), 1), &config, 0.5));
-        assert!(enough(&steady(6.1, busy(), 0), &config, 0.5), "nobody will");
+        assert!(enough(&steady(6.1, busy(), 0), &config, 0.5), "utilisation is not waited for any longer");
         assert!(!enough(&steady(6.1, power(), 50), &Config { batch: 2, ..config }, 5.0), "another configuration");
     }
 }

@@ -1,11 +1,12 @@
-//! What a sweep measures and in which order: random against drift, the same again from the same seed.
+//! The plan of a sweep. The order is random, so that drift of the machine does not look like an effect of the
+//! configuration, and reproducible from its seed.
 
 use crate::{
     event::{Config, Plan},
     model::zoo::weights::mix,
 };
 
-/// Rounds that a sweep has at the most: their order is part of the record.
+/// Upper bound on the rounds of a sweep: the order of all steps is part of the recording.
 pub const MOST_ROUNDS: u32 = 100;
 
 /// A plan for every configuration `repeat` times: each round in a random order of its own, or in the order given where
@@ -21,7 +22,7 @@ pub fn plan(configs: Vec<Config>, repeat: u32, seed: Option<u64>, seconds: f64, 
         order
     };
     let order = (0..repeat).flat_map(round).collect();
-    Plan { configs, repeat, seed, order, seconds, cooldown_s, shard: None, dealt: false }
+    Plan { configs, repeat, seed, order, seconds, cooldown_s, shard: None, distributed: false }
 }
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -36,16 +37,16 @@ impl SplitMix {
     /// Fisher and Yates's shuffle.
     fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
-            // The remainder's bias is below n / 2⁶⁴.
+            // The bias of the remainder is below n / 2⁶⁴.
             items.swap(i, (self.next() % (i as u64 + 1)) as usize);
         }
     }
 }
 
-/// Batch sizes as they are written: `8`, or the powers of two of a range, `1..256`, both ends included.
+/// Parses batch sizes: `8`, or the powers of two in a range, `1..256`, both ends included.
 ///
 /// # Errors
-/// Says what a batch size is where the text is none.
+/// Says what the grammar is where the text does not follow it.
 pub fn batches(text: &str) -> Result<Vec<u32>, String> {
     let one = |s: &str| match s.trim().parse::<u32>() {
         Ok(0) => Err("a batch holds at least 1 image".to_owned()),

@@ -1,4 +1,5 @@
-//! Which part of a sweep this process measures, where a scheduler runs many of them: every so-manieth step of one plan.
+//! Shards: where a cluster's scheduler runs several processes, shard i of n measures every n-th step of one plan, from the
+//! i-th on.
 
 use std::{
     fmt,
@@ -6,13 +7,13 @@ use std::{
     str::FromStr,
 };
 
-/// Seed of the order where nothing says another: all shards must have the same.
+/// Default seed of the order: all shards must have the same one.
 pub const SEED: u64 = 2016;
 
-/// Seeds are below this, so that they can be typed.
+/// Upper bound of random seeds, so that they are short enough to be typed.
 const SEEDS: u64 = 1_000_000;
 
-/// Shards of a sweep at the most.
+/// Upper bound on the shards of a sweep.
 const MOST: u32 = 65_536;
 
 /// What `--shard` asks for.
@@ -22,36 +23,36 @@ pub enum Asked {
     This(Shard),
     /// `auto`, or `auto/4` where the scheduler does not say how many there are.
     Auto {
-        /// How many there are, if that was said.
+        /// The number of shards, if it was given.
         count: Option<u32>,
     },
 }
 
-/// One of several parts.
+/// One shard of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Which one, from 0.
+    /// Its index, from 0.
     pub index: u32,
-    /// Of how many.
+    /// The number of shards.
     pub count: u32,
 }
 
 /// Why it is not known which shard this is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
-    /// Nobody says.
+    /// No scheduler was found.
     #[error(
         "--shard auto: no scheduler says which shard this is: neither SLURM_PROCID and SLURM_NTASKS (srun) nor \
          JOB_COMPLETION_INDEX (an indexed Kubernetes Job) is set; say it yourself, as in --shard 1/4"
     )]
     NoScheduler,
-    /// Kubernetes says which, but not of how many.
+    /// Kubernetes gives the index, but not the number of shards.
     #[error(
         "--shard auto: JOB_COMPLETION_INDEX says which shard this is, but nothing says of how many: --shard auto/N, \
          with N the Job's completions, or the same in JOB_COMPLETIONS in the pod's environment"
     )]
     NoCount,
-    /// A variable is not what it should be.
+    /// An environment variable is not a number.
     #[error("--shard auto: {name} is '{value}', which is no number")]
     Nonsense {
         /// The variable.

@@ -1,7 +1,7 @@
-//! The steps of a sweep as a state machine over the stream: which commands follow from what was seen. It serves the loop
-//! without a screen and the live screen alike.
+//! The steps of a sweep as a state machine over the stream: given an event, which commands to send. The measuring loop
+//! without a screen and the live screen both use it.
 
-use super::enough;
+use super::enough::enough;
 use crate::{
     event::{Body, Command, Config, Event, Nanos, Outcome, Plan},
     session::{
@@ -10,63 +10,63 @@ use crate::{
     },
 };
 
-/// Idle power is read for this long at the end (MEASURING.md, rules 4 and 11).
+/// Time for which idle power is read at the end (MEASURING.md, rules 4 and 11). ns.
 const IDLE_WINDOW: Nanos = 5_000_000_000;
 
-/// Goes through the steps of a plan: through all of them, or through those that are dealt to it.
+/// Goes through the steps of a plan: all of them in order, or those that a scheduler assigns to it.
 #[derive(Clone, Debug)]
 pub struct Stepper {
-    /// The plan, until the stream was told of it; none where it goes on with the sweep of the state.
+    /// The plan, until it was sent to the stream; none where the sweep of the state is resumed.
     plan: Option<Plan>,
     /// Whether idle power is read once more at the end.
     idle_after: bool,
-    /// Whether somebody else says which step comes next.
-    dealt: bool,
+    /// Whether steps are assigned by [`Self::take`] instead of taken in order.
+    assigned: bool,
     stage: Stage,
 }
 
-/// What it waits for.
+/// What the stepper waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The stream to say that the sweep began.
+    /// For the event that the sweep began.
     Beginning,
-    /// Somebody to say which step comes next.
+    /// Idle: for the next step to be assigned.
     Ready,
-    /// A step to be measured enough, or to fail.
+    /// For a step to be measured long enough, or to fail.
     Measuring(usize),
-    /// The stream to say that a step is done; whether the engine ran for it.
+    /// For the event that a step is done. `ran`: the engine ran for it.
     Noting { step: usize, ran: bool },
-    /// The engine to have rested.
+    /// For the end of the rest between two steps.
     Resting { until: Nanos },
-    /// Idle power to be read.
+    /// For idle power to be read.
     Idling,
-    /// Nothing any more.
+    /// For nothing: the sweep is over.
     Over,
 }
 
 impl Stepper {
-    /// A sweep that is to begin.
+    /// A stepper for a new sweep.
     pub fn new(plan: Plan, idle_after: bool) -> Self {
-        Self { plan: Some(plan), idle_after, dealt: false, stage: Stage::Beginning }
+        Self { plan: Some(plan), idle_after, assigned: false, stage: Stage::Beginning }
     }
 
-    /// A sweep that goes on where the state's was interrupted.
+    /// A stepper that resumes the interrupted sweep of the state.
     pub fn resuming() -> Self {
-        Self { plan: None, idle_after: true, dealt: false, stage: Stage::Beginning }
+        Self { plan: None, idle_after: true, assigned: false, stage: Stage::Beginning }
     }
 
-    /// The same, but for [`Self::take`]: no step is begun that is not dealt.
+    /// The same stepper, but it only begins steps that [`Self::take`] assigns to it.
     #[must_use]
-    pub fn dealt(self) -> Self {
-        Self { dealt: true, ..self }
+    pub fn assigned(self) -> Self {
+        Self { assigned: true, ..self }
     }
 
-    /// Whether it waits to be told which step comes next, or that there is none.
+    /// Whether it is idle: it waits for [`Self::take`] or [`Self::finish`].
     pub fn is_ready(&self) -> bool {
         self.stage == Stage::Ready
     }
 
-    /// The step that is being measured, or about to be said to be done.
+    /// The step in progress: being measured, or about to be reported as done.
     pub const fn in_hand(&self) -> Option<usize> {
         match self.stage {
             Stage::Measuring(step) | Stage::Noting { step, .. } => Some(step),
@@ -74,7 +74,7 @@ impl Stepper {
         }
     }
 
-    /// Gives up what it does, for whoever did it is lost: the step in hand is somebody else's from now on.
+    /// Gives up the step in progress, because its station is lost: another station takes it over.
     pub const fn lose(&mut self) {
         match self.stage {
             Stage::Measuring(_) | Stage::Noting { .. } | Stage::Resting { .. } => self.stage = Stage::Ready,
@@ -93,7 +93,7 @@ impl Stepper {
         self.stage == Stage::Idling
     }
 
-    /// The first commands.
+    /// The first commands to send.
     pub fn begin(&mut self, state: &State) -> Vec<Command> {
         match self.plan.take() {
             Some(plan) => vec![Command::Plan { plan }],
@@ -116,9 +116,9 @@ impl Stepper {
         }
     }
 
-    /// The next step, or the end.
+    /// Begins the next step, or ends the sweep where there is none.
     fn go_on(&mut self, state: &State) -> Vec<Command> {
-        if self.dealt {
+        if self.assigned {
             self.stage = Stage::Ready;
             return Vec::new();
         }
@@ -128,7 +128,7 @@ impl Stepper {
         }
     }
 
-    /// Begins a step; one that is hopeless is skipped.
+    /// Begins a step; one that is certain to run out of memory is skipped.
     pub fn take(&mut self, state: &State, step: usize) -> Vec<Command> {
         let Some(sweep) = &state.sweep else { return Vec::new() };
         let Some(config) = sweep.plan.config(step) else { return Vec::new() };
@@ -144,7 +144,7 @@ impl Stepper {
         }
     }
 
-    /// There is no step any more: idle power is read, where there is any, and that is all.
+    /// Ends the sweep: reads idle power once more, where there is a power sensor.
     pub fn finish(&mut self, state: &State) -> Vec<Command> {
         if !self.idle_after || !has_power(state) {
             self.stage = Stage::Over;
@@ -173,7 +173,7 @@ impl Stepper {
     }
 }
 
-/// What the newest event decided about a configuration, if anything.
+/// The outcome of a configuration, if the newest event decides it.
 fn outcome(state: &State, event: &Event, config: &Config, seconds: f64) -> Option<Outcome> {
     match &event.body {
         Body::OutOfMemory { config: of, requested_bytes, message, .. } if of == config => {
@@ -192,7 +192,7 @@ fn has_power(state: &State) -> bool {
     device.is_some_and(|device| state.power_sensor(device).is_ok())
 }
 
-/// Whether idle power was read long enough after the engine was stopped.
+/// Whether idle power was read for long enough after the engine was stopped.
 fn idle_is_known(state: &State, body: &Body) -> bool {
     let Engine::Stopped { since } = &state.engine else { return *body == Body::Resting { engine_stopped: true } };
     !has_power(state) || state.now >= since + COOLING + IDLE_WINDOW
@@ -208,7 +208,7 @@ mod tests {
 
     const S: Nanos = 1_000_000_000;
 
-    /// A stream that answers as an agent would.
+    /// A stream that answers as an agent does.
     struct Stream {
         state: State,
         stepper: Stepper,
@@ -243,7 +243,7 @@ mod tests {
             }
         }
 
-        /// Says what was decided about a step and gives it.
+        /// Reports the outcome that was decided about a step, and returns it.
         fn note(&mut self) -> (u32, Outcome) {
             let [Command::StepDone { step, outcome }] = &self.asked[..] else { panic!("{:?}", self.asked) };
             let note = (*step, outcome.clone());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_follows_another_after_a_rest_and_idle_power_is_read_at_the_end() {
+    fn steps_follow_one_another_after_a_rest_and_idle_power_is_read_at_the_end() {
         let mut s = Stream::new(plan(&[1, 2], 2.0));
         s.say(Body::Sensors { sensors: vec![sensor(1, "cpu", Quantity::PowerAverage, None)] });
         s.stepper = Stepper::resuming();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_what_did_not_fit_is_skipped_and_a_failure_is_not_the_end() {
+    fn batches_larger_than_one_that_did_not_fit_are_skipped_and_a_failure_does_not_end_the_sweep() {
         let mut s = Stream::new(plan(&[64, 512, 8], 2.0));
         assert_eq!(s.asked, run(64));
         let lacks = |batch| Body::OutOfMemory {
@@ -310,7 +310,7 @@ mod tests {
             message: "no".into(),
         };
         s.say(lacks(7));
-        assert_eq!(s.asked, [], "nobody asked for that one");
+        assert_eq!(s.asked, [], "another configuration");
         s.say(lacks(64));
         assert!(matches!(s.note(), (0, Outcome::Failed { out_of_memory: true, .. })));
         s.say(Body::Resting { engine_stopped: true });
@@ -318,7 +318,7 @@ mod tests {
         s.say(Body::Samples { values: vec![] });
         let (step, skipped) = s.note();
         assert_eq!((step, skipped), (1, Outcome::Skipped { reason: "skipped: batch 64 was out of memory".into() }));
-        assert_eq!(s.asked, run(8), "no rest after nothing");
+        assert_eq!(s.asked, run(8), "no rest after a skipped step");
         s.say(Body::Failing { run: 3, config: config("vgg16", 8), reason: "dead".into() });
         assert!(matches!(s.note(), (2, Outcome::Failed { out_of_memory: false, .. })));
         assert!(s.stepper.is_over(), "no sensor, no idle power");

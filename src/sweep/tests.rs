@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     agent::AgentHandle,
-    event::{Body, Command, Event, Plan, StationId},
+    event::{Body, Command, Config, Event, Outcome, Plan, StationId},
     session::Fleet,
     testing::{Script, config},
 };

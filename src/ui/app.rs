@@ -20,7 +20,7 @@ use crate::{
     event::{Body, Command, Config, Event, Level, Nanos, Tagged},
     session::{
         Fleet, State,
-        replay::{Cursor, Tape},
+        replay::{Cursor, Player},
     },
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
@@ -113,7 +113,7 @@ pub struct App {
     theme: Theme,
     live: Fleet,
     /// What can be gone back to: the last minutes, or a whole recording.
-    tape: Tape,
+    tape: Player,
     /// The moment that is looked at, where that is not the newest.
     held: Option<Box<Cursor>>,
     /// How a recording is played; none where the stream is live.
@@ -143,7 +143,7 @@ impl App {
             live,
             options,
             theme,
-            tape: Tape::default(),
+            tape: Player::default(),
             held: None,
             playback: None,
             recording: None,
@@ -168,7 +168,7 @@ impl App {
     }
 
     /// An app that plays a recording, from `from` on the recording's clock.
-    pub fn replay(options: Options, theme: Theme, tape: Tape, from: Nanos, speed: f64) -> Self {
+    pub fn replay(options: Options, theme: Theme, tape: Player, from: Nanos, speed: f64) -> Self {
         let mut cursor = Box::new(tape.first());
         tape.seek(&mut cursor, from);
         let at = cursor.fleet.now().max(from).min(tape.end());
@@ -261,7 +261,7 @@ impl App {
         self.tape.push(tagged, &self.live);
         self.live.apply(tagged);
         self.desks.resize_with(self.live.len(), Desk::default);
-        let (on, event) = (usize::from(tagged.on), &tagged.event);
+        let (on, event) = (usize::from(tagged.station), &tagged.event);
         if on < self.desks.len() {
             self.step(on, event);
             if matches!(event.body, Body::Devices { .. }) {

@@ -391,7 +391,7 @@ pub fn fleet(stations: &[(&str, &str)]) -> Vec<Tagged> {
             ..Header::default()
         };
         script.events[0].body = Body::Header(header);
-        all.extend(script.events.iter().map(|event| Tagged { on, event: on_device(event, device) }));
+        all.extend(script.events.iter().map(|event| Tagged { station: on, event: on_device(event, device) }));
     }
     all.sort_by_key(|tagged| tagged.event.t);
     all

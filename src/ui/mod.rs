@@ -30,7 +30,7 @@ pub use theme::{Depth, Marker, Theme};
 use crate::{
     agent::fleet::FleetHandle,
     event::{Body, Command, Level, Nanos, Tagged},
-    session::{Recordings, replay::Tape},
+    session::{Recordings, replay::Player},
 };
 use app::Flow;
 use signals::{Signal, Signals};
@@ -152,7 +152,7 @@ pub async fn run<A: Into<FleetHandle>>(
 /// As [`run`].
 pub async fn replay(
     options: Options,
-    tape: Tape,
+    tape: Player,
     (from, speed): (Nanos, f64),
     said: Option<String>,
 ) -> Result<Exit, UiError> {

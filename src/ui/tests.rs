@@ -135,7 +135,7 @@ fn live_screen_before_anything_happened() {
 }
 
 fn link(state: LinkState) -> Body {
-    Body::Link(Link { on: "ssh gpu-box".into(), host: Some("gpu-box".into()), state })
+    Body::Link(Link { command: "ssh gpu-box".into(), host: Some("gpu-box".into()), state })
 }
 
 #[test]
@@ -158,7 +158,8 @@ fn live_screen_before_a_far_engine_is_reached() {
     };
     say(Body::Header(crate::event::Header::default()));
     let word = Some("srun: job 7 queued and waiting for resources".to_owned());
-    let connecting = Link { on: "srun --gres=gpu:1".into(), host: None, state: LinkState::Connecting { said: word } };
+    let connecting =
+        Link { command: "srun --gres=gpu:1".into(), host: None, state: LinkState::Connecting { said: word } };
     let screen = say(Body::Link(connecting.clone()));
     assert!(screen.contains("CONNECTING") && screen.contains("queued and waiting"), "{screen}");
     let reason =
@@ -214,7 +215,7 @@ fn fleet_app(stations: &[(&str, &str)], marker: Marker) -> App {
 /// Says something on a station now.
 fn say(app: &mut App, on: StationId, body: Body) {
     let t = app.fleet().now();
-    app.hear(&Tagged { on, event: Event { t, body } });
+    app.hear(&Tagged { station: on, event: Event { t, body } });
 }
 
 /// What became of two of the four stations.
@@ -308,7 +309,7 @@ fn a_sweep_runs_on_every_station_and_a_replay_of_several_shows_them_again() {
     press(&mut app, "⎋");
     assert_eq!(app.take_commands().iter().filter(|c| **c == Command::EndSweep).count(), 2);
 
-    let mut tape = crate::session::replay::Tape::default();
+    let mut tape = crate::session::replay::Player::default();
     let mut fleet = Fleet::default();
     for tagged in demo::fleet(&TWO) {
         tape.push(&tagged, &fleet);
@@ -717,7 +718,7 @@ fn a_recording_takes_no_commands_and_its_knobs_follow_it() {
 
 /// A recording of a script, played from its beginning.
 fn replayed(script: &Script, speed: f64) -> App {
-    let mut tape = crate::session::replay::Tape::default();
+    let mut tape = crate::session::replay::Player::default();
     let mut fleet = Fleet::default();
     for event in &script.events {
         tape.push(&event.into(), &fleet);
@@ -1017,7 +1018,7 @@ proptest! {
         for (step, body) in bodies {
             t += step;
             let on = (step % app.fleet().len() as u64) as StationId;
-            app.hear(&Tagged { on, event: Event { t, body } });
+            app.hear(&Tagged { station: on, event: Event { t, body } });
         }
         press(&mut app, &keys);
         let shown = show(&mut app, width, height);

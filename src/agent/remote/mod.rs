@@ -358,7 +358,7 @@ impl Remote {
     }
 
     fn tell_link(&self, state: LinkState) {
-        self.tell(Body::Link(Link { on: self.target.on.clone(), host: self.host.clone(), state }));
+        self.tell(Body::Link(Link { command: self.target.on.clone(), host: self.host.clone(), state }));
     }
 
     fn welcome(&self) -> Welcome {

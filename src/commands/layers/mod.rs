@@ -10,8 +10,10 @@ use crate::{
     event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, RunId, Tagged},
     format::{percent, si, significant},
     model::zoo,
-    report::{Origin, Outcome},
-    session::{Recorder, State},
+    session::{
+        Recorder, State,
+        records::{Origin, Outcome},
+    },
     sweep::{End, Failed, job::FAREWELL},
     table::Table,
 };

@@ -1,4 +1,4 @@
-//! What tables are written as.
+//! The formats of tables: CSV, JSON and Parquet.
 
 use super::{Cell, Column, Kind, Rows};
 use parquet::{
@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-/// Rows of a Parquet file that are written together.
+/// Rows in a row group of a Parquet file.
 const GROUP: usize = 65_536;
 
 /// Comma-separated values.
@@ -32,7 +32,7 @@ impl<W: Write> Csv<W> {
         Ok(Self { out })
     }
 
-    /// Writes what is left.
+    /// Flushes the output.
     pub fn finish(mut self) -> io::Result<()> {
         self.out.flush()
     }
@@ -51,7 +51,7 @@ impl<W: Write> Rows for Csv<W> {
     }
 }
 
-/// An array of objects, one a line.
+/// An array of objects, one per line.
 pub struct Json<W: Write> {
     out: W,
     columns: Vec<Column>,
@@ -59,7 +59,7 @@ pub struct Json<W: Write> {
 }
 
 impl<W: Write> Json<W> {
-    /// Nothing is written before the first row.
+    /// A table without rows yet; nothing is written before the first one.
     pub fn new(out: W, columns: &[Column]) -> Self {
         Self { out, columns: columns.to_vec(), rows: 0 }
     }
@@ -119,7 +119,7 @@ impl<W: Write + Send> Parquet<W> {
         Ok(Self { out, columns: columns.to_vec(), rows: Vec::new() })
     }
 
-    /// Writes what is left and the foot of the file.
+    /// Writes the last row group and the footer.
     pub fn finish(mut self) -> io::Result<()> {
         self.write_group().map_err(io_error)?;
         self.out.finish().map_err(io_error)?;
@@ -141,7 +141,7 @@ impl<W: Write + Send> Parquet<W> {
     }
 }
 
-/// Writes the cells of one column; those of another kind than the column are null.
+/// Writes the cells of one column. Cells of another type than the column are null.
 fn write_column(column: &mut ColumnWriter<'_>, rows: &[Vec<Cell>], at: usize) -> Result<(), ParquetError> {
     let cells = || rows.iter().map(|row| &row[at]);
     macro_rules! write {
@@ -171,7 +171,7 @@ impl<W: Write + Send> Rows for Parquet<W> {
     }
 }
 
-/// The system's own error where there is one in it: a broken pipe is one.
+/// The I/O error inside a Parquet error, if there is one, so that a broken pipe is recognised.
 fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(error) => match error.downcast::<io::Error>() {

@@ -1,16 +1,16 @@
-//! A row a layer: what it is, what its time came to, and what limits it.
+//! A row per layer: what it is, its time, and the roof that limits it.
 
 use super::{Cell, Column, Kind, Named};
 use crate::{
     analysis::roofline::{self, Achieved},
+    clock,
     event::{Body, LayerClock, LayerTime, Layers, Nanos, Tagged},
-    report,
     session::{Fleet, State},
 };
 use Kind::{Integer, Number, Text};
 use std::io;
 
-/// The columns. `within` is the number of the layer whose time holds this one's.
+/// The columns. `within` is the number of the layer that this one is fused into.
 pub const COLUMNS: &[Column] = &[
     ("run", Integer),
     ("network", Text),
@@ -43,12 +43,12 @@ pub const COLUMNS: &[Column] = &[
     ("roof_percent", Number),
 ];
 
-/// Gives a row to `rows` for every layer.
+/// Writes a row to `rows` for every layer.
 pub fn fill(events: impl Iterator<Item = Tagged>, rows: &mut Named<'_>) -> io::Result<()> {
     let mut fleet = Fleet::default();
     for tagged in events {
         fleet.apply(&tagged);
-        let Tagged { on, event } = tagged;
+        let Tagged { station: on, event } = tagged;
         if let (Body::Layers(layers), Some(state)) = (&event.body, fleet.get(on.into())) {
             let achieved = roofline::achieved(&layers.layers, state.roofs(&layers.config));
             for (i, (layer, achieved)) in layers.layers.iter().zip(achieved).enumerate() {
@@ -74,7 +74,7 @@ fn measured(state: &State, t: Nanos, layers: &Layers) -> Vec<Cell> {
         u64::from(config.batch).into(),
         config.precision.name().into(),
         config.device.as_str().into(),
-        state.header.as_ref().and_then(|header| report::wall_clock(&header.started, t)).into(),
+        state.header.as_ref().and_then(|header| clock::wall(&header.started, t)).into(),
         u64::from(layers.passes).into(),
         clock.into(),
         ms(layers.whole_ns),

@@ -1,5 +1,5 @@
-//! A recording as tables for other programs: a row a run, a reading or a layer, with the units in the columns' names. Of
-//! several stations the first column says which.
+//! Exports a recording as a table for other programs: a row per run, per sensor reading or per layer, with units in the names
+//! of the columns. Where there are several stations, the first column names the station.
 
 mod formats;
 mod layers;
@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Which table.
+/// The table to export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Table {
     /// A row a configuration, each time it was measured or failed
@@ -26,7 +26,7 @@ pub enum Table {
     Layers,
 }
 
-/// What a table is written as.
+/// The format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Comma-separated values (RFC 4180), empty where there is no value
@@ -38,13 +38,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file's name asks for; none where its ending is another.
+    /// The format by the extension of a file's name; none where the extension is unknown.
     pub fn of(path: &Path) -> Option<Self> {
         Self::from_str(path.extension()?.to_str()?, true).ok()
     }
 }
 
-/// Why there is no table.
+/// Why a table could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The recording can't be read.
@@ -58,12 +58,12 @@ pub enum ExportError {
         /// What the system said.
         source: io::Error,
     },
-    /// The table would replace what it is made of.
+    /// The table would replace the recording.
     #[error("{} is the recording itself: choose another name for the table", .0.display())]
     Itself(PathBuf),
 }
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -72,10 +72,10 @@ enum Kind {
     Flag,
 }
 
-/// A column: its name, with the unit in it, and what it holds.
+/// A column: its name, with the unit in it, and its type.
 type Column = (&'static str, Kind);
 
-/// What comes before the other columns where a recording is of several stations.
+/// The first column, where there are several stations.
 const STATION: Column = ("station", Kind::Text);
 
 /// A value of a row.
@@ -125,13 +125,13 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
     }
 }
 
-/// Takes rows, each with a cell a column.
+/// A sink of rows; each row has one cell per column.
 trait Rows {
     fn row(&mut self, row: Vec<Cell>) -> io::Result<()>;
 }
 
-/// Writes a table of a recording to a file, or to standard output. The file appears when it is complete. Gives what of
-/// the recording could not be read.
+/// Writes a table of a recording to a file, or to standard output. The file appears when it is complete. Returns what could
+/// not be read of the recording.
 ///
 /// # Errors
 /// If the recording can't be read, or the table can't be written.
@@ -150,7 +150,7 @@ pub fn export(recording: &Path, table: Table, format: Format, to: Option<&Path>)
     let file = File::create(&part).map_err(failed(&to.display().to_string()))?;
     let written = write(reader, table, format, file).and_then(|losses| fs::rename(&part, to).map(|()| losses));
     if written.is_err() {
-        // What is not complete is nobody's table.
+        // An incomplete table is removed.
         let _ = fs::remove_file(&part);
     }
     written.map_err(failed(&to.display().to_string()))
@@ -199,7 +199,7 @@ fn fill(reader: &mut Reader, table: Table, rows: &mut dyn Rows) -> io::Result<()
     }
 }
 
-/// Rows that say which station they are of, where there are several.
+/// Rows with the name of their station in front, where there are several stations.
 struct Named<'a> {
     several: bool,
     rows: &'a mut dyn Rows,

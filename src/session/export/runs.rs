@@ -1,9 +1,9 @@
-//! A row a run: what was measured, under what conditions, and what it came to; or why it came to nothing.
+//! A row per run: what was measured, under which conditions, and the result or the failure.
 
 use super::{Cell, Column, Kind, Named};
 use crate::{
+    clock,
     event::{Body, Config, Nanos, Outcome, StationId, Tagged},
-    report,
     session::{Fleet, RunResult, State},
 };
 use Kind::{Flag, Integer, Number, Text};
@@ -62,11 +62,11 @@ pub const COLUMNS: &[Column] = &[
     ("host", Text),
 ];
 
-/// Gives a row to `rows` whenever a run is over, or a configuration has failed.
+/// Writes a row to `rows` whenever a run is over or a configuration has failed.
 pub fn fill(events: impl Iterator<Item = Tagged>, rows: &mut Named<'_>) -> io::Result<()> {
     let mut fleet = Fleet::default();
     for tagged in events {
-        let (on, body) = (tagged.on, &tagged.event.body);
+        let (on, body) = (tagged.station, &tagged.event.body);
         if fleet.get(on.into()).is_some_and(|state| ends_run(body, state)) {
             measured(&fleet, on, rows)?;
         }
@@ -84,8 +84,7 @@ pub fn fill(events: impl Iterator<Item = Tagged>, rows: &mut Named<'_>) -> io::R
     fleet.iter().filter(|(_, state)| !state.sweeping()).try_for_each(|(on, _)| measured(&fleet, on, rows))
 }
 
-/// Whether an event is the end of the run in progress. Within a sweep only a finished step counts: one that was interrupted
-/// is measured again.
+/// Whether an event ends the run in progress. In a sweep only a finished step counts: an interrupted one is measured again.
 fn ends_run(body: &Body, state: &State) -> bool {
     match body {
         Body::StepDone { outcome, .. } => *outcome == Outcome::Measured,
@@ -98,7 +97,7 @@ fn ends_run(body: &Body, state: &State) -> bool {
     }
 }
 
-/// The row of the run in progress, if anything of it counted.
+/// The row of the run in progress, if it has steady batches.
 fn measured(fleet: &Fleet, on: StationId, rows: &mut Named<'_>) -> io::Result<()> {
     let state = &fleet[on.into()];
     let Some(result) = state.current_result() else { return Ok(()) };
@@ -135,7 +134,7 @@ fn configuration(
     (outcome, error): (&str, Cell),
 ) -> Vec<Cell> {
     let title = state.devices.iter().find(|d| d.name == config.device).map(|d| d.title.as_str());
-    let wall = state.header.as_ref().and_then(|header| report::wall_clock(&header.started, began));
+    let wall = state.header.as_ref().and_then(|header| clock::wall(&header.started, began));
     vec![
         run.into(),
         config.network.as_str().into(),

@@ -1,9 +1,9 @@
-//! A row a reading of a sensor, with what ran meanwhile.
+//! A row per reading of a sensor, with the run in progress.
 
 use super::{Cell, Column, Kind, Named};
 use crate::{
+    clock,
     event::{Body, Config, Event, Header, Nanos, Phase, RunId, Sensor, SensorId, StationId, Tagged},
-    report,
 };
 use Kind::{Integer, Number, Text};
 use std::{collections::BTreeMap, io};
@@ -26,19 +26,19 @@ pub const COLUMNS: &[Column] = &[
     ("phase", Text),
 ];
 
-/// What rows need to know of their station's stream before them.
+/// The part of a station's state that its rows need.
 #[derive(Default)]
 struct Context {
-    /// How it began.
+    /// The newest header.
     header: Header,
     sensors: BTreeMap<SensorId, Sensor>,
     run: Option<(RunId, Config, Phase)>,
 }
 
-/// Gives a row to `rows` for every reading.
+/// Writes a row to `rows` for every reading.
 pub fn fill(events: impl Iterator<Item = Tagged>, rows: &mut Named<'_>) -> io::Result<()> {
     let mut contexts = BTreeMap::<StationId, Context>::new();
-    for Tagged { on, event: Event { t, body } } in events {
+    for Tagged { station: on, event: Event { t, body } } in events {
         let context = contexts.entry(on).or_default();
         match body {
             Body::Samples { values } => {
@@ -70,7 +70,7 @@ impl Context {
         let run = self.run.as_ref();
         vec![
             (t as f64 / 1e9).into(),
-            report::wall_clock(&self.header.started, t).into(),
+            clock::wall(&self.header.started, t).into(),
             u64::from(id).into(),
             text(|s| &s.source),
             text(|s| &s.device),
@@ -87,8 +87,8 @@ impl Context {
     }
 }
 
-/// The word that the stream has for something.
+/// The name of something in the stream.
 fn name(of: &impl serde::Serialize) -> String {
-    // Quantities and phases are words: nothing else comes of them.
+    // Quantities and phases are serialised as strings.
     serde_json::to_value(of).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }

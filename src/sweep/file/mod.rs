@@ -1,4 +1,4 @@
-//! A sweep's session file: begun, or gone on with after an interruption.
+//! The session file of a sweep: a new one, or one that is resumed after an interruption.
 
 use super::job::{Observer, recall};
 use crate::{
@@ -15,10 +15,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a file can't be a sweep's.
+/// Why a sweep can't be recorded to a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is a session in which nobody planned a sweep.
+    /// It holds a session without a sweep.
     #[error("{} is a recording without a sweep in it: choose another name, or --force to write over it", .0.display())]
     NoSweep(PathBuf),
     /// It holds another sweep.
@@ -29,16 +29,16 @@ pub enum FileError {
     Another {
         /// The file.
         path: PathBuf,
-        /// What is there and what was asked for.
+        /// The differences between the sweep in the file and the one that was asked for.
         differences: Vec<String>,
     },
-    /// It is no session.
+    /// It is not a session.
     #[error("{0}: choose another name, or --force to write over it")]
     Read(#[from] ReadError),
     /// It can't be written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// It can't be removed, or what it holds can't be printed.
+    /// It can't be removed, or its results can't be printed.
     #[error("{}: {source}", .path.display())]
     Io {
         /// The file.
@@ -48,20 +48,20 @@ pub enum FileError {
     },
 }
 
-/// A session file that a sweep goes into.
+/// The session file of a sweep, opened.
 #[derive(Debug)]
 pub struct SweepFile {
-    /// Where events go; none where nothing is to be done any more.
+    /// The recorder; none where every step is done already.
     pub recorder: Option<Recorder>,
-    /// What the file has come to so far; nothing where it is new.
+    /// The states of the stations in the file; empty where it is new.
     pub fleet: Fleet,
-    /// Of each place that was asked for, the station that it is in the file, and what it is to measure.
+    /// For each place that was asked for: its station in the file, and its plan.
     pub agents: Vec<(StationId, Plan)>,
-    /// What of it could not be read.
+    /// The parts of the file that could not be read.
     pub losses: Losses,
 }
 
-/// Where a sweep is to be measured: a device of a host.
+/// A place to measure: a device of a host.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// Name of the host.
@@ -73,12 +73,12 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// What the device calls itself.
+    /// The title of the device.
     fn title(&self) -> String {
         title(self.devices, self.device)
     }
 
-    /// Whether a station is this place.
+    /// Whether a station of the file is this place.
     fn is(&self, state: &State) -> bool {
         let host = state.header.as_ref().is_some_and(|header| header.host == self.host);
         host && state.device() == Some(self.device) && title(&state.devices, self.device) == self.title()
@@ -89,31 +89,32 @@ fn title(devices: &[DeviceInfo], name: &str) -> String {
     devices.iter().find(|d| d.name == name).map(|d| d.title.clone()).unwrap_or_default()
 }
 
-/// What is asked of a file.
+/// The sweep that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// What is to be measured, on whatever device.
+    /// Its plan; the device is given by the places.
     pub plan: &'a Plan,
-    /// Whether its seed was asked for, too: otherwise any will do.
+    /// Whether the user gave a seed. Otherwise any seed in the file is accepted.
     pub seed: bool,
-    /// Where.
+    /// The places to measure.
     pub places: &'a [Place<'a>],
 }
 
 impl Asked<'_> {
-    /// Whether there are, or may be, other stations than those of the file: a part of a sweep is anybody's to go on with.
+    /// Whether stations may take part that are not in the file yet: any station may resume a part of a sweep.
     fn is_open(&self) -> bool {
         self.plan.is_shared() || self.places.len() > 1
     }
 }
 
-/// Opens a new file, or one that holds this very sweep, interrupted or complete; the observer is told of what is done in it.
+/// Opens a new file, or one that holds the same sweep, interrupted or complete. The observer is told of every step that is
+/// done in it.
 ///
 /// # Errors
-/// If the file holds something else, or can't be written.
+/// If the file holds anything else, or can't be written.
 pub fn open(path: &Path, asked: &Asked<'_>, observer: &mut impl Observer) -> Result<SweepFile, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
-    // An empty file holds nothing that could be lost: whoever made it wants this name.
+    // An empty file holds nothing that could be lost, as one that mktemp has made.
     if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
         fs::remove_file(path).map_err(failed)?;
     }
@@ -144,7 +145,7 @@ pub fn open(path: &Path, asked: &Asked<'_>, observer: &mut impl Observer) -> Res
     Ok(SweepFile { recorder, fleet, agents, losses })
 }
 
-/// Whether anything is left to do for those who are asked.
+/// Whether any step is left to do for these agents.
 fn is_on(fleet: &Fleet, agents: &[(StationId, Plan)]) -> bool {
     match fleet.shared_sweep() {
         Some(sweep) => sweep.is_on(),
@@ -155,13 +156,13 @@ fn is_on(fleet: &Fleet, agents: &[(StationId, Plan)]) -> bool {
     }
 }
 
-/// Which station of a file each place is: the one that it was before, or a new one.
+/// The station of each place in the file: the one that it was before, or a new one.
 fn stations(there: &Fleet, asked: &Asked<'_>) -> Vec<StationId> {
     let mut taken: Vec<StationId> = Vec::new();
     let mut new = there.len() as StationId;
     for place in asked.places {
         let known = there.iter().find(|(on, state)| !taken.contains(on) && place.is(state)).map(|(on, _)| on);
-        // A single one that is not open to others is what it was, or refused.
+        // A single place is station 0; if it is another device than before, the file is refused.
         let alone = (!asked.is_open() && !there.is_several()).then_some(0);
         taken.push(known.or(alone).unwrap_or_else(|| {
             new += 1;
@@ -171,7 +172,7 @@ fn stations(there: &Fleet, asked: &Asked<'_>) -> Vec<StationId> {
     taken
 }
 
-/// What a file's sweep and the one that was asked for differ in.
+/// The differences between the sweep in the file and the one that is asked for.
 fn differences(there: &Fleet, plan: &Plan, asked: &Asked<'_>, stations: &[StationId]) -> Vec<String> {
     let wanted = asked.plan;
     let mut found = Vec::new();
@@ -196,8 +197,8 @@ fn differences(there: &Fleet, plan: &Plan, asked: &Asked<'_>, stations: &[Statio
     }
     let part = |plan: &Plan| plan.shard.map_or_else(|| "all".to_owned(), |(i, n)| format!("shard {} of {n}", i + 1));
     differ("steps:", part(plan), part(wanted));
-    let dealt = |plan: &Plan| if plan.dealt { "one of the stations" } else { "each station" }.to_owned();
-    differ("measured by", dealt(plan), dealt(wanted));
+    let distribution = |plan: &Plan| if plan.distributed { "one of the stations" } else { "each station" }.to_owned();
+    differ("measured by", distribution(plan), distribution(wanted));
     for state in there.stations().iter().filter_map(|state| state.header.as_ref()) {
         differ("wattscope", state.version.clone(), env!("CARGO_PKG_VERSION").to_owned());
     }
@@ -214,13 +215,14 @@ fn differences(there: &Fleet, plan: &Plan, asked: &Asked<'_>, stations: &[Statio
     found
 }
 
-/// What the configurations of a plan have for a property, each once.
+/// The values of a property over the configurations of a plan, each once.
 fn list(plan: &Plan, of: impl Fn(&Config) -> String) -> String {
     let all: BTreeSet<String> = plan.configs.iter().map(of).collect();
     all.iter().map(|s| s.trim()).collect::<Vec<_>>().join(",")
 }
 
-/// The seed of a sweep of which a file holds a part, if one of some files does: shards that begin later join the others.
+/// The seed of this sweep in one of these files, if one of them holds a part of it: so that shards that start later use the
+/// seed of those that started first.
 pub fn seed_of(paths: impl Iterator<Item = PathBuf>, plan: &Plan) -> Option<u64> {
     let seed = |path: PathBuf| {
         let mut reader = Reader::open(&path).ok()?;

@@ -1,94 +1,110 @@
-//! The measuring loop, of one station or of several: each does all steps, or they are dealt to whoever is free.
+//! The measuring loop over one station or several. Each station does all steps, or the steps are distributed: an idle worker
+//! takes the next one.
 //!
-//! Every station has the plan on its own device in its own stream, so that each stream makes sense by itself. Dealt steps
-//! are those that no stream says is done. A station that is lost gives its step back, and takes another when it is there
-//! again.
+//! Every station has the plan, on its own device, in its own stream, so that each stream makes sense by itself. A step is
+//! pending until some stream says that it is done. When a station is lost, its step is pending again; when the station is
+//! back, it takes another.
 
-use super::{End, Measured, Stepper, done, unfinished};
+use super::stepper::Stepper;
 use crate::{
     agent::fleet::{Addressed, FleetHandle},
     event::{Body, Command, Plan, StationId, Tagged},
-    session::{Fleet, Recorder, State, Sweep},
+    session::{
+        Fleet, Recorder, State, Sweep,
+        measured::{Measured, done, unfinished},
+    },
 };
 use std::{collections::BTreeSet, future::Future, io, time::Duration};
 
-/// How long agents may take to stop.
+/// How long to wait for agents to stop.
 pub const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Is told how the sweeps of all stations get on.
+/// An observer of the sweeps of all stations.
 pub trait Observer {
     /// An event was folded in.
     fn progress(&mut self, fleet: &Fleet);
 
-    /// A step of a station is about to be done; `fleet` still holds its run.
+    /// A step of a station is done; `fleet` still holds its run.
     ///
     /// # Errors
-    /// What it prints to may be gone; the sweep then ends.
+    /// If its output can't be written; the sweep then ends.
     fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()>;
 }
 
-/// What stations are to measure.
+/// How a sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every configuration was measured, or has failed.
+    Complete,
+    /// The user interrupted it.
+    Interrupted,
+    /// All agents are gone.
+    StreamEnded,
+}
+
+/// What a set of stations measures, and how far it has come.
 #[derive(Debug)]
 pub struct Job {
-    /// What the streams have come to so far, and at the end.
+    /// The states of all stations.
     pub fleet: Fleet,
-    /// Where they are kept, if they are.
+    /// The recorder of the session file, if there is one.
     pub recorder: Option<Recorder>,
     workers: Vec<Worker>,
-    /// Whether steps are dealt.
-    deal: bool,
-    /// Whether there is one station only, whichever host that is today.
+    /// Whether the steps are distributed over the workers.
+    distributed: bool,
+    /// Whether there is a single station. It stays station 0 even if it comes up on another host.
     alone: bool,
 }
 
-/// One agent of the fleet, and what it is about.
+/// One agent and the steps that it does.
 #[derive(Debug)]
 struct Worker {
-    /// The station that its events are those of.
-    on: StationId,
+    /// The station that its events belong to.
+    station: StationId,
     plan: Plan,
     stepper: Stepper,
-    /// Whether it is not reached: what it did was given back.
+    /// Whether it is lost; its step is pending again.
     lost: bool,
-    /// Whether it has just come up on another host than before, and so as another station.
+    /// Whether it has just come up on another host, and so as another station.
     moved: bool,
     idle_after: bool,
 }
 
 impl Job {
-    /// Agents, each the station of that number, with what each is to measure. Stations that have that plan already go on
-    /// with it. `idle_after`: idle power is read at the end.
+    /// A job of these agents, each with the number of its station and its plan. A station whose stream holds that plan
+    /// already resumes it. `idle_after`: idle power is read at the end.
     pub fn new(fleet: Fleet, recorder: Option<Recorder>, agents: Vec<(StationId, Plan)>, idle_after: bool) -> Self {
         let alone = matches!(agents[..], [(0, _)]) && !fleet.is_several();
-        let deal = !alone && agents.iter().any(|(_, plan)| plan.is_shared());
-        let worker = |(on, plan): (StationId, Plan)| {
-            let stepper = stepper(&fleet[on.into()], &plan, deal, idle_after);
-            Worker { on, plan, stepper, lost: false, moved: false, idle_after }
+        let distributed = !alone && agents.iter().any(|(_, plan)| plan.is_shared());
+        let worker = |(station, plan): (StationId, Plan)| {
+            let stepper = stepper(&fleet[station.into()], &plan, distributed, idle_after);
+            Worker { station, plan, stepper, lost: false, moved: false, idle_after }
         };
         let workers = agents.into_iter().map(worker).collect();
-        Self { fleet, recorder, workers, deal, alone }
+        Self { fleet, recorder, workers, distributed, alone }
     }
 
-    /// Keeps an event of an agent; gives it as one of its station, on the clock of the file.
+    /// Records an event. `tagged` has the index of the agent; the result has the number of its station instead, and the
+    /// time on the clock of the file.
     fn record(&mut self, mut tagged: Tagged) -> io::Result<Tagged> {
-        let Some(worker) = self.workers.get_mut(usize::from(tagged.on)) else { return Ok(tagged) };
-        worker.moved = !self.alone && moved(&self.fleet[worker.on.into()], &tagged.event.body);
+        let Some(worker) = self.workers.get_mut(usize::from(tagged.station)) else { return Ok(tagged) };
+        worker.moved = !self.alone && moved(&self.fleet[worker.station.into()], &tagged.event.body);
         if worker.moved {
-            worker.on = self.fleet.len() as StationId;
-            worker.stepper = stepper(&State::default(), &worker.plan, self.deal, worker.idle_after);
+            worker.station = self.fleet.len() as StationId;
+            worker.stepper = stepper(&State::default(), &worker.plan, self.distributed, worker.idle_after);
         }
-        tagged.on = worker.on;
+        tagged.station = worker.station;
         let Some(recorder) = &mut self.recorder else { return Ok(tagged) };
         recorder.send(&tagged).map_err(io::Error::other)?;
-        Ok(Tagged { on: tagged.on, event: recorder.on_its_clock(tagged.event) })
+        Ok(Tagged { station: tagged.station, event: recorder.on_its_clock(tagged.event) })
     }
 
-    /// The first commands to everybody.
+    /// The first commands to all agents.
     fn begin(&mut self) -> Vec<Addressed> {
         let fleet = &self.fleet;
         let workers = (0..).zip(&mut self.workers);
         let all = workers.flat_map(|(i, worker)| {
-            let commands = worker.stepper.begin(&fleet[worker.on.into()]);
+            let commands = worker.stepper.begin(&fleet[worker.station.into()]);
             commands.into_iter().map(move |command| Addressed::to(i, command))
         });
         all.collect()
@@ -96,15 +112,15 @@ impl Job {
 
     /// The commands that follow from an event that was folded in.
     fn after(&mut self, tagged: &Tagged) -> Vec<Addressed> {
-        let Self { fleet, workers, deal, .. } = self;
-        let state = &fleet[tagged.on.into()];
+        let Self { fleet, workers, distributed, .. } = self;
+        let state = &fleet[tagged.station.into()];
         let mut commands = Vec::new();
-        let Some((i, worker)) = workers.iter_mut().enumerate().find(|(_, w)| w.on == tagged.on) else {
+        let Some((i, worker)) = workers.iter_mut().enumerate().find(|(_, w)| w.station == tagged.station) else {
             return Vec::new();
         };
         let lost = state.is_lost();
-        if *deal && lost && !worker.lost {
-            // What it was asked for it would go on with, once it is there again.
+        if *distributed && lost && !worker.lost {
+            // Otherwise it would continue its step when it is back, though another worker has taken it over.
             worker.stepper.lose();
             commands.push(Command::Rest { stop_engine: false });
         }
@@ -114,14 +130,14 @@ impl Job {
         }
         commands.extend(worker.stepper.after(state, &tagged.event));
         let mut orders: Vec<_> = commands.into_iter().map(|command| Addressed::to(i as StationId, command)).collect();
-        if self.deal {
-            orders.extend(self.deal());
+        if self.distributed {
+            orders.extend(self.assign());
         }
         orders
     }
 
-    /// Hands a step to everybody who is free.
-    fn deal(&mut self) -> Vec<Addressed> {
+    /// Assigns pending steps to idle workers.
+    fn assign(&mut self) -> Vec<Addressed> {
         let mut orders = Vec::new();
         if !self.workers.iter().any(|worker| worker.stepper.is_ready() && !worker.lost) {
             return orders;
@@ -132,7 +148,7 @@ impl Job {
             if !self.workers[i].stepper.is_ready() || self.workers[i].lost {
                 continue;
             }
-            let state = &self.fleet[self.workers[i].on.into()];
+            let state = &self.fleet[self.workers[i].station.into()];
             let commands = match self.choose(&sweep, &taken, i) {
                 Some(step) => {
                     taken.insert(step);
@@ -142,7 +158,7 @@ impl Job {
                     let finish = self.workers[i].stepper.finish(state);
                     [vec![Command::EndSweep], finish].concat()
                 }
-                // Somebody else has the last ones in hand, and may give them back.
+                // Other workers are at the last steps; these are pending again if such a worker is lost.
                 None => Vec::new(),
             };
             orders.extend(commands.into_iter().map(|command| Addressed::to(i as StationId, command)));
@@ -150,50 +166,50 @@ impl Job {
         orders
     }
 
-    /// The step that a worker takes next: the first that nobody has, and that is not hopeless there; one that is hopeless
-    /// everywhere is for whoever comes first.
+    /// The step that a worker takes next: the first pending one that fits into its memory, or else one that fits into no
+    /// worker's memory, to be skipped.
     fn choose(&self, sweep: &Sweep, taken: &BTreeSet<usize>, worker: usize) -> Option<usize> {
         let hopeless = |worker: &Worker, step: usize| {
-            let own = self.fleet[worker.on.into()].sweep.as_ref();
+            let own = self.fleet[worker.station.into()].sweep.as_ref();
             own.is_some_and(|own| own.plan.config(step).is_some_and(|config| own.hopeless(config).is_some()))
         };
-        let free = || sweep.to_come().filter(|step| !taken.contains(step));
-        let others = || self.workers.iter().filter(|worker| !worker.lost);
-        free()
+        let pending = || sweep.to_come().filter(|step| !taken.contains(step));
+        let reachable = || self.workers.iter().filter(|worker| !worker.lost);
+        pending()
             .find(|step| !hopeless(&self.workers[worker], *step))
-            .or_else(|| free().find(|step| others().all(|worker| hopeless(worker, *step))))
+            .or_else(|| pending().find(|step| reachable().all(|worker| hopeless(worker, *step))))
     }
 
-    /// Whether there is nothing to wait for any more.
+    /// Whether no worker has anything left to do.
     fn is_over(&self) -> bool {
-        let over = |worker: &Worker| worker.stepper.is_over() || self.fleet[worker.on.into()].gone.is_some();
+        let over = |worker: &Worker| worker.stepper.is_over() || self.fleet[worker.station.into()].gone.is_some();
         let complete = || self.fleet.shared_sweep().is_some_and(|sweep| !sweep.is_on());
-        self.workers.iter().all(|worker| over(worker) || self.deal && worker.lost && complete())
+        self.workers.iter().all(|worker| over(worker) || self.distributed && worker.lost && complete())
     }
 
-    /// Whether everything was done.
+    /// Whether every step is done.
     fn is_complete(&self) -> bool {
-        match self.deal {
+        match self.distributed {
             true => self.fleet.shared_sweep().is_some_and(|sweep| !sweep.is_on()),
             false => self.workers.iter().all(|worker| worker.stepper.is_over()),
         }
     }
 }
 
-/// Whether an event says that what was one host is another.
+/// Whether an event says that the agent runs on another host than before.
 fn moved(state: &State, body: &Body) -> bool {
     let (Some(before), Body::Header(now)) = (&state.header, body) else { return false };
     !before.host.is_empty() && !now.host.is_empty() && before.host != now.host
 }
 
-/// What goes through the steps of a station.
-fn stepper(state: &State, plan: &Plan, deal: bool, idle_after: bool) -> Stepper {
+/// The stepper of a station.
+fn stepper(state: &State, plan: &Plan, distributed: bool, idle_after: bool) -> Stepper {
     let known = state.sweep.as_ref().is_some_and(|sweep| sweep.plan == *plan);
     let stepper = if known { Stepper::resuming() } else { Stepper::new(plan.clone(), idle_after) };
-    if deal { stepper.dealt() } else { stepper }
+    if distributed { stepper.assigned() } else { stepper }
 }
 
-/// Measures what is to be measured and stops the agents. Ends early when `interrupt` is ready or all agents are gone.
+/// Measures the job's plans and stops the agents. Ends early when `interrupt` is ready or all agents are gone.
 ///
 /// # Errors
 /// Those of the observer and of the recorder.
@@ -209,7 +225,7 @@ pub async fn measure(
         end = steps(&mut agents, job, observer) => end,
     };
     let last_words = |tagged| {
-        // A recorder that has failed has said so.
+        // A recorder that has failed has reported it already.
         if let Ok(tagged) = job.record(tagged) {
             job.fleet.apply(&tagged);
         }
@@ -221,12 +237,12 @@ pub async fn measure(
 
 async fn steps(agents: &mut FleetHandle, job: &mut Job, observer: &mut impl Observer) -> io::Result<End> {
     let mut orders = job.begin();
-    if job.deal {
-        orders.extend(job.deal());
+    if job.distributed {
+        orders.extend(job.assign());
     }
     loop {
         for order in orders {
-            // An agent that is gone says so by an event, or by the end of all.
+            // That an agent is gone is known from its events, or from the end of the stream.
             let _ = agents.commands.send(order);
         }
         if job.is_over() {
@@ -243,7 +259,7 @@ async fn steps(agents: &mut FleetHandle, job: &mut Job, observer: &mut impl Obse
     }
 }
 
-/// The agents have ended: tells the observer of the step of a single one, whose end no event says.
+/// All agents have ended. Reports the unfinished step of a single agent, for which there is no event.
 fn ended(job: &Job, observer: &mut impl Observer) -> io::Result<End> {
     if job.is_complete() {
         return Ok(End::Complete);
@@ -254,26 +270,26 @@ fn ended(job: &Job, observer: &mut impl Observer) -> io::Result<End> {
     Ok(End::StreamEnded)
 }
 
-/// Tells the observer of a step that an event ends, one way or the other.
+/// Reports a step that an event ends, with or without a result.
 fn tell(job: &Job, tagged: &Tagged, observer: &mut impl Observer) -> io::Result<()> {
-    let state = &job.fleet[tagged.on.into()];
+    let state = &job.fleet[tagged.station.into()];
     let measured = match &tagged.event.body {
         Body::StepDone { step, outcome } => done(state, *step as usize, outcome),
-        Body::Gone { .. } if !job.deal => unfinished(state),
+        Body::Gone { .. } if !job.distributed => unfinished(state),
         _ => None,
     };
-    measured.map_or(Ok(()), |measured| observer.measured(&job.fleet, tagged.on, measured))
+    measured.map_or(Ok(()), |measured| observer.measured(&job.fleet, tagged.station, measured))
 }
 
-/// Tells an observer of what is done in the streams of a file, event by event.
+/// Folds an event of a file and reports the step that it ends, as when it was recorded.
 ///
 /// # Errors
 /// Those of the observer.
 pub fn recall(fleet: &mut Fleet, tagged: &Tagged, observer: &mut impl Observer) -> io::Result<()> {
-    if let (Body::StepDone { step, outcome }, Some(state)) = (&tagged.event.body, fleet.get(tagged.on.into()))
+    if let (Body::StepDone { step, outcome }, Some(state)) = (&tagged.event.body, fleet.get(tagged.station.into()))
         && let Some(measured) = done(state, *step as usize, outcome)
     {
-        observer.measured(fleet, tagged.on, measured)?;
+        observer.measured(fleet, tagged.station, measured)?;
     }
     fleet.apply(tagged);
     Ok(())

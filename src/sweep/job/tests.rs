@@ -1,4 +1,4 @@
-//! Several agents that are scripts: dealt to, lost, and each by itself.
+//! Several scripted agents: steps distributed over them, agents that are lost, and each measuring everything.
 
 use super::*;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 use std::collections::BTreeMap;
 use tokio::{sync::mpsc::unbounded_channel, task::JoinHandle};
 
-/// Keeps what it is told.
+/// An observer that keeps every step.
 #[derive(Default)]
 struct Notes(Vec<(StationId, Measured)>);
 
@@ -32,8 +32,8 @@ fn measure_it(events: &mut Events, run: RunId, config: &Config) {
     events.batches(run, 100, 20_000_000);
 }
 
-fn asked(dealt: bool) -> Plan {
-    Plan { dealt, ..plan((1..=3).map(|batch| config("vgg16", batch)).collect(), 2, Some(5), 1.0, 0.0) }
+fn asked(distributed: bool) -> Plan {
+    Plan { distributed, ..plan((1..=3).map(|batch| config("vgg16", batch)).collect(), 2, Some(5), 1.0, 0.0) }
 }
 
 type Agent = (Member, JoinHandle<Vec<Command>>);
@@ -71,14 +71,14 @@ fn mortal(host: &str) -> Agent {
     member((AgentHandle { commands, events }, script))
 }
 
-/// An agent behind a link that is lost when it is asked for its second run, and there again as soon as it was told to rest:
-/// a far end goes on with what it was asked for last.
+/// An agent behind a link that is lost when the second run is asked for, and up again as soon as it is told to rest: a
+/// remote agent continues with the last thing that it was asked for.
 fn flaky(host: &str) -> Agent {
     let (commands, mut orders) = unbounded_channel::<Command>();
     let (say, events) = unbounded_channel();
     let mut out = Events::default();
-    let on = "ssh box".to_owned();
-    let link = move |state| Body::Link(Link { on: on.clone(), host: None, state });
+    let command = "ssh box".to_owned();
+    let link = move |state| Body::Link(Link { command: command.clone(), host: None, state });
     let up = || LinkState::Up { rtt_ns: None, down_bytes_per_s: 0.0, up_bytes_per_s: 0.0 };
     let begin = [header(host), link(up())];
     begin.iter().cloned().for_each(|body| out.push(body));
@@ -107,10 +107,10 @@ fn flaky(host: &str) -> Agent {
     member((AgentHandle { commands, events }, script))
 }
 
-/// Measures with these agents; gives how it ended, what was noted, and what each was asked.
-async fn measured(agents: Vec<Agent>, deal: bool) -> (End, Job, Notes, Vec<Vec<Command>>) {
+/// Measures with these agents; returns how it ended, the steps that were reported, and the commands to each agent.
+async fn measured(agents: Vec<Agent>, distributed: bool) -> (End, Job, Notes, Vec<Vec<Command>>) {
     let (members, scripts): (Vec<_>, Vec<_>) = agents.into_iter().unzip();
-    let plans = (0..members.len() as StationId).map(|on| (on, asked(deal).on("cpu"))).collect();
+    let plans = (0..members.len() as StationId).map(|on| (on, asked(distributed).on("cpu"))).collect();
     let mut job = Job::new(Fleet::of(members.len()), None, plans, true);
     let mut notes = Notes::default();
     let handle = FleetHandle::join(members);
@@ -127,7 +127,7 @@ fn runs(commands: &[Command]) -> usize {
 }
 
 #[tokio::test]
-async fn dealt_steps_are_each_measured_once_by_whoever_is_free() {
+async fn distributed_steps_are_each_measured_once_by_an_idle_worker() {
     let (end, job, notes, heard) = measured(vec![good("a"), good("b")], true).await;
     assert_eq!((end, notes.0.len()), (End::Complete, 6));
     assert!(notes.0.iter().all(|(_, measured)| measured.outcome.is_ok()));
@@ -144,29 +144,29 @@ async fn dealt_steps_are_each_measured_once_by_whoever_is_free() {
 }
 
 #[tokio::test]
-async fn what_a_lost_station_had_in_hand_goes_to_another() {
+async fn the_step_of_a_lost_station_goes_to_another() {
     let (end, job, notes, heard) = measured(vec![mortal("a"), good("b")], true).await;
     assert_eq!((end, notes.0.len()), (End::Complete, 6));
     assert!(job.fleet[0].gone.is_some() && job.fleet[0].runs.len() == 1);
     assert_eq!((runs(&heard[0]), runs(&heard[1])), (2, 5));
     let (end, job, notes, _) = measured(vec![mortal("a"), mortal("b")], true).await;
-    assert_eq!((end, notes.0.len()), (End::StreamEnded, 2), "nobody is left");
+    assert_eq!((end, notes.0.len()), (End::StreamEnded, 2), "no station is left");
     assert_eq!(job.fleet.shared_sweep().unwrap().count(), 2);
 }
 
 #[tokio::test]
-async fn a_station_whose_link_was_lost_takes_steps_again_when_it_is_there() {
-    // The other one is gone for good after its first step: all the rest is for the one that comes back.
+async fn a_station_whose_link_was_lost_takes_steps_again_when_it_is_back() {
+    // The other agent ends after its first step: all other steps are for the one that comes back.
     let (end, job, notes, heard) = measured(vec![flaky("a"), mortal("b")], true).await;
     assert_eq!((end, notes.0.len()), (End::Complete, 6));
     assert!(notes.0.iter().all(|(_, measured)| measured.outcome.is_ok()));
     assert_eq!((job.fleet[0].runs.len(), job.fleet[1].runs.len()), (5, 1));
-    assert_eq!(runs(&heard[0]), 6, "the one in hand was asked for again");
-    assert!(heard[0].contains(&Command::Rest { stop_engine: false }), "or the far end would go on with it");
+    assert_eq!(runs(&heard[0]), 6, "the step in progress was asked for again");
+    assert!(heard[0].contains(&Command::Rest { stop_engine: false }), "or the remote agent would continue it");
 }
 
 #[tokio::test]
-async fn each_measures_everything_where_that_is_asked_for_and_one_that_is_lost_keeps_no_other() {
+async fn each_station_measures_everything_where_that_is_asked_for_and_a_lost_one_does_not_stop_the_others() {
     let (end, job, notes, heard) = measured(vec![good("a"), good("b")], false).await;
     assert_eq!((end, notes.0.len()), (End::Complete, 12));
     assert_eq!((runs(&heard[0]), runs(&heard[1])), (6, 6));
@@ -178,7 +178,7 @@ async fn each_measures_everything_where_that_is_asked_for_and_one_that_is_lost_k
 }
 
 #[tokio::test]
-async fn what_is_too_much_for_one_is_another_ones_step() {
+async fn a_step_that_does_not_fit_on_one_station_is_done_by_another() {
     let small = || {
         Script::start(vec![header("small")], |events, run, config| match config.batch {
             1 => measure_it(events, run, config),
@@ -192,9 +192,9 @@ async fn what_is_too_much_for_one_is_another_ones_step() {
     assert_eq!((end, notes.0.len()), (End::Complete, 6));
     let sweep = job.fleet.shared_sweep().unwrap();
     let skipped = |step: &crate::session::sweep::Step| matches!(step.outcome, Outcome::Skipped { .. });
-    assert!(!sweep.finished().any(|(_, step)| skipped(step)), "somebody could: {sweep:?}");
+    assert!(!sweep.finished().any(|(_, step)| skipped(step)), "the large station could: {sweep:?}");
     let (end, job, _, _) = measured(vec![member(small()), member(small())], true).await;
     assert_eq!(end, End::Complete);
     let sweep = job.fleet.shared_sweep().unwrap();
-    assert!(sweep.count() == 6 && sweep.finished().any(|(_, step)| skipped(step)), "nobody could: {sweep:?}");
+    assert!(sweep.count() == 6 && sweep.finished().any(|(_, step)| skipped(step)), "no station could: {sweep:?}");
 }

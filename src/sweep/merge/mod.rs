@@ -1,7 +1,8 @@
-//! Files of the parts of one sweep joined into one: every step once, whatever was measured twice, and what nobody did said.
+//! Joins the files of several parts of one sweep: every step once. Steps that were measured twice and steps that are missing
+//! are reported.
 //!
-//! Each station of each file is a station of the new one, so every run keeps its host and its device; all are put on one
-//! clock by the wall clocks of their headers.
+//! Each station of each file becomes a station of the new file, so that every run keeps its host and device. The wall clocks
+//! in the headers put all files on one clock.
 
 use crate::{
     event::{Body, Config, Event, FLEET_SCHEMA, Nanos, Outcome, Plan, RunId, StationId, Tagged},
@@ -22,52 +23,52 @@ use std::{
 /// Why files can't be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
-    /// One can't be read.
+    /// A file can't be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The new one can't be written.
+    /// The new file can't be written.
     #[error(transparent)]
     Write(#[from] RecordError),
-    /// One holds no sweep.
+    /// A file holds no sweep.
     #[error("{} is a recording without a sweep in it", .0.display())]
     NoSweep(PathBuf),
-    /// One is a sweep by itself.
+    /// A file holds a whole sweep, not a part of one.
     #[error(
-        "{} holds a whole sweep, and no part of one: `wattscope report` takes several files side by side", .0.display()
+        "{} holds a whole sweep, not a part of one: `wattscope report` shows several files side by side", .0.display()
     )]
     Whole(PathBuf),
-    /// Two are of different sweeps.
+    /// Two files hold parts of different sweeps.
     #[error("{} and {} are of different sweeps: {}", .first.display(), .path.display(), .differences.join("; "))]
     Different {
-        /// The file that the others are compared with.
+        /// The first file.
         first: PathBuf,
-        /// The one that differs.
+        /// The file that differs from it.
         path: PathBuf,
-        /// In what: the first's here, the other's there.
+        /// The differences: "here" is the first file, "there" the other.
         differences: Vec<String>,
     },
-    /// There is something else.
+    /// The new file exists.
     #[error("{} exists: choose another name, or --force to write over it", .0.display())]
     Exists(PathBuf),
-    /// More stations than a session has.
+    /// There are more stations than a session can have.
     #[error("{0} stations are more than a session can have")]
     TooMany(usize),
 }
 
-/// What came of it.
+/// The outcome of a merge.
 #[derive(Debug, Default)]
 pub struct Merged {
-    /// Hosts and devices.
+    /// Number of stations.
     pub stations: usize,
-    /// Steps that the plan has.
+    /// Steps of the plan.
     pub steps: usize,
     /// Steps that were measured.
     pub measured: usize,
     /// Steps that failed or were skipped.
     pub failed: usize,
-    /// Steps that more than one stream holds, and what was done about it.
+    /// Steps that more than one stream holds.
     pub duplicates: Vec<Duplicate>,
-    /// Steps that nobody did.
+    /// Steps that no stream holds.
     pub missing: Vec<(usize, Config)>,
     /// What of each file could not be read.
     pub losses: Vec<(PathBuf, Losses)>,
@@ -88,16 +89,16 @@ impl fmt::Display for Merged {
     }
 }
 
-/// A step that was done again.
+/// A step that was done twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {
     /// Its number.
     pub step: usize,
-    /// Which configuration it is.
+    /// Its configuration.
     pub config: Config,
-    /// Where what counts is.
+    /// The file whose result is kept.
     pub kept: PathBuf,
-    /// Where what was left out is.
+    /// The file whose result is left out.
     pub dropped: PathBuf,
 }
 
@@ -108,23 +109,23 @@ impl fmt::Display for Duplicate {
     }
 }
 
-/// A step that a stream says is done.
+/// A step that is done in a stream.
 #[derive(Clone, Debug)]
 struct Claim {
     file: usize,
     station: StationId,
     step: usize,
     outcome: Outcome,
-    /// The run that was its result.
+    /// Its run.
     run: Option<RunId>,
 }
 
-/// What is known of a file before it is copied.
+/// A file that is joined.
 struct Part {
     path: PathBuf,
-    /// Wall clock at its zero.
+    /// Wall clock at t = 0.
     started: Option<Timestamp>,
-    /// Its stations at their ends.
+    /// The final states of its stations.
     fleet: Fleet,
     losses: Losses,
 }
@@ -135,7 +136,7 @@ struct Part {
 /// If one can't be read, they are not parts of one sweep, or the new one can't be written.
 pub fn merge(files: &[PathBuf], to: &Path, force: bool) -> Result<Merged, MergeError> {
     let same = |a: &Path| a.canonicalize().ok().zip(to.canonicalize().ok()).is_some_and(|(a, b)| a == b);
-    // What it holds is in the new one, too.
+    // A file that is itself joined may be replaced: the new file holds everything that is in it.
     if to.exists() && !force && !files.iter().any(|file| same(file)) {
         return Err(MergeError::Exists(to.to_owned()));
     }
@@ -168,7 +169,7 @@ pub fn merge(files: &[PathBuf], to: &Path, force: bool) -> Result<Merged, MergeE
     Ok(merged)
 }
 
-/// Reads a file once: what it comes to, and which steps it claims.
+/// Reads a file once: its final states, and the steps that are done in it.
 fn survey(path: &Path, file: usize, claims: &mut Vec<Claim>) -> Result<Part, MergeError> {
     let mut reader = Reader::open(path)?;
     let (mut fleet, mut started) = (Fleet::default(), None);
@@ -176,7 +177,7 @@ fn survey(path: &Path, file: usize, claims: &mut Vec<Claim>) -> Result<Part, Mer
         if let (Body::Header(header), None) = (&tagged.event.body, started) {
             started = header.started.parse().ok();
         }
-        let on = usize::from(tagged.on);
+        let on = usize::from(tagged.station);
         let done = |fleet: &Fleet, step: usize| {
             let sweep = fleet.get(on).and_then(|state| state.sweep.as_ref());
             sweep.is_some_and(|sweep| sweep.steps.get(step).is_some_and(Option::is_some))
@@ -188,9 +189,9 @@ fn survey(path: &Path, file: usize, claims: &mut Vec<Claim>) -> Result<Part, Mer
         let (step, run) = (*step as usize, fleet.get(on).and_then(|state| state.run.as_ref()).map(|run| run.id));
         let before = done(&fleet, step);
         fleet.apply(&tagged);
-        // What the fold takes for done is, and nothing else.
+        // Only a step that the fold accepts counts.
         if !before && done(&fleet, step) {
-            claims.push(Claim { file, station: tagged.on, step, outcome: outcome.clone(), run });
+            claims.push(Claim { file, station: tagged.station, step, outcome: outcome.clone(), run });
         }
     }
     Ok(Part { path: path.to_owned(), started, fleet, losses: reader.losses().clone() })
@@ -215,8 +216,8 @@ fn check(part: &Part, files: &[PathBuf], plan: &mut Option<Plan>) -> Result<(), 
     if any { Ok(()) } else { Err(MergeError::NoSweep(part.path.clone())) }
 }
 
-/// Which claim counts of each step, and which ones don't: the first that was measured, or else the first that failed, or
-/// else the first that was skipped.
+/// The claim that counts for each step, and the claims that do not: the first that was measured counts, or else the first
+/// that failed, or else the first that was skipped.
 fn judge(claims: Vec<Claim>) -> (BTreeMap<usize, Claim>, Vec<Claim>) {
     let worth = |claim: &Claim| match claim.outcome {
         Outcome::Measured => 2,
@@ -240,7 +241,7 @@ fn duplicate(claim: &Claim, counted: &BTreeMap<usize, Claim>, plan: &Plan, parts
     Some(Duplicate { step: claim.step, config: plan.config(claim.step)?.clone(), kept, dropped })
 }
 
-/// What of a file is left out.
+/// The steps and runs of a file that are left out.
 #[derive(Default)]
 struct Dropped {
     steps: BTreeSet<(StationId, u32)>,
@@ -258,22 +259,22 @@ impl Dropped {
 
     fn has(&self, tagged: &mut Tagged) -> bool {
         if let Body::StepDone { step, .. } = tagged.event.body {
-            return self.steps.contains(&(tagged.on, step));
+            return self.steps.contains(&(tagged.station, step));
         }
-        tagged.event.body.run_mut().is_some_and(|run| self.runs.contains(&(tagged.on, *run)))
+        tagged.event.body.run_mut().is_some_and(|run| self.runs.contains(&(tagged.station, *run)))
     }
 }
 
-/// One file on its way into the new one.
+/// A file that is being copied into the new one.
 struct Source<'a> {
     part: &'a Part,
     reader: Reader,
     dropped: Dropped,
     /// Number of its first station in the new file.
     first: usize,
-    /// What is added to its times. ns.
+    /// Offset that is added to its times. ns.
     shift: i64,
-    /// What is still to be said of stations whose streams have ended.
+    /// Events that are appended at the end of the file.
     ends: Vec<Tagged>,
 }
 
@@ -282,8 +283,8 @@ impl Source<'_> {
     fn next(&mut self, stations: usize) -> Option<Tagged> {
         loop {
             let Some(mut tagged) = self.reader.by_ref().flatten().next() else { return self.ends.pop() };
-            // What no header spoke of is nobody's.
-            if usize::from(tagged.on) >= self.part.fleet.len() || self.dropped.has(&mut tagged) {
+            // Events of a station without a header are dropped.
+            if usize::from(tagged.station) >= self.part.fleet.len() || self.dropped.has(&mut tagged) {
                 continue;
             }
             return Some(self.placed(tagged, stations));
@@ -295,12 +296,12 @@ impl Source<'_> {
         if let (Body::Header(header), true) = (&mut event.body, stations > 1) {
             (header.schema, header.stations) = (FLEET_SCHEMA, StationId::try_from(stations).ok());
         }
-        // At most MOST_STATIONS: checked before anything is written.
-        Tagged { on: (self.first + usize::from(tagged.on)) as StationId, event }
+        // At most MOST_STATIONS, as checked before anything is written.
+        Tagged { station: (self.first + usize::from(tagged.station)) as StationId, event }
     }
 }
 
-/// Writes the new file: events of all files by time, but for those that are left out.
+/// Writes the new file: the events of all files in order of time, without those that are left out.
 fn copy(parts: &[Part], dropped: &[Claim], to: &Path) -> Result<(), MergeError> {
     let zero = parts.iter().filter_map(|part| part.started).min();
     let stations: usize = parts.iter().map(|part| part.fleet.len()).sum();
@@ -330,7 +331,7 @@ fn copy(parts: &[Part], dropped: &[Claim], to: &Path) -> Result<(), MergeError> 
     Ok(out.finish()?)
 }
 
-/// What is said at the end of a file's streams: nothing more comes from these stations.
+/// The events at the end of a file: its stations send nothing more.
 fn ends(part: &Part) -> impl Iterator<Item = Tagged> {
     let t = part.fleet.now();
     let alone = part.fleet.iter().filter(|(_, state)| state.gone.is_none() && state.header.is_some());
@@ -339,7 +340,7 @@ fn ends(part: &Part) -> impl Iterator<Item = Tagged> {
             Some(sweep) if sweep.plan.shard.is_some() => "the recording of this shard ends here".to_owned(),
             _ => "its recording ends here".to_owned(),
         };
-        Tagged { on, event: Event { t, body: Body::Gone { reason } } }
+        Tagged { station: on, event: Event { t, body: Body::Gone { reason } } }
     })
 }
 

@@ -17,7 +17,7 @@ const MOST_ROWS: u16 = 4;
 /// Where the stream comes from: `gpu-box 12 ms 8 kB/s`.
 pub fn header(view: &View<'_>) -> Vec<Part> {
     let Some(link) = &view.state.link else { return Vec::new() };
-    let host = link.host.as_ref().unwrap_or(&link.on).clone();
+    let host = link.host.as_ref().unwrap_or(&link.command).clone();
     match &link.state {
         LinkState::Up { .. } => {
             vec![
@@ -56,7 +56,7 @@ pub fn trouble(view: &View<'_>) -> Option<Trouble> {
         LinkState::Up { .. } => None,
         LinkState::Connecting { said } => {
             let words = said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
-            let (text, reason) = (format!("{}{words}", link.on), said.clone());
+            let (text, reason) = (format!("{}{words}", link.command), said.clone());
             Some(Trouble { role: Role::Warn, word: "CONNECTING", text, reason })
         }
         LinkState::Lost { reason, retry_in_s } => {

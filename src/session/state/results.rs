@@ -1,0 +1,95 @@
+//! Results: what the steady batches of a run, and the sensors read meanwhile, add up to.
+
+use super::State;
+use crate::{
+    analysis::stats::Percentiles,
+    event::{Config, OthersLoad, Quantity},
+    session::run::{Power, Run, RunResult},
+};
+
+impl State {
+    /// The result of the run in progress so far; none before it is steady.
+    pub fn current_result(&self) -> Option<RunResult> {
+        let run = self.run.as_ref()?;
+        let device = run.config.device.as_str();
+        let images_per_s = run.steady.images_per_s(run.config.batch)?;
+        let mean = |q| self.sensor(device, q).and_then(|(id, _)| run.steady.sensors.get(&id)?.moments.mean());
+        let others = mean(Quantity::Utilisation).zip(mean(Quantity::EngineUtilisation));
+        let others = others.map(|(all, engine)| (all - engine).max(0.0));
+        let power = self.power(run, images_per_s);
+        let readings = run.steady.power_readings;
+        Some(RunResult {
+            run: run.id,
+            config: run.config.clone(),
+            batches: run.steady.batches,
+            seconds: run.steady.span_ns as f64 / 1e9,
+            weights: run.weights.clone(),
+            graph: run.graph.clone(),
+            warm_up: run.warm_up,
+            latency_ms: Percentiles::of_nanos(&run.steady.wall)?,
+            device_ms: Percentiles::of_nanos(&run.steady.device),
+            images_per_s,
+            flop_utilisation: self.flop_utilisation(&run.config, images_per_s),
+            utilisation: mean(Quantity::Utilisation),
+            others: others.filter(|_| self.traits(device).others == OthersLoad::ProcessorTime),
+            power,
+            memory: run.memory,
+            device_memory_used: self.reading(device, Quantity::MemoryUsed).map(|bytes| bytes as u64),
+            throttled: (readings > 0).then(|| run.steady.throttled as f64 / readings as f64),
+        })
+    }
+
+    /// The results of every configuration measured so far, with that of the run in progress.
+    pub fn all_results(&self) -> Vec<RunResult> {
+        // In a sweep an unfinished run does not replace a finished one.
+        let known = |c: &RunResult| self.results.iter().any(|r| r.config == c.config);
+        let current = self.current_result().filter(|c| !(self.sweeping() && known(c)));
+        let kept = self.results.iter().filter(|r| current.as_ref().is_none_or(|c| c.config != r.config)).cloned();
+        let mut all: Vec<_> = kept.collect();
+        all.extend(current);
+        all
+    }
+
+    /// FLOP utilisation, %: operations/s of a throughput over the measured peak, 2 operations per multiply-accumulate.
+    pub fn flop_utilisation(&self, config: &Config, images_per_s: f64) -> Option<f64> {
+        let facts = self.networks.get(&config.network)?;
+        let (peak, _) = self.peaks.get(&(config.device.clone(), config.precision))?;
+        (*peak > 0.0).then(|| 100.0 * 2.0 * facts.macs as f64 * images_per_s / peak)
+    }
+
+    /// Power and energy of a run, or why they are not known.
+    fn power(&self, run: &Run, images_per_s: f64) -> Result<Power, String> {
+        let (id, sensor) = self.power_sensor(&run.config.device)?;
+        let Some(reading) = run.steady.sensors.get(&id).filter(|r| r.moments.count() > 0) else {
+            return Err(format!("{}: no reading since power settled", sensor.info.label));
+        };
+        // There is a reading, as checked above.
+        let gross_w = reading.moments.mean().unwrap_or_default();
+        let idle_w = sensor.idle.mean();
+        let counter = self.energy_power(run, &sensor.info.device);
+        Ok(Power {
+            sensor: sensor.info.label.clone(),
+            method: sensor.info.method.clone(),
+            gross_w,
+            deviation_w: reading.moments.deviation().unwrap_or_default(),
+            readings: reading.moments.count(),
+            idle_w,
+            net_w: idle_w.map(|idle| gross_w - idle),
+            joules_per_image: counter.unwrap_or(gross_w) / images_per_s,
+            energy_source: if counter.is_some() { "energy counter" } else { "mean power × time" }.to_owned(),
+        })
+    }
+
+    /// Mean power over the steady phase by the device's energy counter, W; none where the counter is only the integral of
+    /// what [`Self::power_sensor`] reads, or has not advanced for half a second.
+    fn energy_power(&self, run: &Run, device: &str) -> Option<f64> {
+        let (id, sensor) = self.sensor(device, Quantity::Energy)?;
+        if sensor.info.method.is_some() {
+            return None;
+        }
+        let reading = run.steady.sensors.get(&id)?;
+        let seconds = reading.last.0.saturating_sub(reading.first.0) as f64 / 1e9;
+        let joules = reading.last.1 - reading.first.1;
+        (seconds >= 0.5 && joules > 0.0).then(|| joules / seconds)
+    }
+}
