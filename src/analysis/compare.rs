@@ -1,4 +1,4 @@
-//! A against B: by how much two measurements differ, and whether that is more than their errors.
+//! Comparison of two measurements: how much they differ, and whether the difference is larger than their errors.
 
 /// A measured value and half of its 95 % interval, in the value's unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,49 +9,49 @@ pub struct Estimate {
     pub error: f64,
 }
 
-/// Which way a quantity is better.
+/// The direction in which a quantity is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// Less is: time, energy.
+    /// Less is better: time, energy.
     Less,
-    /// More is: throughput.
+    /// More is better: throughput.
     More,
-    /// Neither, by itself: utilisation.
+    /// Neither is better by itself: utilisation.
     Neither,
 }
 
-/// What a difference comes to.
+/// The judgement of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It lies within the errors of the two.
+    /// The difference is within the errors.
     Same,
     /// B is better than A.
     Better,
     /// B is worse than A.
     Worse,
-    /// B differs, and that is neither good nor bad.
+    /// B differs, which is neither good nor bad.
     Other,
 }
 
-/// How far B is from A.
+/// The difference of B from A.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// Share of A by which B is larger; negative where it is smaller.
+    /// Relative difference (B − A) / A.
     pub share: f64,
-    /// Half of the share's 95 % interval: the two errors are independent, so their squares add up.
+    /// Half of its 95 % interval. The two errors are independent, so their squares add up.
     pub error: f64,
-    /// What it comes to.
+    /// Its judgement.
     pub judgement: Judgement,
 }
 
 impl Difference {
-    /// The difference of `b` from `a`; none where `a` is not a positive number or `b` no number.
+    /// The difference of `b` from `a`; none where `a` is not positive or `b` is not a number.
     pub fn between(a: Estimate, b: Estimate, better: Better) -> Option<Self> {
         let ratio = b.value / a.value;
         if a.value <= 0.0 || !ratio.is_finite() {
             return None;
         }
-        // Of a ratio, relative errors add up; the one of B written so that a B of 0 has one, too.
+        // The relative errors of a ratio add up. That of B is written so that it is defined for B = 0, too.
         let error = (b.error / a.value).hypot(ratio * a.error / a.value);
         let share = ratio - 1.0;
         let judgement = match (share.abs() <= error, better) {

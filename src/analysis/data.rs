@@ -1,4 +1,4 @@
-//! What findings are drawn from: a measured run beside the facts of its network and the limits of its device.
+//! Observations, on which findings are based: a run with the facts of its network and the limits of its device.
 
 use super::figure::Point;
 use crate::{
@@ -7,16 +7,16 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Share of the power cap from which a card is held there: it is governed to stay just below.
+/// Share of the power cap above which a card counts as limited by it: its firmware keeps it just below the cap.
 const AT_THE_CAP: f64 = 0.97;
 
-/// Share of throttled readings from which a run counts as throttled.
+/// Share of throttled readings above which a run counts as throttled.
 const THROTTLED: f64 = 0.5;
 
 /// A run, its network and its device.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
-    /// What it came to.
+    /// The result.
     pub result: &'a RunResult,
     /// Static facts about its network, where they were read.
     pub facts: Option<&'a NetworkFacts>,
@@ -45,7 +45,7 @@ pub fn observations<'a>(
 }
 
 impl<'a> Observation<'a> {
-    /// What was measured.
+    /// Its configuration.
     pub fn config(&self) -> &'a Config {
         &self.result.config
     }
@@ -66,13 +66,13 @@ impl<'a> Observation<'a> {
         self.result.power.as_ref().ok()
     }
 
-    /// Time an image, ms.
+    /// Time per image, ms.
     pub fn ms_per_image(&self) -> Option<f64> {
         let rate = self.result.images_per_s;
         (rate > 0.0 && rate.is_finite()).then(|| 1e3 / rate)
     }
 
-    /// Relative error of its time as far as the run itself tells.
+    /// Relative error of its time within the run.
     pub fn error(&self) -> f64 {
         self.result.latency_ms.relative_confidence()
     }
@@ -82,42 +82,42 @@ impl<'a> Observation<'a> {
         self.facts?.top1
     }
 
-    /// Operations an image by the paper's rule, in units of 10⁹.
+    /// Operations per image by the paper's rule, in units of 10⁹.
     pub fn giga_ops(&self) -> Option<f64> {
         self.facts.map(|f| f.ops as f64 / 1e9).filter(|g| *g > 0.0)
     }
 
-    /// Values that convolutions and linear layers write an image, in units of 10⁶.
+    /// Values that convolutions and linear layers write per image, in units of 10⁶.
     pub fn mega_activations(&self) -> Option<f64> {
         self.facts.map(|f| f.activations as f64 / 1e6).filter(|a| *a > 0.0)
     }
 
-    /// Learned values, in units of 10⁶.
+    /// Parameters, in units of 10⁶.
     pub fn mega_params(&self) -> Option<f64> {
         self.facts.map(|f| f.params as f64 / 1e6).filter(|p| *p > 0.0)
     }
 
-    /// Megabytes an image that any implementation moves at the least: what convolutions and linear layers write is
-    /// written once and read once, and the parameters are read once a batch.
+    /// Least memory traffic per image of any implementation, MB: outputs of convolutions and linear layers are written once
+    /// and read once, and parameters are read once per batch.
     pub fn megabytes(&self) -> Option<f64> {
         let (values, params) = (2.0 * self.mega_activations()?, self.mega_params()?);
         let batch = f64::from(self.config().batch.max(1));
         Some((values + params / batch) * self.config().precision.bytes() as f64)
     }
 
-    /// Memory held, bytes: what the allocator reserved, or the nearest thing to it that is known.
+    /// Memory, bytes: reserved by the allocator, or else the closest quantity that is known.
     pub fn memory_bytes(&self) -> Option<u64> {
         let memory = &self.result.memory;
         memory.reserved.or(memory.in_use).or(self.result.device_memory_used).or(memory.resident)
     }
 
-    /// Whether the power cap held the card back: power stood just below it, or clocks were lowered most of the time.
+    /// Whether the power cap limited the card: power was just below it, or clocks were lowered most of the time.
     pub fn capped(&self) -> bool {
         let at_cap = self.power().zip(self.cap_w).is_some_and(|(p, cap)| p.gross_w >= AT_THE_CAP * cap);
         at_cap || self.result.throttled.is_some_and(|share| share >= THROTTLED)
     }
 
-    /// The same as a point of a figure.
+    /// The observation as a point of a figure.
     pub fn point(&self, x: f64, y: f64) -> Point {
         let config = self.config();
         Point {

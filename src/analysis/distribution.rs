@@ -1,4 +1,4 @@
-//! Quantiles and tails of the distributions that intervals and tests are made of, and an interval.
+//! Intervals, and the quantiles and tails of the distributions that they are computed from.
 
 use statrs::distribution::{ChiSquared, ContinuousCDF, FisherSnedecor, StudentsT};
 
@@ -17,7 +17,7 @@ impl Interval {
         Self { low: value - half.abs(), high: value + half.abs() }
     }
 
-    /// The same range of another quantity that rises with this one.
+    /// The interval of an increasing function of the quantity.
     #[must_use]
     pub fn map(self, rising: impl Fn(f64) -> f64) -> Self {
         Self { low: rising(self.low), high: rising(self.high) }
@@ -39,16 +39,16 @@ pub fn t95(freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(0.975))
 }
 
-/// Fisher's F that chance exceeds once in twenty; infinite without a degree of freedom.
+/// 95 % quantile of Fisher's F; infinite without a degree of freedom.
 pub fn f95(between: f64, within: f64) -> f64 {
-    // F with one degree above is t², and t's inverse is exact where F's is bisected.
+    // F with one numerator degree of freedom is t², whose inverse is exact, while that of F is bisected.
     if between == 1.0 {
         return t95(within).powi(2);
     }
     FisherSnedecor::new(between, within).map_or(f64::INFINITY, |f| f.inverse_cdf(0.95))
 }
 
-/// Probability that chance alone makes Fisher's F at least this large; 1 where it is not defined.
+/// Tail probability of Fisher's F; 1 where it is not defined.
 pub fn f_tail(f: f64, between: f64, within: f64) -> f64 {
     match FisherSnedecor::new(between, within) {
         Ok(_) if f == f64::INFINITY => 0.0,
@@ -57,8 +57,7 @@ pub fn f_tail(f: f64, between: f64, within: f64) -> f64 {
     }
 }
 
-/// 95 % interval of a standard deviation that was estimated with so many degrees of freedom, for normal errors: from
-/// chi-squared.
+/// 95 % interval of an estimated standard deviation for normal errors, from chi-squared with that many degrees of freedom.
 pub fn deviation_interval(deviation: f64, freedom: f64) -> Interval {
     let Ok(chi) = ChiSquared::new(freedom) else { return Interval { low: 0.0, high: f64::INFINITY } };
     let at = |p: f64| deviation * (freedom / chi.inverse_cdf(p)).sqrt();
@@ -70,8 +69,8 @@ pub fn correlation_interval(r: f64, n: usize) -> Interval {
     fisher(r.clamp(-0.999_999, 0.999_999), n, 1.0)
 }
 
-/// The same of Spearman's ρ, whose z varies 6 % more (Fieller, Hartley and Pearson 1957). A few ranks in perfect order are
-/// no perfect correlation: half a step, the least that ρ can differ by, is kept from ±1.
+/// 95 % interval of Spearman's ρ, whose z varies 6 % more (Fieller, Hartley and Pearson 1957). A few ranks in perfect order
+/// are not a perfect correlation, so ρ is kept half a step, the smallest difference that it can have, from ±1.
 pub fn rank_interval(rho: f64, n: usize) -> Interval {
     let count = n as f64;
     let most = 1.0 - 6.0 / (count * (count * count - 1.0)).max(6.0);

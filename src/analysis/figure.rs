@@ -1,16 +1,16 @@
-//! What a figure needs, whoever draws it: points with their names, axes with their units, curves with their intervals.
+//! The data of a figure, independent of how it is drawn: points with names, axes with units, curves with intervals.
 
 use super::distribution::Interval;
 use crate::event::{Precision, RunId};
 
-/// How values are laid out along an axis.
+/// The scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Equal steps are equal differences.
+    /// Linear.
     Linear,
-    /// Equal steps are doublings: batch sizes.
+    /// Logarithmic to base 2: batch sizes.
     Log2,
-    /// Equal steps are tenfold.
+    /// Logarithmic to base 10.
     Log10,
 }
 
@@ -21,9 +21,9 @@ pub struct Axis {
     pub name: &'static str,
     /// `W`; empty for a count.
     pub unit: &'static str,
-    /// How values are laid out.
+    /// Its scale.
     pub scale: Scale,
-    /// Whether 0 belongs in sight: it does for what is a share of something, not for accuracies.
+    /// Whether the axis includes 0: yes for ratio scales, no for accuracies.
     pub from_zero: bool,
 }
 
@@ -52,9 +52,9 @@ impl Axis {
 /// A measured configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// Across.
+    /// Horizontal position.
     pub x: f64,
-    /// Up.
+    /// Vertical position.
     pub y: f64,
     /// Registry id of the network.
     pub network: String,
@@ -72,38 +72,38 @@ pub struct Point {
     pub run: RunId,
 }
 
-/// What a curve is.
+/// The kind of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The claim's own curve, fitted to the points.
+    /// The curve of the claim, fitted to the points.
     Fit,
-    /// What else was fitted, to compare.
+    /// Another curve, fitted for comparison.
     Rival,
     /// A bound that nearly all points stay below.
     Bound,
-    /// The points that no other beats, joined.
+    /// The Pareto frontier of the points.
     Frontier,
-    /// What the paper had.
+    /// The paper's curve.
     Paper,
 }
 
 /// A curve, sampled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// As a legend says it: `hyperbola, 79.2 − 14.1/t`.
+    /// Its name in a legend: `hyperbola, 79.2 − 14.1/t`.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Its points by rising x.
+    /// Its points, by ascending x.
     pub line: Vec<(f64, f64)>,
-    /// Its 95 % interval at some x, by rising x; empty where it has none.
+    /// Its 95 % interval at some x, by ascending x; empty where it has none.
     pub band: Vec<(f64, Interval)>,
 }
 
-/// A place on x with a name: a knee, a budget.
+/// A named position on the x axis: a knee, a budget.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
-    /// Where.
+    /// Its position.
     pub x: f64,
     /// Its 95 % interval.
     pub interval: Option<Interval>,
@@ -118,20 +118,20 @@ pub struct Figure {
     pub title: String,
     /// Number of the paper's figure that it repeats.
     pub paper: Option<u8>,
-    /// Across.
+    /// Horizontal axis.
     pub x: Axis,
-    /// Up.
+    /// Vertical axis.
     pub y: Axis,
     /// The data.
     pub points: Vec<Point>,
-    /// What was fitted to it, the claim's own first.
+    /// Curves, that of the claim first.
     pub curves: Vec<Curve>,
-    /// Places on x.
+    /// Named positions on the x axis.
     pub marks: Vec<Mark>,
 }
 
 impl Figure {
-    /// A figure of points alone.
+    /// A figure with points only.
     pub fn new(title: impl Into<String>, paper: Option<u8>, x: Axis, y: Axis, points: Vec<Point>) -> Self {
         Self { title: title.into(), paper, x, y, points, curves: Vec::new(), marks: Vec::new() }
     }
@@ -148,7 +148,7 @@ impl Figure {
     }
 }
 
-/// Samples a function between two places; in equal ratios where both are positive and `log` says so. Values that are not
+/// Samples a function between two values of x; with `log`, and where both are positive, in equal ratios. Values that are not
 /// finite are left out.
 pub fn sampled(from: f64, to: f64, n: usize, log: bool, f: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
     let log = log && from > 0.0 && to > 0.0;

@@ -1,6 +1,6 @@
-//! Straight lines: least squares with its intervals, and the robust one of Theil and Sen.
+//! Straight lines: least squares with its intervals, and the robust line of Theil and Sen.
 //!
-//! A curve that is straight in other coordinates (a hyperbola in 1/t, a power law in logarithms) is a line here, too.
+//! Curves that are straight in other coordinates (a hyperbola in 1/t, a power law in logarithms) are fitted as lines, too.
 
 use super::{
     distribution::{Interval, t95},
@@ -10,13 +10,13 @@ use super::{
 /// A straight line through points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line {
-    /// Rise a unit of x.
+    /// Slope.
     pub slope: f64,
     /// Value at x = 0.
     pub intercept: f64,
     /// Share of the variance of y that the line explains; 1 where y does not vary.
     pub r2: f64,
-    /// Points that it was drawn through.
+    /// Number of points.
     pub n: usize,
     /// Sum of the squared residuals.
     pub residual: f64,
@@ -49,12 +49,12 @@ impl Line {
         self.intercept + self.slope * x
     }
 
-    /// Standard deviation of the residuals; none with two points, which leave none.
+    /// Standard deviation of the residuals; none with two points, which have no residuals.
     pub fn deviation(&self) -> Option<f64> {
         (self.n > 2).then(|| (self.residual / (self.n - 2) as f64).sqrt())
     }
 
-    /// 95 % interval of the slope; everything where two points leave no residual.
+    /// 95 % interval of the slope; infinite with two points.
     pub fn slope_interval(&self) -> Interval {
         let half = self.deviation().map_or(f64::INFINITY, |s| t95(self.n as f64 - 2.0) * s / self.spread.sqrt());
         Interval::around(self.slope, half)
@@ -67,8 +67,8 @@ impl Line {
         Interval::around(self.at(x), half)
     }
 
-    /// Root mean square of the errors with which the line drawn through all the others foretells each point; none where
-    /// a point stands alone at its x among points that share another.
+    /// Root mean square error of leave-one-out predictions; none where a point is the only one at its x and all others share
+    /// another x.
     pub fn left_out(&self, points: &[(f64, f64)]) -> Option<f64> {
         let error = |(x, y): &(f64, f64)| {
             let lever = 1.0 / self.n as f64 + (x - self.middle).powi(2) / self.spread;
@@ -79,8 +79,8 @@ impl Line {
         (squares.len() > 2).then(|| (squares.iter().sum::<f64>() / squares.len() as f64).sqrt())
     }
 
-    /// The line of Theil (1950) and Sen (1968): median of the slopes between all pairs, through the medians. Up to 29 % of
-    /// the points may be anywhere without moving it much. None where least squares has none.
+    /// The line of Theil (1950) and Sen (1968): the median of the slopes of all pairs, through the medians. It tolerates up to
+    /// 29 % of outliers. None where least squares has none.
     pub fn robust(points: &[(f64, f64)]) -> Option<(f64, f64)> {
         let points: Vec<_> = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
         let pairs = points.iter().enumerate().flat_map(|(i, a)| points[..i].iter().map(move |b| (a, b)));
@@ -90,9 +90,9 @@ impl Line {
     }
 }
 
-/// Akaike's information criterion with the correction for few points (Hurvich and Tsai 1989) of a least-squares fit with
-/// `parameters` besides the variance; none where the points are too few for it. `floor` is the smallest error believed:
-/// a fit through every point is not infinitely likely.
+/// Akaike's information criterion with the correction for few points (Hurvich and Tsai 1989), of a least-squares fit with
+/// `parameters` besides the variance; none where there are too few points. `floor` is the smallest error that is believed,
+/// so that a fit through every point is not infinitely likely.
 pub fn aicc(residual: f64, n: usize, parameters: usize, floor: f64) -> Option<f64> {
     let (n, k) = (n as f64, parameters as f64 + 1.0);
     let variance = (residual / n).max(floor * floor).max(f64::MIN_POSITIVE);

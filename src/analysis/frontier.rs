@@ -1,20 +1,20 @@
-//! What cannot be beaten: the frontier of a cost and a gain, the straight line above it, and whether it bounds anything.
+//! Pareto frontier of cost and gain, a straight upper bound above it, and a test whether cost bounds gain at all.
 
 use super::{distribution::Interval, noise::Noise};
 
-/// Points that a bound is drawn through at the most: pairs of them grow with the square.
+/// Upper bound on the points of a bound: the number of pairs grows with the square.
 const MOST: usize = 64;
 
-/// Share of the points that lie below a bound: nearly all, and with fewer than twenty points all.
+/// Share of the points below a bound: nearly all, or all of fewer than twenty.
 const BELOW: f64 = 0.95;
 
-/// Resamples behind a bound's interval, and shuffles behind a probability.
+/// Resamples for the interval of a bound, and shuffles for a probability.
 const RESAMPLES: u32 = 400;
 
-/// Indices of the points that no other beats, by rising cost: to gain more than one of them costs more. `cheap` says
-/// whether a low x is good (energy, time) or a high one (images a second).
+/// Indices of the points of the Pareto frontier, by ascending cost. `cheap`: whether a low x is good (energy, time) or a
+/// high one (images/s).
 pub fn frontier(points: &[(f64, f64)], cheap: bool) -> Vec<usize> {
-    // Adding 0 makes one zero of two.
+    // Adding 0 turns −0 into 0.
     let cost = |i: usize| if cheap { points[i].0 } else { -points[i].0 } + 0.0;
     let mut order: Vec<usize> = (0..points.len()).filter(|i| finite(&points[*i])).collect();
     order.sort_by(|a, b| cost(*a).total_cmp(&cost(*b)).then(points[*b].1.total_cmp(&points[*a].1)));
@@ -34,17 +34,17 @@ fn finite(point: &(f64, f64)) -> bool {
 /// A straight upper bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
-    /// Rise a unit of x.
+    /// Slope.
     pub slope: f64,
     /// Value at x = 0.
     pub intercept: f64,
-    /// 95 % of the slopes that the same points give when drawn again with replacement.
+    /// 95 % interval of the slope, by the bootstrap.
     pub slope_interval: Interval,
 }
 
 impl Bound {
-    /// The line below which 95 % of the points lie (all of fewer than twenty), as near to them as can be: regression of
-    /// that quantile (Koenker and Bassett 1978). None for fewer than three points or two distinct x.
+    /// The line below which 95 % of the points lie (all of fewer than twenty): quantile regression (Koenker and Bassett
+    /// 1978). None for fewer than three points or two distinct x.
     pub fn above(points: &[(f64, f64)]) -> Option<Self> {
         let mut points: Vec<_> = points.iter().copied().filter(finite).collect();
         points.truncate(MOST);
@@ -70,12 +70,12 @@ impl Bound {
     }
 }
 
-/// Fewer resamples for many points: what is drawn through them wobbles less.
+/// Number of resamples: fewer for many points, whose line varies less.
 const fn resamples(n: usize) -> u32 {
     if n > 24 { RESAMPLES / 4 } else { RESAMPLES }
 }
 
-/// Slope and intercept of the quantile's line: it passes through two of the points, so all pairs are tried.
+/// Slope and intercept of the quantile's line. It passes through two of the points, so all pairs are tried.
 fn quantile_line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let loss = |slope: f64, intercept: f64| {
         let of = |(x, y): &(f64, f64)| {
@@ -93,17 +93,17 @@ fn quantile_line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     scored.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, s, i)| (s, i))
 }
 
-/// How much a budget holds back.
+/// How much a budget limits the gain.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bite {
-    /// Mean over the points' costs of what the best point gains beyond the best that this cost allows, in units of y.
+    /// Mean, over the costs of all points, of the gain of the best point beyond the best gain at that cost, in units of y.
     pub shortfall: f64,
-    /// Probability that it is as much when costs and gains have nothing to do with each other.
+    /// Probability of a mean at least as large if costs and gains are independent.
     pub p: f64,
 }
 
-/// Whether cost bounds gain. Every frontier rises: what tells a bound from a coincidence is that the cheap points together
-/// reach less than they would if costs were dealt at random. None for fewer than three points.
+/// Tests whether cost bounds gain, by permutation. Every frontier rises; a bound differs from a coincidence in that the cheap
+/// points together reach less than they would if costs were assigned at random. None for fewer than three points.
 pub fn bite(points: &[(f64, f64)]) -> Option<Bite> {
     let mut points: Vec<_> = points.iter().copied().filter(finite).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -124,7 +124,7 @@ pub fn bite(points: &[(f64, f64)]) -> Option<Bite> {
     Some(Bite { shortfall: seen, p: (as_much as f64 + 1.0) / f64::from(shuffles + 1) })
 }
 
-/// Costs in rising order, each with its gain; equal costs allow the best of their gains.
+/// Costs in ascending order, each with its gain; of equal costs the best gain counts.
 fn shortfall(costs: &[f64], gains: &[f64]) -> f64 {
     let most = gains.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let (mut best, mut sum, mut i) = (f64::NEG_INFINITY, 0.0, 0);

@@ -1,4 +1,4 @@
-//! A stream of pseudo-random numbers, the same every time: resampling must not give another verdict at every look.
+//! Reproducible pseudo-random numbers, so that resampling gives the same verdict every time.
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl Noise {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 up to and without `n`; 0 where there is none.
+    /// A number below `n`; 0 if `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }

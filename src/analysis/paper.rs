@@ -1,4 +1,4 @@
-//! What Canziani, Paszke and Culurciello published (arXiv 1605.07678), to stand beside what is measured here.
+//! The values that Canziani, Paszke and Culurciello published (arXiv 1605.07678), for comparison.
 
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -15,7 +15,7 @@ pub const NET_DEVIATION_W: f64 = 0.7;
 /// A network of the paper's Figure 2, read off the authors' own vector graphics.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Published {
-    /// Operations an image, 10⁹.
+    /// Operations per image, 10⁹.
     pub gops: f64,
     /// Top-1 accuracy, %.
     pub top1: f64,

@@ -1,11 +1,15 @@
-use super::*;
+//! Scrapes of made-up sessions, and the endpoint asked over TCP.
+
+use super::{Exporter, encode, totals::Metrics};
 use crate::{
-    event::{Body, Graph, Header, NetworkFacts, Precision, RunId, SensorId},
+    event::{Body, Event, Graph, Header, Link, LinkState, NetworkFacts, Precision, Quantity, RunId, SensorId, Tagged},
     testing::{Events, config, sensor},
 };
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
 };
 
 /// A session with everything in it that a scrape can tell.
@@ -33,7 +37,6 @@ fn session() -> Vec<Event> {
     events.push(read(32.0, 72.0));
     events.push(Body::Throttle { device: "cpu".to_owned(), reasons: vec!["too hot".to_owned()] });
     events.push(Body::OutOfMemory { run: 2, config, requested_bytes: None, message: "no".to_owned() });
-    // What happened after it is of the same run for whoever counts.
     events.take()
 }
 
@@ -47,12 +50,12 @@ fn metrics(events: &[Event]) -> Arc<Metrics> {
 fn a_scrape_tells_everything_with_its_unit() {
     let events = session();
     // While the run is in progress, before the out-of-memory that ends it.
-    insta::assert_snapshot!(metrics(&events[..events.len() - 1]).text());
+    insta::assert_snapshot!(encode::text(&metrics(&events[..events.len() - 1])));
 }
 
 #[test]
 fn what_was_counted_stays_when_the_run_is_over() {
-    let text = metrics(&session()).text();
+    let text = encode::text(&metrics(&session()));
     let has = |start: &str, value: &str| text.lines().any(|line| line.starts_with(start) && line.ends_with(value));
     assert!(has("wattscope_images_total{", " 80"), "{text}");
     assert!(has("wattscope_batch_latency_seconds_count{", " 20"), "{text}");
@@ -65,7 +68,7 @@ fn sensors_that_are_lost_are_not_read_out_any_more() {
     let mut events = session();
     let lost: Vec<SensorId> = vec![0];
     events.push(Event { t: u64::MAX, body: Body::SensorsLost { sensors: lost, reason: "unplugged".to_owned() } });
-    let text = metrics(&events).text();
+    let text = encode::text(&metrics(&events));
     assert!(!text.contains("wattscope_power_instant_watts"), "{text}");
     assert!(text.contains("wattscope_energy_joules_total"), "{text}");
 }
@@ -75,7 +78,7 @@ fn a_lost_link_is_down_and_has_no_round_trip() {
     let mut events = session();
     let state = LinkState::Lost { reason: "ssh ended".to_owned(), retry_in_s: Some(2.0) };
     events.push(Event { t: u64::MAX, body: Body::Link(Link { command: "ssh bench".to_owned(), host: None, state }) });
-    let text = metrics(&events).text();
+    let text = encode::text(&metrics(&events));
     let up = text.lines().find(|line| line.starts_with("wattscope_link_up{")).unwrap();
     assert!(up.contains("command=\"ssh bench\"") && up.ends_with(" 0"), "{text}");
     assert!(!text.contains("wattscope_link_round_trip") && !text.contains("wattscope_link_receive"), "{text}");
@@ -123,7 +126,7 @@ fn stations_are_told_apart_and_what_they_share_is_said_once() {
         events.push(Event { t: u64::MAX / 2, body: Body::Samples { values: vec![(7, 50.0)] } });
         events.into_iter().for_each(|event| metrics.lock().apply(&Tagged { station: on, event }));
     }
-    let text = metrics.text();
+    let text = encode::text(&metrics);
     let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
     for each in ["build_info", "engine_deaths_total", "images_total", "run_steady", "engine_utilisation_ratio"] {
         for device in devices {
@@ -166,7 +169,7 @@ fn the_dashboard_asks_for_what_a_card_has() {
     let peak = Body::Peak { device: "cpu".to_owned(), precision: Precision::F32, flops: 1e12, how: String::new() };
     let bodies = [Body::Sensors { sensors }, Body::Samples { values }, Body::Network(facts), peak];
     events.splice(1..1, bodies.map(|body| Event { t: 0, body }));
-    let text = metrics(&events[..events.len() - 1]).text();
+    let text = encode::text(&metrics(&events[..events.len() - 1]));
     for name in queried() {
         assert!(text.contains(&format!("\n{name}{{")), "the dashboard asks for {name}, which no scrape has:\n{text}");
     }

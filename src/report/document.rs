@@ -1,11 +1,11 @@
-//! What a report says, apart from how it is written: sections of text, tables, figures and verdicts.
+//! The content of a report, independent of its format: sections of text, tables, figures and verdicts.
 
 /// A report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
     /// Its title.
     pub title: String,
-    /// What it is of, when and with what: a line each.
+    /// Lines below the title: what was measured, when and on what.
     pub about: Vec<String>,
     /// Its sections.
     pub sections: Vec<Section>,
@@ -14,11 +14,11 @@ pub struct Document {
 /// A section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
-    /// Its name in links.
+    /// Its anchor in links.
     pub id: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// What it says.
+    /// Its content.
     pub blocks: Vec<Block>,
 }
 
@@ -29,7 +29,7 @@ pub enum Block {
     Heading(String),
     /// A paragraph.
     Text(String),
-    /// Points.
+    /// A list.
     List(Vec<String>),
     /// Names and values.
     Facts(Vec<(String, String)>),
@@ -37,7 +37,7 @@ pub enum Block {
     Table(Table),
     /// A figure.
     Figure(Figure),
-    /// A claim and what the data says about it.
+    /// A claim and the verdict on it.
     Verdict(Verdict),
 }
 
@@ -48,9 +48,9 @@ pub struct Table {
     pub caption: String,
     /// Its columns.
     pub columns: Vec<Column>,
-    /// Its rows, a cell a column.
+    /// Its rows, with one cell per column.
     pub rows: Vec<Vec<String>>,
-    /// What marks in cells refer to, in their order from 1.
+    /// Notes that cells refer to by number, from 1.
     pub notes: Vec<String>,
 }
 
@@ -59,18 +59,18 @@ pub struct Table {
 pub struct Column {
     /// Its title.
     pub title: String,
-    /// Whether it is of numbers, which stand at the right.
+    /// Whether it holds numbers, which are aligned to the right.
     pub number: bool,
 }
 
 /// A figure of one or several panels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Its number: `1` to `10` as in the paper, `11` and on for what the paper has not.
+    /// Its number: 1 to 10 as in the paper, from 11 on for figures that are not in the paper.
     pub number: u8,
-    /// What it shows, in a few words.
+    /// Its title.
     pub title: String,
-    /// What is plotted, of how much data, and what the paper had.
+    /// What is plotted, from how much data, and the paper's result.
     pub caption: String,
     /// Its panels, side by side.
     pub panels: Vec<Panel>,
@@ -79,50 +79,50 @@ pub struct Figure {
 /// A panel of a figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
-    /// Of what, where there are several.
+    /// Its name, where there are several panels.
     pub name: Option<String>,
-    /// The drawing; or why there is none.
+    /// The drawing as SVG, or why there is none.
     pub drawing: Result<String, String>,
 }
 
-/// A claim of the paper and what was measured about it.
+/// A claim of the paper and the verdict on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// 1 to 4.
     pub number: u8,
-    /// What it is about.
+    /// Its topic.
     pub title: String,
-    /// What the paper claims.
+    /// The claim of the paper.
     pub claim: String,
-    /// Which configurations the data is of.
+    /// The configurations that the data comes from.
     pub scope: String,
     /// The judgement.
     pub judgement: Judgement,
-    /// The judgement with its numbers.
+    /// The judgement in a sentence, with its numbers.
     pub says: String,
-    /// What would decide it.
+    /// The data that is needed to decide it, where it is undecided.
     pub needs: Option<String>,
-    /// Measurements behind it.
+    /// Number of measurements that it is based on.
     pub n: usize,
-    /// The numbers behind it.
+    /// The estimates that it is based on.
     pub estimates: Table,
-    /// Numbers of the figures that show them.
+    /// Numbers of the figures that show the data.
     pub figures: Vec<u8>,
 }
 
-/// What the data says about a claim.
+/// The judgement of a claim by the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It agrees.
+    /// The data agrees with it.
     Supported,
-    /// It disagrees.
+    /// The data contradicts it.
     Contradicted,
-    /// It does not tell.
+    /// The data does not decide it.
     Undecided,
 }
 
 impl Judgement {
-    /// As printed.
+    /// The word that is printed.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Supported => "supported",
@@ -131,7 +131,7 @@ impl Judgement {
         }
     }
 
-    /// A sign, for those who see no colours.
+    /// The sign that is printed beside the word, for readers who don't see the colours.
     pub const fn sign(self) -> &'static str {
         match self {
             Self::Supported => "✓",
@@ -142,7 +142,7 @@ impl Judgement {
 }
 
 impl Table {
-    /// An empty table. A title that begins with `<` makes a column of words.
+    /// An empty table. A title that begins with `<` makes a column of text, others are columns of numbers.
     pub fn new(caption: impl Into<String>, titles: &[&str]) -> Self {
         let column = |title: &&str| match title.strip_prefix('<') {
             Some(title) => Column { title: title.to_owned(), number: false },
@@ -151,12 +151,12 @@ impl Table {
         Self { caption: caption.into(), columns: titles.iter().map(column).collect(), ..Self::default() }
     }
 
-    /// A cell for what is absent, with a mark that refers to the reason.
+    /// A cell for an absent value, with the number of the note that gives the reason.
     pub fn absent(&mut self, reason: &str) -> String {
         format!("– [{}]", self.note(reason))
     }
 
-    /// The number of a note, which is added where it is new.
+    /// The number of a note, which is added if it is new.
     pub fn note(&mut self, note: &str) -> usize {
         if let Some(known) = self.notes.iter().position(|n| n == note) {
             return known + 1;
@@ -167,20 +167,20 @@ impl Table {
 }
 
 impl Figure {
-    /// Name of the file that a panel's drawing is kept in.
+    /// Name of the file of a panel's drawing.
     pub fn file(&self, panel: usize) -> String {
         let letter = if self.panels.len() > 1 { letter(panel) } else { String::new() };
         format!("figure-{:02}{letter}.svg", self.number)
     }
 }
 
-/// `a`, `b` … `z`, `27` and on.
+/// The letter of a panel: `a` to `z`, then `-27`, `-28` …
 pub fn letter(i: usize) -> String {
     u8::try_from(i).ok().filter(|i| *i < 26).map_or_else(|| format!("-{}", i + 1), |i| char::from(b'a' + i).to_string())
 }
 
 impl Document {
-    /// Every figure.
+    /// All figures.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
         self.sections.iter().flat_map(|s| &s.blocks).filter_map(|block| match block {
             Block::Figure(figure) => Some(figure),

@@ -1,4 +1,5 @@
-//! The report as one HTML file: no script, nothing loaded from elsewhere, light or dark as the reader's screen is.
+//! The report as one HTML file, without scripts and without external resources, in light or dark colours as the reader
+//! prefers.
 
 use super::{
     document::{Block, Column, Document, Figure, Judgement, Section, Table, Verdict, letter},
@@ -38,7 +39,7 @@ pub fn render(document: &Document) -> String {
     page.into_string()
 }
 
-/// Text without the control characters that no XML may hold; maud escapes the rest.
+/// Text without control characters, which XML does not allow; maud escapes the rest.
 fn text(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -101,7 +102,7 @@ fn figure(figure: &Figure) -> Markup {
                     div.panel {
                         @if let Some(name) = &panel.name { p.name { "(" (letter(i)) ") " (text(name)) } }
                         @match &panel.drawing {
-                            // Made by this program: its texts are escaped already.
+                            // The SVG was written by this program; the texts in it are escaped already.
                             Ok(svg) => { (PreEscaped(inlined(svg))) }
                             Err(reason) => { p.absent { "Not drawn: " (text(reason)) } }
                         }
@@ -113,7 +114,7 @@ fn figure(figure: &Figure) -> Markup {
     }
 }
 
-/// A drawing without the style that the page has anyway.
+/// A drawing without its style element, which the page has once for all drawings.
 fn inlined(svg: &str) -> String {
     match (svg.find("<style>"), svg.find("</style>")) {
         (Some(from), Some(to)) if from < to => format!("{}{}", &svg[..from], &svg[to + "</style>".len()..]),

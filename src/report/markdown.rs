@@ -1,4 +1,4 @@
-//! The report as Markdown, for repositories and issues; its figures are files beside it.
+//! The report as Markdown, for repositories and issues. Its figures are separate files.
 
 use super::document::{Block, Document, Figure, Table, Verdict, letter};
 
@@ -73,7 +73,7 @@ fn verdict(verdict: &Verdict) -> String {
     if estimates.is_empty() { out } else { format!("{out}\n{estimates}") }
 }
 
-/// Text that Markdown takes as text: nothing in it is mark-up, of Markdown or of HTML.
+/// Text with the mark-up of Markdown and HTML escaped.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -89,7 +89,7 @@ fn plain(text: &str) -> String {
     out
 }
 
-/// The same in a table, where an empty cell would be no cell.
+/// Escaped text for a cell; an empty cell becomes a space, or Markdown would drop it.
 fn cell(text: &str) -> String {
     if text.trim().is_empty() { " ".to_owned() } else { plain(text) }
 }

@@ -11,7 +11,6 @@ mod figures;
 mod html;
 mod markdown;
 mod paint;
-mod place;
 mod source;
 mod write;
 

@@ -1,8 +1,8 @@
-//! The report's colours: one a family of networks, the same in every figure, on white paper and on a dark screen.
+//! The report's colours, for light and dark backgrounds. Each family of networks has one colour in all figures.
 
 use crate::event::NetworkFacts;
 
-/// A colour on white and its counterpart on black.
+/// A colour on a light background, and its counterpart on a dark one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
     light: &'static str,
@@ -14,30 +14,30 @@ impl Paint {
         Self { light, dark }
     }
 
-    /// As `#rrggbb`, on white.
+    /// The colour on a light background, as `#rrggbb`.
     pub const fn light(self) -> &'static str {
         self.light
     }
 }
 
-/// Fonts, the reader's own.
+/// The font: the reader's system font.
 pub const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif";
 
-/// Behind everything.
+/// Background.
 pub const PAPER: Paint = Paint::new("#ffffff", "#14181d");
 /// Text.
 pub const INK: Paint = Paint::new("#1b2026", "#e4e9ee");
-/// What stands back: the paper's own values, rival curves.
+/// Secondary marks: the paper's values, rival curves.
 pub const FAINT: Paint = Paint::new("#737d88", "#97a1ab");
 /// Axes and their ticks.
 pub const AXIS: Paint = Paint::new("#59626c", "#aab3bc");
-/// Lines of the grid.
+/// Grid lines.
 pub const GRID: Paint = Paint::new("#e6e9ec", "#2a3037");
-/// The claim's own curve.
+/// The curve of the claim.
 pub const FIT: Paint = Paint::new("#c2261c", "#ff7b6e");
 
-/// Families in the order of their first paper, each with its colour: distinct in hue, and no two alike in lightness
-/// where hues that colour-blind readers confuse are neighbours.
+/// The families in the order of their first papers, with their colours. Hues are distinct, and hues that colour-blind
+/// readers confuse differ in lightness.
 const FAMILIES: [(&str, Paint); 10] = [
     ("AlexNet", Paint::new("#8a6d00", "#e0be4a")),
     ("NIN", Paint::new("#4f5d73", "#a9b8d0")),
@@ -51,8 +51,8 @@ const FAMILIES: [(&str, Paint); 10] = [
     ("EfficientNet", Paint::new("#5a3a22", "#cfa27f")),
 ];
 
-/// Names of networks in older recordings, which tell no families, and the families that they are of. The first that is
-/// found counts: GoogLeNet is no ENet.
+/// Parts of network ids and their families, for older recordings, which do not hold families. The first match counts, so
+/// that GoogLeNet does not match ENet.
 const BY_NAME: [(&str, &str); 11] = [
     ("densenet", "DenseNet"),
     ("efficientnet", "EfficientNet"),
@@ -67,7 +67,7 @@ const BY_NAME: [(&str, &str); 11] = [
     ("nin", "NIN"),
 ];
 
-/// Colour of a family, or of the family of a network's id; a neutral one where nobody knows it.
+/// The colour of a family, or of the family of a network's id; a neutral colour where the family is unknown.
 pub fn family(name: &str) -> Paint {
     let of = |family: &str| FAMILIES.iter().find(|(known, _)| *known == family).map(|(_, paint)| *paint);
     let id = name.to_lowercase();
@@ -84,8 +84,8 @@ fn all() -> impl Iterator<Item = Paint> {
     [PAPER, INK, FAINT, AXIS, GRID, FIT].into_iter().chain(FAMILIES.map(|(_, paint)| paint))
 }
 
-/// Style of a figure on a dark screen: each colour becomes its counterpart. What knows no such style shows dark on
-/// light.
+/// The style of figures on a dark background: every colour is replaced by its counterpart. Viewers that don't support it
+/// show the light colours.
 pub fn dark_figures() -> String {
     let rule = |p: Paint| {
         let (light, dark) = (p.light, p.dark);
@@ -94,14 +94,14 @@ pub fn dark_figures() -> String {
     format!("@media(prefers-color-scheme:dark){{{}}}", all().map(rule).collect::<String>())
 }
 
-/// The same as variables of a page: `--ink`, `--paper` and so on.
+/// The colours as CSS variables: `--ink`, `--paper` and so on.
 pub fn variables(dark: bool) -> String {
     let of = |p: Paint| if dark { p.dark } else { p.light };
     let named = [("paper", PAPER), ("ink", INK), ("faint", FAINT), ("grid", GRID), ("fit", FIT), ("axis", AXIS)];
     named.iter().map(|(name, paint)| format!("--{name}:{};", of(*paint))).collect()
 }
 
-/// Text as XML has it.
+/// Text with XML's special characters escaped.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The sessions that a report is of, taken apart into what may be compared: a device in a precision.
+//! The recordings of a report, divided into groups of runs that may be compared: one device, one precision.
 
 use crate::{
     analysis::data::{Observation, observations},
@@ -10,24 +10,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A station of a session file and what its stream adds up to.
+/// A station of a session file, with its final state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     /// The file.
     pub path: PathBuf,
-    /// Its name in the file, where that has several.
+    /// Its name, where the file has several stations.
     pub station: Option<String>,
-    /// What its stream came to.
+    /// Its final state.
     pub state: State,
-    /// Stations that did other parts of the same sweep on a device of the same name: their runs are as good as its own.
+    /// Stations that did other parts of the same sweep on an identical device: their runs are pooled with its own.
     pub pooled: Vec<(String, State)>,
-    /// The sweep that it did a part of, or all.
+    /// The sweep that it took part in.
     pub sweep: Option<Sweep>,
-    /// What of the file could not be read.
+    /// What could not be read of the file.
     pub losses: Option<String>,
 }
 
-/// The runs of a device in a precision.
+/// The runs of one device in one precision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group<'a> {
     /// The session.
@@ -36,26 +36,26 @@ pub struct Group<'a> {
     pub device: String,
     /// Arithmetic.
     pub precision: Precision,
-    /// Its name, unlike that of any other group: `NVIDIA H100 80GB HBM3, f16`.
+    /// Its unique name: `NVIDIA H100 80GB HBM3, f16`.
     pub name: String,
-    /// Its configurations: networks by age, then batch sizes.
+    /// Its configurations, by the networks' age and batch size.
     pub rows: Vec<Row>,
 }
 
-/// A configuration: of several runs of it the one of median throughput.
+/// A configuration with the result of its run, or, of several runs, of the one with the median throughput.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What it came to.
+    /// The result.
     pub result: RunResult,
-    /// How often it was run.
+    /// Number of runs.
     pub runs: usize,
-    /// Lowest and highest throughput of them, images/s.
+    /// Lowest and highest throughput of the runs, images/s.
     pub range: (f64, f64),
 }
 
 impl Source {
-    /// Reads a session file; one that is damaged as far as it goes. Stations stand side by side, but for those that shared
-    /// a sweep on devices of the same name.
+    /// Reads a session file, a damaged one as far as possible. Stations are separate sources, except those that shared a sweep
+    /// on identical devices.
     ///
     /// # Errors
     /// If it is no session that this version reads.
@@ -65,7 +65,7 @@ impl Source {
         Ok(Self::of(path, fleet, losses))
     }
 
-    /// The stations of a file, taken apart.
+    /// The sources of a file.
     pub fn of(path: &Path, fleet: Fleet, losses: Option<String>) -> Vec<Self> {
         let (names, shared, several) = (fleet.names(false), fleet.shared_sweep(), fleet.is_several());
         let mut sources: Vec<Self> = Vec::new();
@@ -83,7 +83,7 @@ impl Source {
         sources
     }
 
-    /// Whether a station did another part of the same sweep on a device of the same name.
+    /// Whether a station did another part of the same sweep on an identical device.
     fn pools(&self, state: &State) -> bool {
         let title = |state: &State| Some(title(state, state.device()?));
         let shared = self.state.sweep.as_ref().zip(state.sweep.as_ref());
@@ -91,24 +91,24 @@ impl Source {
             && title(&self.state).is_some_and(|own| Some(own) == title(state))
     }
 
-    /// The states of it and of those that are pooled with it.
+    /// Its own state and those of the stations that are pooled with it.
     pub fn states(&self) -> impl Iterator<Item = &State> {
         std::iter::once(&self.state).chain(self.pooled.iter().map(|(_, state)| state))
     }
 
-    /// The file's name without its extensions, and the station's where there are several.
+    /// The file's name without extensions, with the station's name where there are several.
     pub fn stem(&self) -> String {
         let file = self.file();
         self.station.as_ref().map_or_else(|| file.clone(), |station| format!("{file} · {station}"))
     }
 
-    /// The file's name without its extensions.
+    /// The file's name without extensions.
     pub fn file(&self) -> String {
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         name.split(".jsonl").next().unwrap_or_default().to_owned()
     }
 
-    /// What a device calls itself.
+    /// The title of a device.
     pub fn device_title(&self, device: &str) -> String {
         title(&self.state, device)
     }
@@ -130,7 +130,7 @@ impl Source {
         said.chain(self.state.cards.keys().filter_map(read)).filter(|(_, watts)| *watts > 0.0).collect()
     }
 
-    /// Every configuration that was measured, each as a row.
+    /// The rows of all configurations that were measured.
     pub fn rows(&self) -> Vec<Row> {
         let mut by_config: BTreeMap<Config, Vec<RunResult>> = BTreeMap::new();
         for state in self.states() {
@@ -138,7 +138,7 @@ impl Source {
             let finished = state.runs.iter().map(|run| run.result.clone());
             for result in finished.chain(state.all_results()) {
                 let runs = own.entry(self.here(&result.config, state)).or_default();
-                // A station numbers its runs once.
+                // Run numbers are unique within a station.
                 if runs.iter().all(|known| known.run != result.run) {
                     runs.push(RunResult { config: self.here(&result.config, state), ..result });
                 }
@@ -156,7 +156,7 @@ impl Source {
 }
 
 impl Source {
-    /// A configuration of a pooled station as one of this one, whose device is as good.
+    /// A configuration of a pooled station, with the name that the device has in this one.
     fn here(&self, config: &Config, state: &State) -> Config {
         let same = state.device() == Some(config.device.as_str());
         match self.state.device().filter(|_| same) {
@@ -166,13 +166,13 @@ impl Source {
     }
 }
 
-/// What a device of a station calls itself.
+/// The title of a device of a station.
 fn title(state: &State, device: &str) -> String {
     let known = state.devices.iter().find(|d| d.name == device).map(|d| d.title.clone());
     known.filter(|title| !title.is_empty()).unwrap_or_else(|| device.to_owned())
 }
 
-/// Whether a station did a part of a sweep.
+/// Whether a station took part in a sweep.
 fn belongs(state: &State, shared: &Sweep) -> bool {
     state.sweep.as_ref().is_some_and(|sweep| sweep.plan.is_like(&shared.plan).is_ok())
 }
@@ -188,17 +188,17 @@ impl Row {
 }
 
 impl Group<'_> {
-    /// Its results.
+    /// The results of its rows.
     pub fn results(&self) -> Vec<RunResult> {
         self.rows.iter().map(|row| row.result.clone()).collect()
     }
 
-    /// `batch 1, f16 on cuda:0`, without the batch.
+    /// Its precision and device: `f16 on NVIDIA H100`.
     pub fn setting(&self) -> String {
         format!("{} on {}", self.precision, self.source.device_title(&self.device))
     }
 
-    /// Why there is no power; none where there is some.
+    /// Why no row has power; none where at least one has.
     pub fn no_power(&self) -> Option<String> {
         let all_absent = self.rows.iter().all(|row| row.result.power.is_err());
         let reason = self.rows.iter().find_map(|row| row.result.power.as_ref().err());
@@ -206,12 +206,12 @@ impl Group<'_> {
     }
 }
 
-/// What findings are drawn from: a source's rows, of every device and precision.
+/// The observations that findings are based on.
 pub fn data<'a>(source: &'a Source, results: &'a [RunResult]) -> Vec<Observation<'a>> {
     observations(results, &source.state.networks, &source.caps())
 }
 
-/// The groups of all sources, named apart.
+/// The groups of all sources, with unique names.
 pub fn groups(sources: &[Source]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for source in sources {
@@ -231,7 +231,7 @@ pub fn groups(sources: &[Source]) -> Vec<Group<'_>> {
             group.name = format!("{}: {}", group.source.stem(), group.name);
         }
     }
-    // Two files of one name in two folders.
+    // Two files may have the same name in different folders.
     let names: Vec<String> = groups.iter().map(|g| g.name.clone()).collect();
     for (i, group) in groups.iter_mut().enumerate() {
         let before = names[..i].iter().filter(|name| **name == names[i]).count();

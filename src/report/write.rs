@@ -1,4 +1,4 @@
-//! The report as files: `report.html`, `report.md` and `figures/*.svg`.
+//! Writes the files of a report: `report.html`, `report.md` and `figures/*.svg`.
 
 use super::{contents, document::Document, html, markdown, source::Source};
 use std::{
@@ -6,19 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a page of this program says of itself.
+/// The generator element in a page of this program, by which it is recognised.
 const GENERATOR: &str = "<meta name=\"generator\" content=\"wattscope ";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// There is no run in any of the sessions.
+    /// No session has a run.
     #[error("nothing was measured in {files}: a report needs at least one configuration that was steady")]
     Empty {
         /// The files.
         files: String,
     },
-    /// The directory holds something else.
+    /// The directory holds other files.
     #[error("{} holds other files: choose a directory that is empty or holds a report, or say --force", .dir.display())]
     Foreign {
         /// The directory.
@@ -27,27 +27,27 @@ pub enum ReportError {
     /// A file or directory can't be written.
     #[error("{} can't be written: {source}", .path.display())]
     Write {
-        /// What was written to.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
 }
 
-/// Files of a report.
+/// The files of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The page.
+    /// The HTML page.
     pub html: PathBuf,
-    /// The same as Markdown.
+    /// The Markdown file.
     pub markdown: PathBuf,
-    /// Figures drawn.
+    /// Number of figures.
     pub figures: usize,
-    /// What could not be read of the sessions, a line a file.
+    /// What could not be read of the sessions, one line per file.
     pub losses: Vec<String>,
 }
 
-/// Writes the report of sessions into a directory, which is made where it is missing.
+/// Writes the report of sessions into a directory, which is created if it is missing.
 ///
 /// # Errors
 /// If nothing was measured, or the directory holds other files (unless `force`) or can't be written.
@@ -82,7 +82,7 @@ fn is_ours(dir: &Path) -> Result<bool, ReportError> {
     }
 }
 
-/// Writes the files; gives back how many figures there are.
+/// Writes the files and returns the number of figures.
 fn write(document: &Document, dir: &Path) -> Result<usize, ReportError> {
     let figures = dir.join("figures");
     let failed = |path: &Path| {
@@ -106,7 +106,7 @@ fn write(document: &Document, dir: &Path) -> Result<usize, ReportError> {
     Ok(drawn)
 }
 
-/// Removes figures of an earlier report, which had others.
+/// Removes the figures of an earlier report.
 fn clear(figures: &Path) -> io::Result<()> {
     for entry in fs::read_dir(figures)? {
         let path = entry?.path();

@@ -1,4 +1,5 @@
-//! What a record must keep to be believed later (MLPerf Power rules, arXiv 2410.12032).
+//! The environment of the measurements: hosts, devices, versions, and messages to the user. This is what a record must keep
+//! to be believed later (MLPerf Power rules, arXiv 2410.12032).
 
 use crate::{
     event::{Card, Header, Level},
@@ -7,7 +8,7 @@ use crate::{
     session::State,
 };
 
-/// Notices that are repeated, at the most, of each session.
+/// Upper bound on the messages that are repeated for each session.
 const NOTICES: usize = 20;
 
 /// Hosts, cards and versions of every session.
@@ -23,7 +24,7 @@ fn of(source: &Source) -> Vec<Block> {
     std::iter::once(own).chain(pooled).flatten().collect()
 }
 
-/// A host, its devices and what was said on it.
+/// A host, its devices and its messages.
 fn station(source: &Source, title: String, state: &State) -> Vec<Block> {
     let file = source.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut facts = vec![("file".to_owned(), file)];
@@ -82,7 +83,7 @@ fn card(card: &Card) -> Vec<(String, String)> {
     all.into_iter().filter_map(of).collect()
 }
 
-/// Warnings and errors that the session's user saw.
+/// Warnings and errors that the user saw.
 fn notices(state: &State) -> Option<Block> {
     let mut said: Vec<String> = Vec::new();
     for (t, level, text) in state.notices.iter().filter(|(_, level, _)| *level != Level::Info) {

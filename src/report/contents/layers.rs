@@ -1,4 +1,4 @@
-//! Where the time of a batch went, for the configurations whose layers were measured.
+//! Time per layer, for the configurations whose layers were measured.
 
 use crate::{
     analysis::roofline::{self, Achieved},
@@ -10,10 +10,10 @@ use crate::{
     },
 };
 
-/// Layers that a table has: those that take the most time.
+/// Upper bound on the rows of a table: the layers that take the most time.
 const MOST: usize = 12;
 
-/// A table a configuration; nothing where no layers were measured.
+/// A table per configuration whose layers were measured.
 pub fn blocks(sources: &[Source]) -> Vec<Block> {
     let measured = |source: &'_ Source| {
         let layers = source.state.layers.iter().filter_map(|(_, found)| found.as_ref().ok());
@@ -47,7 +47,7 @@ fn table(source: &Source, layers: &Layers) -> Table {
 fn row(layers: &Layers, index: usize, achieved: &Achieved) -> Vec<String> {
     let layer = &layers.layers[index];
     let rate = |value: f64| if value > 0.0 { format::si(value) } else { "–".to_owned() };
-    // What is computed in one with it stands with it.
+    // The layers that are fused into it are named with it.
     let within = layers.layers.iter().filter(|other| other.within == Some(index)).map(|other| other.kind.as_str());
     let kinds: Vec<&str> = std::iter::once(layer.kind.as_str()).chain(within).collect();
     let under = achieved.under.map(|under| {

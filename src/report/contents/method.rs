@@ -1,4 +1,4 @@
-//! How the numbers came about: the rules that were kept, with what they came to in these sessions.
+//! The method: the rules by which the numbers were measured (MEASURING.md), with their figures in these sessions.
 
 use crate::{
     analysis::stats::median,
@@ -37,7 +37,7 @@ fn inputs() -> String {
         .to_owned()
 }
 
-/// Rule 6: how the warm-ups ended.
+/// The end of warm-ups (rule 6).
 fn warm_up(results: &[RunResult]) -> String {
     let all: Vec<WarmUp> = results.iter().filter_map(|r| r.warm_up).collect();
     let converged = all.iter().filter(|w| w.converged).count();
@@ -51,7 +51,7 @@ fn warm_up(results: &[RunResult]) -> String {
     )
 }
 
-/// Rules 1 to 5 and 11.
+/// Power and energy (rules 1 to 5 and 11).
 fn power(results: &[RunResult]) -> Option<String> {
     let powers: Vec<_> = results.iter().filter_map(|r| r.power.as_ref().ok()).collect();
     if powers.is_empty() {
@@ -82,7 +82,7 @@ fn counted() -> String {
         .to_owned()
 }
 
-/// How a sweep went about it.
+/// The plans of sweeps.
 fn plans(sources: &[Source]) -> impl Iterator<Item = String> {
     let of = |source: &Source| {
         let sweep = source.sweep.as_ref()?;
@@ -112,7 +112,7 @@ fn plans(sources: &[Source]) -> impl Iterator<Item = String> {
     said.into_iter()
 }
 
-/// Rules 9, 10 and 14.
+/// Clocks and throttling (rules 9, 10 and 14).
 fn throttling(sources: &[Source], results: &[RunResult]) -> Option<String> {
     let known: Vec<f64> = results.iter().filter_map(|r| r.throttled).collect();
     let throttled = known.iter().filter(|share| **share > 0.0).count();

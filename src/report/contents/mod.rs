@@ -1,4 +1,4 @@
-//! What a report says of its sessions: verdicts, figures, tables, and how it all came about.
+//! The content of a report: verdicts, figures, tables, layers, method and environment.
 
 mod environment;
 mod layers;
@@ -38,7 +38,7 @@ pub fn document(sources: &[Source]) -> Document {
         section("tables", "Tables", tables::blocks(sources, &judged)),
     ];
     let layers = layers::blocks(sources);
-    // Measured only where somebody asked for it.
+    // Layers are measured only on request.
     if !layers.is_empty() {
         sections.push(section("layers", "Where the time goes", layers));
     }
@@ -47,7 +47,7 @@ pub fn document(sources: &[Source]) -> Document {
     Document { title: title(&judged), about: about(sources, &judged), sections }
 }
 
-/// A group with what its data says about the four claims.
+/// A group with the findings on the four claims.
 fn judge(group: Group<'_>) -> (Group<'_>, [Finding; 4]) {
     let results: Vec<_> = group.source.rows().into_iter().map(|row| row.result).collect();
     let findings = findings(&data(group.source, &results), &group.device, group.precision);
@@ -135,7 +135,7 @@ fn verdict(finding: &Finding, figures: &[super::document::Figure]) -> Verdict {
         scope: finding.scope.clone(),
         judgement,
         says: finding.says.clone(),
-        // Where the sentence says it already, once is enough.
+        // Not repeated if the sentence says it already.
         needs: finding.verdict.needs().filter(|needs| !finding.says.contains(needs)).map(str::to_owned),
         n: finding.n,
         estimates: estimates(&finding.estimates),
@@ -143,12 +143,12 @@ fn verdict(finding: &Finding, figures: &[super::document::Figure]) -> Verdict {
     }
 }
 
-/// Three digits; of what is all but nothing, that it is.
+/// A number with three digits; tiny values as `< 0.0001`.
 fn number(value: f64) -> String {
     if value > 0.0 && value < 1e-4 { "< 0.0001".to_owned() } else { format::significant(value, 3) }
 }
 
-/// The numbers behind a verdict, with their intervals, beside the paper's.
+/// The estimates that a verdict is based on, with their intervals, beside the paper's.
 fn estimates(estimates: &[Estimate]) -> Table {
     let paper = estimates.iter().any(|e| e.paper.is_some());
     let columns: &[&str] =

@@ -1,4 +1,4 @@
-//! What was measured, a row a configuration; what did not run; and one setting beside another.
+//! Tables: a row per configuration that was measured, the configurations that failed, and a comparison of two groups.
 
 use crate::{
     analysis::{
@@ -14,7 +14,7 @@ use crate::{
     session::RunResult,
 };
 
-/// Smallest relative error believed of a median: the histogram behind it holds three digits.
+/// Smallest relative error of a median: the histogram that it is read from holds three digits.
 const HISTOGRAM_ERROR: f64 = 0.001;
 
 /// Every table.
@@ -75,7 +75,7 @@ fn error(result: &RunResult) -> f64 {
     result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
 }
 
-/// Batches below which order statistics have no 95 % interval of the median: 2 · 0.5⁵ is more than 5 %.
+/// Least number of batches for a 95 % interval of the median: with five, 2 · 0.5⁵ is more than 5 %.
 const FEWEST: u64 = 6;
 
 fn head(title: &str, row: &Row, table: &mut Table) -> Vec<String> {
@@ -103,7 +103,7 @@ fn range(row: &Row) -> String {
     }
 }
 
-/// Energy an image, gross and net power.
+/// Energy per image, gross and net power.
 fn energy(result: &RunResult, table: &mut Table) -> [String; 3] {
     match &result.power {
         Ok(power) => [
@@ -151,7 +151,7 @@ fn state(result: &RunResult, table: &mut Table) -> String {
     if result.crowd().is_some() { format!("{state}, disturbed [{}]", table.note(said)) } else { state }
 }
 
-/// What did not run.
+/// Configurations that failed.
 fn failures(sources: &[Source]) -> Option<Table> {
     let mut table = Table::new("What did not run", &["<network", "batch", "<precision", "<device", "<reason"]);
     for source in sources {
@@ -171,7 +171,7 @@ fn failures(sources: &[Source]) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// One group beside another where they share configurations.
+/// A comparison of two groups over the configurations that they share.
 fn beside(a: &Group<'_>, b: &Group<'_>) -> Option<Vec<Block>> {
     let caption = format!("A: {}; B: {}", a.name, b.name);
     let columns =
@@ -208,7 +208,7 @@ fn beside(a: &Group<'_>, b: &Group<'_>) -> Option<Vec<Block>> {
     Some(vec![Block::Heading("Side by side".to_owned()), Block::Text(text), Block::Table(table)])
 }
 
-/// J/image of both and their difference: with the 5 % by which two boards' sensors may disagree.
+/// J/image of both and their difference. The error includes the 5 % by which the sensors of two boards may differ.
 fn joules(a: &RunResult, b: &RunResult) -> [String; 3] {
     let of = |r: &RunResult| r.power.as_ref().ok().map(|p| p.joules_per_image);
     let print = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format::significant(v, 3));

@@ -1,7 +1,7 @@
-//! The figures of Canziani, Paszke and Culurciello (arXiv 1605.07678) from what was measured: 1 to 10 as they numbered
-//! them, 11 and on what the findings have beside.
+//! The figures of Canziani, Paszke and Culurciello (arXiv 1605.07678), drawn from the measurements: 1 to 10 with the paper's
+//! numbers, and from 11 on those of the findings that the paper does not have.
 
-mod drawn;
+mod findings;
 
 use super::{
     chart::{Axis, Bar, Bars, Chart, Entry, Mark, Scale, Sign},
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 /// Size of a chart, px.
 pub const SIZE: (f64, f64) = (760.0, 470.0);
 
-/// Where the overlays come from.
+/// The source of the paper's values.
 const SOURCE: &str = "rings: Canziani et al. (2016), read off the vector graphics of their";
 
 const MIB: f64 = 1_048_576.0;
@@ -39,15 +39,15 @@ pub fn figures(judged: &Judged<'_>) -> Vec<Figure> {
         accuracy(&facts),
         operations(&facts),
         time(judged),
-        drawn::of_findings(4, judged),
+        findings::of_findings(4, judged),
         memory(judged),
         memory_by_parameters(judged),
-        drawn::of_findings(7, judged),
-        drawn::of_findings(8, judged),
-        drawn::of_findings(9, judged),
+        findings::of_findings(7, judged),
+        findings::of_findings(8, judged),
+        findings::of_findings(9, judged),
         density(&facts),
     ];
-    figures.extend(drawn::beyond_the_paper(judged));
+    figures.extend(findings::beyond_the_paper(judged));
     figures
 }
 
@@ -71,14 +71,14 @@ fn per_group(number: u8, judged: &Judged<'_>, caption: String, draw: impl Fn(&Gr
     Figure { number, title: paper::caption(number).to_owned(), caption, panels: panels(judged, drawings) }
 }
 
-/// A chart, or why there is none.
+/// A chart, or why it can't be drawn.
 pub type Drawing = Result<Chart, String>;
 
-/// Ratio of the longest to the shortest linear axis up to which panels share it: beyond, one would be a corner of the
-/// other.
+/// Largest ratio of the longest to the shortest linear axis for which panels share one: beyond it, the data of one panel
+/// would fill only a corner.
 const ALIKE: f64 = 4.0;
 
-/// The axis that all panels share; none where they are too different.
+/// The range of an axis that all panels share; none where their ranges are too different.
 fn shared(drawings: &[Drawing], axis: fn(&Chart) -> &Axis) -> Option<(f64, f64)> {
     let axes: Vec<&Axis> = drawings.iter().flatten().map(axis).collect();
     let spans = || axes.iter().map(|a| a.range.1 - a.range.0);
@@ -90,7 +90,8 @@ fn shared(drawings: &[Drawing], axis: fn(&Chart) -> &Axis) -> Option<(f64, f64)>
     Some((low, axes.iter().map(|a| a.range.1).fold(f64::NEG_INFINITY, f64::max)))
 }
 
-/// Panels of charts that share their axes, so that they can be compared by eye; where they can't, their names say so.
+/// Panels of charts with shared axes, so that they can be compared by eye. Where axes are not shared, the names of the panels
+/// say so.
 fn panels(judged: &Judged<'_>, drawings: Vec<Drawing>) -> Vec<Panel> {
     let (x, y) = (shared(&drawings, |chart| &chart.x), shared(&drawings, |chart| &chart.y));
     let several = judged.len() > 1;
@@ -151,20 +152,20 @@ fn accuracy(facts: &BTreeMap<&str, &NetworkFacts>) -> Figure {
         scale: Scale::Linear,
         range: ((lowest / 5.0 - 0.5).floor() * 5.0, (highest / 5.0 + 1.0).floor() * 5.0),
     };
-    let key = key_of(&bars);
+    let legend = legend_of(&bars);
     let drawing =
-        if n == 0 { Err(absent("accuracy")) } else { Ok(Bars { title: caption.clone(), x, bars, key }.svg()) };
+        if n == 0 { Err(absent("accuracy")) } else { Ok(Bars { title: caption.clone(), x, bars, legend }.svg()) };
     single(1, drawing, caption)
 }
 
-/// What rings beside bars are, where there are any.
-fn key_of(bars: &[Bar]) -> Vec<Entry> {
+/// The legend of rings beside bars, where there are any.
+fn legend_of(bars: &[Bar]) -> Vec<Entry> {
     let ghosts = bars.iter().any(|b| b.ghost.is_some());
     let ring = (paint::INK, Sign::Ring, "as in the paper".to_owned());
     ghosts.then_some(ring).into_iter().collect()
 }
 
-/// 2: accuracy against operations, as balls as large as the parameters.
+/// 2: accuracy against operations; the areas of the balls are proportional to the parameters.
 fn operations(facts: &BTreeMap<&str, &NetworkFacts>) -> Figure {
     let known: Vec<_> = known_accuracy(facts).into_iter().filter(|(f, _)| f.ops > 0).collect();
     let largest = known.iter().map(|(f, _)| f.params).max().unwrap_or(1) as f64;
@@ -195,7 +196,7 @@ fn operations(facts: &BTreeMap<&str, &NetworkFacts>) -> Figure {
         y: Axis::over("top-1 accuracy [%]", Scale::Linear, false, ys),
         marks,
         size: (SIZE.0, 540.0),
-        key: vec![
+        legend: vec![
             (paint::AXIS, Sign::Dot, "area: parameters".to_owned()),
             (paint::INK, Sign::Ring, "as in the paper".to_owned()),
         ],
@@ -203,7 +204,7 @@ fn operations(facts: &BTreeMap<&str, &NetworkFacts>) -> Figure {
     single(2, if known.is_empty() { Err(absent("accuracy")) } else { Ok(chart.svg()) }, caption)
 }
 
-/// The paper's point of a network, joined with ours.
+/// The paper's point of a network, connected with ours.
 fn theirs(facts: &NetworkFacts, ours: (f64, f64)) -> Option<[Mark; 2]> {
     let theirs = figure2().get(&facts.title)?;
     let (at, paint) = ((theirs.gops, theirs.top1), paint::INK);
@@ -214,7 +215,7 @@ fn theirs(facts: &NetworkFacts, ours: (f64, f64)) -> Option<[Mark; 2]> {
     ])
 }
 
-/// Radius of a ball whose area is as `value`, px.
+/// Radius of a ball whose area is proportional to `value`, px.
 pub fn ball(value: f64, largest: f64) -> f64 {
     (value / largest.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0).sqrt() * 28.0 + 2.5
 }
@@ -223,7 +224,7 @@ fn si(value: u64) -> String {
     format::si(value as f64)
 }
 
-/// x and y of everything that is marked.
+/// x and y of all marks.
 pub fn spans(marks: &[Mark]) -> (Vec<f64>, Vec<f64>) {
     let of = |mark: &Mark| match mark {
         Mark::Dot { at, .. } => vec![*at],
@@ -233,7 +234,7 @@ pub fn spans(marks: &[Mark]) -> (Vec<f64>, Vec<f64>) {
     marks.iter().flat_map(of).unzip()
 }
 
-/// A line a network: points by batch, with the network's name at its end.
+/// A line per network: points by batch size, with the network's name at its end.
 fn by_batch<'a>(
     observations: &[Observation<'a>],
     value: impl Fn(&Observation<'a>) -> Option<f64>,
@@ -272,11 +273,11 @@ fn against_batch(title: &str, y: &str, marks: Vec<Mark>) -> Drawing {
         y: Axis::over(y, Scale::Log10, false, ys),
         marks,
         size: SIZE,
-        key: Vec::new(),
+        legend: Vec::new(),
     })
 }
 
-/// 3: time an image against batch size.
+/// 3: time per image against batch size.
 fn time(judged: &Judged<'_>) -> Figure {
     let caption = format!(
         "Time an image (one over images a second, gaps between batches included) against batch size, both axes \
@@ -291,12 +292,12 @@ fn time(judged: &Judged<'_>) -> Figure {
     })
 }
 
-/// What is held of a configuration, MiB.
+/// Memory of a configuration, MiB.
 fn mebibytes(observation: &Observation<'_>) -> Option<f64> {
     observation.memory_bytes().map(|bytes| bytes as f64 / MIB)
 }
 
-/// Which memory a group's figures are of.
+/// The kind of memory that a group's figures show.
 fn which_memory(source: &Source, group: &Group<'_>) -> &'static str {
     let results = group.results();
     let data = super::source::data(source, &results);
@@ -376,12 +377,12 @@ fn by_parameters(title: &str, data: &[Observation<'_>]) -> Drawing {
     let x = Axis::over("parameters [MiB]", Scale::Linear, true, xs);
     let y = Axis::over("memory [MiB]", Scale::Linear, true, ys);
     let line = Line::through(&points.iter().map(|p| (p.2, p.3)).collect::<Vec<_>>()).filter(|line| line.n > 2);
-    let (drawn, key) = line.map(|line| fitted(&line, &x)).unzip();
+    let (drawn, legend) = line.map(|line| fitted(&line, &x)).unzip();
     marks.splice(0..0, drawn);
-    Ok(Chart { title: title.to_owned(), x, y, marks, size: SIZE, key: key.into_iter().collect() })
+    Ok(Chart { title: title.to_owned(), x, y, marks, size: SIZE, legend: legend.into_iter().collect() })
 }
 
-/// A line from 0 to the end of the axis, and what a key says of it.
+/// A line from 0 to the end of the axis, and its entry in the legend.
 fn fitted(line: &Line, x: &Axis) -> (Mark, Entry) {
     let points = [x.range.0.max(0.0), x.range.1].map(|x| (x, line.at(x))).to_vec();
     let (intercept, slope) = (format::significant(line.intercept, 3), format::significant(line.slope, 3));
@@ -413,8 +414,11 @@ fn density(facts: &BTreeMap<&str, &NetworkFacts>) -> Figure {
     );
     let title = "accuracy a parameter [% a million]".to_owned();
     let x = Axis { title, scale: Scale::Linear, range: (0.0, highest * 1.05) };
-    let key = key_of(&bars);
-    let drawing =
-        if bars.is_empty() { Err(absent("accuracy")) } else { Ok(Bars { title: caption.clone(), x, bars, key }.svg()) };
+    let legend = legend_of(&bars);
+    let drawing = if bars.is_empty() {
+        Err(absent("accuracy"))
+    } else {
+        Ok(Bars { title: caption.clone(), x, bars, legend }.svg())
+    };
     single(10, drawing, caption)
 }

@@ -22,10 +22,12 @@ use super::{
     series::Series,
     sweep::Sweep,
 };
-use crate::backend::device;
-use crate::event::{
-    Accuracy, Body, Card, Checked, Config, DeviceInfo, DeviceTraits, Event, Header, Layers, Level, Link, LinkState, Nanos, Neighbour,
-    NetworkFacts, Precision, RunId, SensorId,
+use crate::{
+    backend::device,
+    event::{
+        Accuracy, Body, Card, Checked, Config, DeviceInfo, DeviceTraits, Event, Header, Layers, Level, Link, LinkState,
+        Nanos, Neighbour, NetworkFacts, Precision, RunId, SensorId,
+    },
 };
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,4 +1,4 @@
-//! Figures that come with the findings: their points, fits, intervals and bounds, drawn.
+//! The figures of the findings: points, fits, confidence bands and bounds.
 
 use super::{Drawing, Judged, SIZE, ball, counted, panels, spans};
 use crate::{
@@ -16,10 +16,10 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Number of the first figure that the paper has not.
+/// Number of the first figure that is not in the paper.
 const BEYOND: u8 = 11;
 
-/// The paper's figure of that number, from the finding that it belongs to.
+/// The paper's figure of a number, from the finding that it belongs to.
 pub fn of_findings(number: u8, judged: &Judged<'_>) -> Figure {
     let found: Vec<_> = judged.iter().map(|(_, findings)| by_number(number, findings)).collect();
     let drawings = found.iter().zip(judged).map(|(found, (group, findings))| match found {
@@ -58,7 +58,7 @@ pub fn of_findings(number: u8, judged: &Judged<'_>) -> Figure {
     Figure { number, title: paper::caption(number).to_owned(), caption, panels: panels(judged, drawings) }
 }
 
-/// Figures of the findings that the paper has not, where there is data for them.
+/// Figures of the findings that are not in the paper, where there is data for them.
 pub fn beyond_the_paper(judged: &Judged<'_>) -> Vec<Figure> {
     let mut titles: Vec<(u8, String)> = Vec::new();
     for (_, findings) in judged {
@@ -98,7 +98,7 @@ fn beyond(number: u8, finding: u8, title: String, judged: &Judged<'_>) -> Figure
     Figure { number, title, caption, panels: panels(judged, drawings) }
 }
 
-/// The figure of the findings that repeats one of the paper's, and the finding's number.
+/// The figure of a finding that repeats one of the paper's, with the finding's number.
 pub fn by_number(number: u8, findings: &[Finding; 4]) -> Option<(u8, &figure::Figure)> {
     let of = |finding: &'_ Finding| finding.number;
     findings.iter().find_map(|finding| {
@@ -107,7 +107,7 @@ pub fn by_number(number: u8, findings: &[Finding; 4]) -> Option<(u8, &figure::Fi
     })
 }
 
-/// Why there is no such figure.
+/// Why a figure can't be drawn.
 fn reason(number: u8, group: &Group<'_>, findings: &[Finding; 4]) -> String {
     let finding = match number {
         4 | 8 => &findings[0],
@@ -118,7 +118,7 @@ fn reason(number: u8, group: &Group<'_>, findings: &[Finding; 4]) -> String {
     no_power.unwrap_or_else(|| finding.says.clone())
 }
 
-/// A figure of the analysis as a chart. `areas`: with dots as large as the paper has them.
+/// A figure of the analysis as a chart. With `areas`, the areas of the dots show the quantity that they show in the paper.
 pub fn chart(figure: &figure::Figure, group: &Group<'_>, areas: bool) -> Drawing {
     if figure.points.is_empty() {
         return Err("nothing was measured that belongs in it".to_owned());
@@ -126,7 +126,7 @@ pub fn chart(figure: &figure::Figure, group: &Group<'_>, areas: bool) -> Drawing
     let mut marks: Vec<Mark> = figure.curves.iter().flat_map(curve).collect();
     let against_batch = figure.x.scale == figure::Scale::Log2;
     let points = if against_batch { lines(&figure.points) } else { dots(figure, group, areas) };
-    // The data sets the axes, as far as a bound or a rival does not say otherwise by much.
+    // The axes follow the points, not the curves, which may go far beyond.
     let (xs, ys) = spans(&points);
     let air = if figure.y.from_zero { vec![0.0] } else { Vec::new() };
     let (x, y) = (axis(&figure.x, xs), axis(&figure.y, ys.into_iter().chain(air).collect()));
@@ -135,11 +135,11 @@ pub fn chart(figure: &figure::Figure, group: &Group<'_>, areas: bool) -> Drawing
         let points = vec![(mark.x, y.range.0), (mark.x, y.range.1)];
         marks.push(Mark::Line { points, paint: paint::AXIS, width: 1.0, dashed: true, name: None });
     }
-    let key = figure.curves.iter().filter(|c| c.line.len() > 1).map(|c| {
+    let legend = figure.curves.iter().filter(|c| c.line.len() > 1).map(|c| {
         let (paint, dashed) = look(c.kind);
         (paint, if dashed { Sign::Dashed } else { Sign::Line }, c.name.clone())
     });
-    Ok(Chart { title: figure.title.clone(), x, y, key: key.collect(), marks, size: SIZE })
+    Ok(Chart { title: figure.title.clone(), x, y, legend: legend.collect(), marks, size: SIZE })
 }
 
 fn axis(axis: &figure::Axis, values: Vec<f64>) -> Axis {
@@ -178,7 +178,7 @@ fn tip(point: &Point, figure: Option<&figure::Figure>) -> String {
     format!("{}, batch {}, {}{values}", point.title, point.batch, point.precision)
 }
 
-/// A line a network, its name at the end.
+/// A line per network, with its name at the end.
 fn lines(points: &[Point]) -> Vec<Mark> {
     let mut networks: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
     points.iter().for_each(|p| networks.entry(&p.network).or_default().push(p));
@@ -197,7 +197,7 @@ fn lines(points: &[Point]) -> Vec<Mark> {
     marks
 }
 
-/// A dot a point, named once a network.
+/// A dot per point; the first dot of each network is labelled.
 fn dots(figure: &figure::Figure, group: &Group<'_>, areas: bool) -> Vec<Mark> {
     let weight = |point: &Point| {
         let facts = group.source.facts(&point.network)?;
@@ -210,7 +210,7 @@ fn dots(figure: &figure::Figure, group: &Group<'_>, areas: bool) -> Vec<Mark> {
     let largest = figure.points.iter().filter_map(weight).fold(0.0, f64::max);
     let mut points: Vec<&Point> = figure.points.iter().collect();
     points.sort_by(|a, b| weight(b).unwrap_or(0.0).total_cmp(&weight(a).unwrap_or(0.0)));
-    // Many balls as large as few would cover each other.
+    // Many balls are drawn smaller, so that they do not cover each other.
     let scale = if points.len() > 40 { 0.4 } else { 0.7 };
     let mut named: Vec<&str> = Vec::new();
     let mut marks = Vec::new();

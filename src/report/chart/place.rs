@@ -1,4 +1,4 @@
-//! Where names go: beside what they name, over nothing else.
+//! Placement of labels: beside their dots, and covering nothing.
 
 /// A rectangle, px; y grows downwards.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +22,7 @@ impl Area {
         other.left >= self.left && other.right <= self.right && other.top >= self.top && other.bottom <= self.bottom
     }
 
-    /// The part of a straight line that lies within it (Liang and Barsky 1984).
+    /// The part of a straight line within the area (Liang and Barsky 1984).
     pub fn cut(&self, (x0, y0): (f64, f64), (x1, y1): (f64, f64)) -> Option<((f64, f64), (f64, f64))> {
         let (dx, dy) = (x1 - x0, y1 - y0);
         let sides = [(-dx, x0 - self.left), (dx, self.right - x0), (-dy, y0 - self.top), (dy, self.bottom - y0)];
@@ -37,7 +37,7 @@ impl Area {
                 leave = leave.min(distance / towards);
             }
         }
-        // Ends that need no cut stay what they are, to the last bit: stretches are joined by them.
+        // Ends that are not clipped stay equal to the last bit, since segments are joined by comparing them.
         let at = |share: f64| match share {
             s if s <= 0.0 => (x0, y0),
             s if s >= 1.0 => (x1, y1),
@@ -51,27 +51,27 @@ impl Area {
     }
 }
 
-/// A name that wants a place.
+/// A label to be placed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Name {
-    /// Where its dot is.
+    /// Position of its dot.
     pub at: (f64, f64),
-    /// The dot's radius.
+    /// Radius of the dot.
     pub radius: f64,
-    /// The name's width and height.
+    /// Width and height of the label.
     pub size: (f64, f64),
 }
 
-/// A place for a name.
+/// The place of a label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// The name's area.
+    /// Its area.
     pub area: Area,
-    /// End of a line that leads to it, where it is not right beside.
+    /// End of the leader line, where the label is not right beside its dot.
     pub leader: Option<(f64, f64)>,
 }
 
-/// What is taken of a chart so far.
+/// The occupied areas of a chart.
 #[derive(Clone, Debug)]
 pub struct Board {
     inside: Area,
@@ -79,34 +79,33 @@ pub struct Board {
     lines: Vec<((f64, f64), (f64, f64))>,
 }
 
-/// Gap between a dot and its name, px.
+/// Gap between a dot and its label, px.
 const GAP: f64 = 3.0;
 
-/// Gap between two names side by side, px.
+/// Gap between two labels side by side, px.
 const APART: f64 = 6.0;
 
-/// Distances at which a name is tried, px: right beside first.
+/// Distances between dot and label that are tried, px.
 const DISTANCES: [f64; 7] = [0.0, 9.0, 18.0, 30.0, 45.0, 62.0, 82.0];
 
 impl Board {
-    /// An empty one.
+    /// An empty board.
     pub const fn new(inside: Area) -> Self {
         Self { inside, taken: Vec::new(), lines: Vec::new() }
     }
 
-    /// A dot is here.
+    /// Adds a dot.
     pub fn take_dot(&mut self, x: f64, y: f64, radius: f64) {
         self.taken.push(Area { left: x - radius, top: y - radius, right: x + radius, bottom: y + radius });
     }
 
-    /// A line is here.
+    /// Adds a line.
     pub fn take_line(&mut self, from: (f64, f64), to: (f64, f64)) {
         self.lines.push((from, to));
     }
 
-    /// Finds places for names beside their dots, and takes them: right beside for all that have room there, then
-    /// further away with a leader. None where everything near is taken: a name that covers data would be worse than
-    /// none, which the reader finds by pointing at the dot.
+    /// Places labels: first all that fit right beside their dots, then the others further away with a leader line. A label
+    /// that fits nowhere near has no place: it would cover data, and the tooltip of the dot has the same text.
     pub fn find_all(&mut self, names: &[Name]) -> Vec<Option<Found>> {
         let mut found = vec![None; names.len()];
         for across_lines in [false, true] {
@@ -129,7 +128,7 @@ impl Board {
             if leader.is_some_and(crosses) {
                 continue;
             }
-            // Two names side by side must not read as one.
+            // Two labels side by side must not read as one.
             self.taken.push(Area { left: area.left - APART, right: area.right + APART, ..area });
             self.lines.extend(leader.map(|end| ((x, y), end)));
             return Some(Found { area, leader });
@@ -144,7 +143,7 @@ impl Board {
     }
 }
 
-/// Directions in which a name is tried: to the right, to the left, above, below, then between.
+/// Directions from dot to label that are tried: right, left, above, below, then between.
 const DIRECTIONS: [(f64, f64); 16] = [
     (1.0, 0.0),
     (-1.0, 0.0),
@@ -164,28 +163,28 @@ const DIRECTIONS: [(f64, f64); 16] = [
     (-0.38, 0.92),
 ];
 
-/// Areas around a place at a distance: the nearest side or corner of each is that far from it.
+/// Areas around a point whose nearest side or corner is at a distance from it.
 fn around(x: f64, y: f64, distance: f64, width: f64, height: f64) -> [Area; 16] {
     DIRECTIONS.map(|(dx, dy)| {
-        // Half of the name lies on either side of a direction that is not its own.
+        // Straight above or below, the label is centred horizontally; straight left or right, vertically.
         let push = |d: f64, half: f64| if d.abs() < 0.01 { 0.0 } else { d * distance + d.signum() * half };
         let (cx, cy) = (x + push(dx, width / 2.0), y + push(dy, height / 2.0));
         Area { left: cx - width / 2.0, top: cy - height / 2.0, right: cx + width / 2.0, bottom: cy + height / 2.0 }
     })
 }
 
-/// The point of an area that is nearest to a place.
+/// The point of an area that is nearest to (x, y).
 fn nearest(area: &Area, x: f64, y: f64) -> (f64, f64) {
     (x.clamp(area.left, area.right), y.clamp(area.top, area.bottom))
 }
 
-/// Heights as near to the wanted ones as a smallest distance between neighbours allows, in the same order, within
-/// bounds where there is room. `wanted` rises.
+/// Heights as near to the wanted ones as possible, in the same order, with at least `distance` between neighbours, and
+/// within the bounds where there is room. `wanted` is ascending.
 pub fn spread(wanted: &[f64], distance: f64, (top, bottom): (f64, f64)) -> Vec<f64> {
-    // Neighbours that are too close become a block around the mean of what they want (pool adjacent violators).
+    // Neighbours that are too close become a block around the mean of their wanted heights (pool adjacent violators).
     let mut blocks: Vec<(f64, usize)> = Vec::new();
     for (i, height) in wanted.iter().enumerate() {
-        // In units where the distance is taken away, "far enough apart" is "rising".
+        // After subtracting i × distance, "far enough apart" means "ascending".
         let (mut mean, mut n) = (height - i as f64 * distance, 1);
         while let Some((before, m)) = blocks.last().copied().filter(|(before, _)| *before > mean) {
             mean = (before * m as f64 + mean * n as f64) / (m + n) as f64;
