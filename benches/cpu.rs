@@ -7,11 +7,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a benchmark fails by panicking
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use wattscope::{backend::cpu::Compiled, event::Precision, model::zoo};
+use wattscope::{backend::cpu::Compiled, event::Precision, model};
 
 const ROUNDS: usize = 3;
 /// A turn is as many batches as fit, at least two.
@@ -21,7 +21,7 @@ fn main() {
     let chosen = |name: &str, all: &str| -> Vec<String> {
         std::env::var(name).unwrap_or_else(|_| all.into()).split(',').map(str::to_owned).collect()
     };
-    let all: Vec<&str> = zoo::registry().iter().map(|entry| entry.id).collect();
+    let all: Vec<String> = model::list().into_iter().map(|model| model.name).collect();
     let (networks, batches) = (chosen("NETWORKS", &all.join(",")), chosen("BATCHES", "1,8"));
     let flex = std::env::var_os("FLEX").is_some();
     let precision: Precision = std::env::var("PRECISION").map_or(Precision::F32, |name| name.parse().unwrap());
@@ -37,9 +37,10 @@ fn main() {
     println!("|---|--:|--:|--:|--:|--:|--:|{}", if flex { "--:|--:|" } else { "" });
     let mut logs = [vec![], vec![]];
     for id in &networks {
-        let entry = zoo::find(id).unwrap();
-        let network = entry.build(&Device::flex());
-        let compiled = match Compiled::new(entry.build(&Device::flex()), entry.input_px, precision) {
+        let model = model::find(id).unwrap();
+        let px = model.classifier().unwrap().px;
+        let network = model.build(&Device::flex());
+        let compiled = match Compiled::new(model.build(&Device::flex()), &model.placeholders(1), precision) {
             Ok(compiled) => compiled,
             Err(reason) => {
                 println!("| {id} | {reason} |");
@@ -47,15 +48,16 @@ fn main() {
             }
         };
         for batch in batches.iter().map(|batch| batch.parse::<usize>().unwrap()) {
-            let input = zoo::input(batch, entry.input_px, 7, &Device::flex());
-            let values: Vec<f32> = input.clone().into_data().try_to_vec().unwrap();
+            let inputs = model.made_up_inputs(batch, 7, &Device::flex());
+            let values: Vec<f32> = inputs[0].clone().into_data().unwrap().try_to_vec().unwrap();
+            let burn = || -> Vec<f32> { network.forward(&inputs).remove(0).into_data().unwrap().try_to_vec().unwrap() };
             let mut times = [vec![], vec![], vec![], vec![]];
             for _ in 0..ROUNDS {
                 times[0].extend(turn(|| drop(compiled.forward(&values))));
-                times[1].extend(python.turn("torch", id, batch, entry.input_px));
-                times[2].extend(python.turn("ort", id, batch, entry.input_px));
+                times[1].extend(python.turn("torch", id, batch, px));
+                times[2].extend(python.turn("ort", id, batch, px));
                 if flex {
-                    times[3].extend(turn(|| drop(network.forward(input.clone()).into_data())));
+                    times[3].extend(turn(|| drop(burn())));
                 }
             }
             let best = |i: usize| times[i].iter().copied().fold(f64::INFINITY, f64::min);
@@ -67,7 +69,7 @@ fn main() {
             let ratio = |i: usize| if ratios[i] > 0.0 { format!("{:.2}", ratios[i]) } else { "–".to_owned() };
             print!("| {id} | {batch} | {} | {} | {} | {} | {} |", text(0), text(1), text(2), ratio(0), ratio(1));
             if flex {
-                print!(" {} | {:.0e} |", text(3), apart(&compiled.forward(&values), network.forward(input)));
+                print!(" {} | {:.0e} |", text(3), apart(&compiled.forward(&values), &burn()));
             }
             println!();
             for (i, ratio) in ratios.into_iter().enumerate().filter(|(_, ratio)| *ratio > 0.0) {
@@ -97,8 +99,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Largest difference in standard deviations of Burn's logits.
-fn apart(ours: &[f32], burn: Tensor<2>) -> f64 {
-    let burn: Vec<f32> = burn.into_data().try_to_vec().unwrap();
+fn apart(ours: &[f32], burn: &[f32]) -> f64 {
     let mean = burn.iter().map(|x| f64::from(*x)).sum::<f64>() / burn.len() as f64;
     let deviation = (burn.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / burn.len() as f64).sqrt();
     burn.iter().zip(ours).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max) / deviation

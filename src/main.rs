@@ -35,9 +35,9 @@ use wattscope::{
         dataset::Dataset,
         ledger::{self, Ledger, Work},
     },
-    images::infer::{self, Model},
+    images::infer::{self, Predictor},
     logging,
-    model::zoo::{self, Checkpoint},
+    model::{self, Model, weights::checkpoint::Checkpoint},
     report::{self, Source},
     session::{
         Fleet, Recorder, Recordings,
@@ -170,8 +170,8 @@ const SESSIONS: &str = "sessions";
 /// What a screen looks like.
 fn looks(look: &Look) -> ui::Options {
     ui::Options {
-        networks: zoo::registry().iter().map(|entry| entry.id.to_owned()).collect(),
-        paper: zoo::registry().iter().filter(|entry| entry.in_paper).map(|entry| entry.id.to_owned()).collect(),
+        networks: model::list().into_iter().map(|model| model.name).collect(),
+        paper: model::list().into_iter().filter(|model| model.provenance.in_paper).map(|model| model.name).collect(),
         marker: match look.marker {
             Marker::Braille => ui::Marker::Braille,
             Marker::Block => ui::Marker::Block,
@@ -527,7 +527,7 @@ fn check(args: &cli::Check) -> eyre::Result<ExitCode> {
     let offered = precisions.iter().try_for_each(|p| device::check_precision(device, *p));
     offered.unwrap_or_else(|error| refuse(error));
     engine::setup::keep_caches();
-    let all = || zoo::registry().iter().map(|entry| entry.id.to_owned()).collect();
+    let all = || model::list().into_iter().map(|model| model.name).collect();
     let networks = if args.networks.is_empty() { all() } else { args.networks.clone() };
     let mut kept = Vec::new();
     let (mut made, mut failed) = (0, 0);
@@ -562,16 +562,16 @@ fn keep(checks: &[Kept]) {
 
 /// `wattscope infer`.
 fn infer(args: &cli::Infer) -> eyre::Result<ExitCode> {
-    let entry = zoo::find(&args.network).unwrap_or_else(|error| refuse(error));
+    let model = model::find(&args.network).unwrap_or_else(|error| refuse(error));
     let (device, precision) = device_and_precision(&args.device, args.precision);
-    let checkpoint = args.weights.as_deref().map(|path| checkpoint(entry, path));
+    let checkpoint = args.weights.as_deref().map(|path| checkpoint(&model, path));
     engine::setup::keep_caches();
-    let model = Model::build(entry, &device, precision, checkpoint.as_ref(), !args.no_fold)?;
+    let predictor = Predictor::build(&model, &device, precision, checkpoint.as_ref(), !args.no_fold)?;
     let inputs = match &args.input {
-        Some(path) => model.tensor(path)?,
-        None => model.photographs(&args.image)?,
+        Some(path) => predictor.tensor(path)?,
+        None => predictor.photographs(&args.image)?,
     };
-    let answers = model.answers(inputs, usize::from(args.top))?;
+    let answers = predictor.answers(inputs, usize::from(args.top))?;
     if let Some(path) = &args.logits {
         infer::write_logits(path, &answers)?;
     }
@@ -582,25 +582,27 @@ fn infer(args: &cli::Infer) -> eyre::Result<ExitCode> {
     let tables: Vec<_> = answers.iter().map(infer::table).collect();
     let made_up = "The weights are made up, and so are the answers: --weights FILE loads real ones.\n";
     let note = if checkpoint.is_none() { made_up } else { "" };
-    print(format!("{}\n{note}\n{}", model.title(), tables.join("\n")).as_bytes())
+    print(format!("{}\n{note}\n{}", predictor.title(), tables.join("\n")).as_bytes())
 }
 
 /// `wattscope accuracy`.
 fn accuracy(args: &cli::Accuracy, log: Option<&Path>) -> eyre::Result<ExitCode> {
-    let entry = zoo::find(&args.network).unwrap_or_else(|error| refuse(error));
+    let model = model::find(&args.network).unwrap_or_else(|error| refuse(error));
+    let classes = model.classifier().unwrap_or_else(|error| refuse(error)).classes;
     let (device, precision) = device_and_precision(&args.device, args.precision);
-    let checkpoint = checkpoint(entry, &args.weights);
-    let mut dataset = Dataset::open(&args.images, args.labels.as_deref()).unwrap_or_else(|error| unusable(error));
+    let checkpoint = checkpoint(&model, &args.weights);
+    let mut dataset =
+        Dataset::open(&args.images, args.labels.as_deref(), classes).unwrap_or_else(|error| unusable(error));
     dataset.samples.truncate(args.limit.map_or(usize::MAX, |limit| limit as usize));
     if device::traits_of(&device).memory == DeviceMemory::Host {
-        accuracy::check_memory(entry, args.batch, precision).unwrap_or_else(|error| unusable(error));
+        accuracy::check_memory(&model, args.batch, precision).unwrap_or_else(|error| unusable(error));
     }
     start_log(log);
     engine::setup::keep_caches();
-    let model = Model::build(entry, &device, precision, Some(&checkpoint), true)?;
+    let predictor = Predictor::build(&model, &device, precision, Some(&checkpoint), true)?;
     let work = Work {
-        network: entry.id,
-        weights: &model.weights.to_string(),
+        network: &model.name,
+        weights: &predictor.weights.to_string(),
         device: &device,
         precision: precision.name(),
         images: &args.images,
@@ -608,14 +610,14 @@ fn accuracy(args: &cli::Accuracy, log: Option<&Path>) -> eyre::Result<ExitCode> 
     };
     let ledger = Ledger::open(work.file()?, args.restart, &dataset)?;
     let batch = args.batch as usize;
-    let (code, outcome) = until_interrupted(|stop| accuracy::measure(&model, entry, &dataset, ledger, batch, stop))?;
+    let (code, outcome) = until_interrupted(|stop| accuracy::measure(&predictor, &dataset, ledger, batch, stop))?;
     let outcome = outcome?;
     if let Some(accuracy) = outcome.accuracy.as_ref().filter(|_| outcome.complete) {
         ledger::keep(&ledger::figures_file()?, accuracy)?;
     }
     match (Report::of(&outcome), &outcome.accuracy) {
         (Some(report), _) if args.json => print((serde_json::to_string(&report)? + "\n").as_bytes())?,
-        (_, Some(accuracy)) => print(accuracy::text(&model, entry, accuracy, &dataset).as_bytes())?,
+        (_, Some(accuracy)) => print(accuracy::text(&predictor, accuracy, &dataset).as_bytes())?,
         _ => ExitCode::FAILURE,
     };
     eprint!("{}", accuracy::complaints(&outcome, &dataset));
@@ -684,14 +686,14 @@ fn refuse(error: impl Display) -> ! {
 
 /// Weights for a network, once they are known to be its own; otherwise the end of the process.
 fn weights_file(network: &str, path: PathBuf) -> WeightsFile {
-    let entry = zoo::find(network).unwrap_or_else(|error| refuse(error));
-    checkpoint(entry, &path);
+    let model = model::find(network).unwrap_or_else(|error| refuse(error));
+    checkpoint(&model, &path);
     WeightsFile { network: network.to_owned(), path }
 }
 
 /// A checkpoint that fits a network; otherwise the end of the process.
-fn checkpoint(entry: &'static zoo::Entry, path: &Path) -> Checkpoint {
-    let opened = Checkpoint::open(path).and_then(|checkpoint| checkpoint.check(entry).map(|()| checkpoint));
+fn checkpoint(model: &Model, path: &Path) -> Checkpoint {
+    let opened = Checkpoint::open(path).and_then(|checkpoint| checkpoint.check(model).map(|()| checkpoint));
     opened.unwrap_or_else(|error| unusable(error))
 }
 

@@ -194,13 +194,13 @@ fn layers_are_printed_as_the_schema_says_and_what_does_not_fit_too() {
 /// Weights of SqueezeNet that say nothing, but under the right keys and in the right shapes.
 fn weights(folder: &std::path::Path) -> std::path::PathBuf {
     use safetensors::{Dtype, tensor::TensorView};
-    let entry = wattscope::model::zoo::find("squeezenet1.1").unwrap();
-    let network = entry.build_uninitialised(&burn::tensor::Device::flex());
+    let model = wattscope::model::find("squeezenet1.1").unwrap();
+    let network = model.structure(&burn::tensor::Device::flex());
     let values = |n: usize| (0..n).flat_map(|i| ((i % 7) as f32 / 50.0).to_le_bytes()).collect::<Vec<u8>>();
-    let tensors: Vec<_> = wattscope::model::zoo::weights::tensors(&network)
-        .into_iter()
-        .map(|tensor| (tensor.key, values(tensor.shape.iter().product()), tensor.shape))
-        .collect();
+    let tensor = |p: wattscope::model::parameter::Parameter| {
+        (p.key.clone(), values(p.shape.iter().product()), p.published_shape())
+    };
+    let tensors: Vec<_> = network.parameters().into_iter().map(tensor).collect();
     let views =
         tensors.iter().map(|(key, bytes, shape)| (key, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     let path = folder.join("squeezed.safetensors");

@@ -3,14 +3,15 @@
 
 #![allow(clippy::unwrap_used)] // a helper that panics fails its test
 
-use burn::tensor::{Device, Tensor};
-use burn_ir::{BatchNormOpIr, GraphIr, ModuleOperationIr as Module, OperationIr};
+use burn::tensor::Device;
+use burn_ir::{BatchNormOpIr, ModuleOperationIr as Module, OperationIr};
 use std::collections::{BTreeMap, HashMap};
-use wattscope::model::zoo::{
-    self, Entry, Network,
-    cost::capture,
-    parity::{self, Reference},
+use wattscope::model::{
+    self, Model, Network, Value,
+    capture::Captured,
+    network,
     probe::{self, Place},
+    zoo::parity::{self, Reference},
 };
 
 /// Largest difference of a logit, in standard deviations of the logits.
@@ -25,7 +26,7 @@ macro_rules! networks {
 
         #[test]
         fn every_network_is_compared() {
-            let ids: Vec<_> = zoo::registry().iter().map(|entry| entry.id).collect();
+            let ids: Vec<_> = model::list().into_iter().map(|model| model.name).collect();
             assert_eq!(ids, [$($id),+]);
         }
     };
@@ -41,37 +42,37 @@ networks! {
 }
 
 fn agrees_with_pytorch(id: &str) {
-    let (entry, reference) = (zoo::find(id).unwrap(), parity::reference(id).unwrap());
+    let (model, reference) = (model::find(id).unwrap(), parity::reference(id).unwrap());
     let device = Device::flex();
-    let input = parity::input(entry.input_px, &device);
-    assert_eq!(parity::checksum_of(&values(input.clone())), reference.input, "{id}: other images");
-    let network = entry.build(&device);
-    assert_eq!(parity::checksum(&network), reference.weights, "{id}: other weights");
-    let keys = parity::layers(&network);
-    compare(&format!("{id} as published"), &network, &input, &keys, &reference);
+    let inputs = model.made_up_inputs(parity::BATCH, parity::INPUT_SEED, &device);
+    assert_eq!(parity::checksum_of(&values(inputs[0].clone())), reference.input, "{id}: other images");
+    let network = model.build(&device);
+    assert_eq!(parity::checksum(&*network), reference.weights, "{id}: other weights");
+    let keys = parity::layers(&*network);
+    compare(&format!("{id} as published"), &*network, &inputs, &keys, &reference);
 
-    let norms = |network: &Network| zoo::weights::tensors(network).iter().filter(|t| t.key.ends_with("mean")).count();
-    let before = norms(&network);
-    let network = network.folded().unwrap();
-    assert_eq!(before - norms(&network), foldable(entry), "{id}: every norm is folded that can be, and no other");
-    compare(&format!("{id} folded"), &network, &input, &keys, &reference);
+    let norms = |network: &dyn Network| network.parameters().iter().filter(|t| t.key.ends_with("mean")).count();
+    let before = norms(&*network);
+    let network = network::folded(network).unwrap();
+    assert_eq!(before - norms(&*network), foldable(&model), "{id}: every norm is folded that can be, and no other");
+    compare(&format!("{id} folded"), &*network, &inputs, &keys, &reference);
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap()
+fn values(value: impl Into<Value>) -> Vec<f32> {
+    value.into().into_data().unwrap().try_to_vec().unwrap()
 }
 
 /// Compares logits and layers; names the first layer in execution order that is off, which is where to look.
 fn compare(
     what: &str,
-    network: &Network,
-    input: &Tensor<4>,
+    network: &dyn Network,
+    inputs: &[Value],
     keys: &HashMap<burn::module::ParamId, String>,
     to: &Reference,
 ) {
     let mut missing = to.layers.clone();
     let mut worst = (0.0, String::new());
-    let logits = probe::observe(|| network.forward(input.clone()), &mut |place, shape, output| {
+    let logits = probe::observe(|| network.forward(inputs).remove(0), &mut |place, shape, output| {
         let Place::Layer(id) = place else { return };
         // A convolution that took a norm in has no key of its own any more; the norm's place has.
         let Some(key) = keys.get(&id) else { return };
@@ -91,10 +92,9 @@ fn compare(
 }
 
 /// Batch norms that alone read what a convolution or a linear layer writes, by the captured graph.
-fn foldable(entry: &Entry) -> usize {
-    let px = entry.input_px;
-    let forward = |device: &Device, image| entry.build_uninitialised(device).forward(image);
-    let (GraphIr { operations, .. }, _) = capture([1, 3, px, px], forward).unwrap();
+fn foldable(model: &Model) -> usize {
+    let Captured { graph, .. } = model.capture(1).unwrap();
+    let operations = graph.operations;
     let mut readers = HashMap::new();
     operations.iter().flat_map(OperationIr::inputs).for_each(|tensor| *readers.entry(tensor.id).or_insert(0) += 1);
     let written: Vec<_> = operations

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // a helper that panics fails its test
 
-use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use std::collections::HashMap;
-use wattscope::model::zoo::{self, CLASSES, Entry, Network, weights};
+use wattscope::model::{
+    self, Model, ModelError, Network, Value, inputs, network,
+    probe::{self, Place},
+    weights::seed::DEFAULT_SEED,
+    zoo::{self, CLASSES},
+};
 
 /// A row of the reference table.
 fn reference() -> HashMap<String, HashMap<String, String>> {
@@ -14,13 +18,24 @@ fn reference() -> HashMap<String, HashMap<String, String>> {
     rows.filter(|row| !row["id"].is_empty()).map(|row| (row["id"].clone(), row)).collect()
 }
 
-fn build(id: &str) -> (&'static Entry, Network) {
-    let entry = zoo::find(id).unwrap();
-    (entry, entry.build(&Device::flex()))
+fn build(id: &str) -> (Model, Box<dyn Network>) {
+    let model = model::find(id).unwrap();
+    let network = model.build(&Device::flex());
+    (model, network)
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.cast(FloatDType::F32).into_data().try_to_vec().unwrap()
+/// A made-up image for a network, `[1, 3, px, px]`.
+fn image(model: &Model, seed: u64) -> Tensor<4> {
+    model.made_up_inputs(1, seed, &Device::flex())[0].tensor()
+}
+
+/// The logits of images.
+fn logits(network: &dyn Network, images: Tensor<4>) -> Value {
+    network.forward(&[images.into()]).remove(0)
+}
+
+fn values(value: impl Into<Value>) -> Vec<f32> {
+    value.into().cast(FloatDType::F32).into_data().unwrap().try_to_vec().unwrap()
 }
 
 fn deviation(values: &[f32]) -> f64 {
@@ -45,8 +60,7 @@ fn registry_says_what_the_reference_says() {
         assert_eq!(entry.published.top1, number("ref_top1").or(number("paper_top1")), "{}", entry.id);
         assert_eq!(entry.published.top5, number("ref_top5"), "{}", entry.id);
         assert!(!entry.published.source.is_empty() && !entry.paper.is_empty());
-        let network = entry.build_uninitialised(&Device::flex());
-        assert_eq!(network.learned() as f64, number("params").unwrap(), "{}", entry.id);
+        assert_eq!(entry.model().params() as f64, number("params").unwrap(), "{}", entry.id);
     }
 }
 
@@ -56,17 +70,18 @@ fn tensors_are_those_of_the_state_dicts() {
     let dicts: HashMap<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
     for entry in zoo::registry() {
         let dict = &dicts[entry.id];
-        let network = entry.build_uninitialised(&Device::flex());
+        let network = entry.model().structure(&Device::flex());
+        let parameters = network.parameters();
         let ours: HashMap<String, Vec<usize>> =
-            weights::tensors(&network).into_iter().map(|tensor| (tensor.key, tensor.shape)).collect();
+            parameters.iter().map(|tensor| (tensor.key.clone(), tensor.published_shape())).collect();
         let theirs: HashMap<String, Vec<usize>> = serde_json::from_value(dict["state_dict"].clone()).unwrap();
-        assert_eq!(weights::tensors(&network).len(), ours.len(), "{}: two tensors share a key", entry.id);
+        assert_eq!(parameters.len(), ours.len(), "{}: two tensors share a key", entry.id);
         for (key, shape) in &theirs {
             assert_eq!(ours.get(key), Some(shape), "{}: {key}", entry.id);
         }
         assert_eq!(ours.len(), theirs.len(), "{}", entry.id);
 
-        let mut epsilons: Vec<f64> = format!("{network}")
+        let mut epsilons: Vec<f64> = format!("{network:?}")
             .split("epsilon: ")
             .skip(1)
             .map(|rest| rest.split([',', '}']).next().unwrap().trim().parse().unwrap())
@@ -80,13 +95,13 @@ fn tensors_are_those_of_the_state_dicts() {
 /// logits don't depend on the image can't show a mistake.
 #[test]
 fn signals_stay_alive() {
-    for entry in zoo::registry() {
-        let id = entry.id;
-        let network = entry.build(&Device::flex());
-        let input = |seed| zoo::input(1, entry.input_px, seed, &Device::flex());
+    for model in model::list() {
+        let id = &model.name;
+        let network = model.build(&Device::flex());
+        let forward = |seed| logits(&*network, image(&model, seed));
         let mut negative = Vec::new();
-        let logits = zoo::probe::observe(|| network.forward(input(1)), &mut |place, shape, input| {
-            if place != zoo::probe::Place::Activation {
+        let logits = probe::observe(|| forward(1), &mut |place, shape, input| {
+            if place != Place::Activation {
                 return;
             }
             let input = values(input);
@@ -101,8 +116,8 @@ fn signals_stay_alive() {
             let mean = negative.iter().sum::<f64>() / negative.len() as f64;
             assert!((0.3..0.6).contains(&mean), "{id}: {mean} of all activations' inputs is negative");
         }
-        assert_eq!(logits.dims(), [1, CLASSES], "{id}");
-        let (logits, other) = (values(logits), values(network.forward(input(2))));
+        assert_eq!(logits.shape(), [1, CLASSES], "{id}");
+        let (logits, other) = (values(logits), values(forward(2)));
         assert!((0.2..8.0).contains(&deviation(&logits)), "{id}: logits deviate by {}", deviation(&logits));
         let change = deviation(&difference(&logits, &other)) / deviation(&logits);
         assert!((0.02..2.0).contains(&change), "{id}: another image changes the logits by {change}");
@@ -113,11 +128,10 @@ fn signals_stay_alive() {
 fn images_of_a_batch_know_nothing_of_each_other() {
     for id in ["alexnet", "bn-nin", "enet", "googlenet", "resnet18", "squeezenet1.1", "mobilenet-v2", "efficientnet-b0"]
     {
-        let (entry, network) = build(id);
-        let image = zoo::input(1, entry.input_px, 3, &Device::flex());
-        let other = zoo::input(1, entry.input_px, 4, &Device::flex());
+        let (model, network) = build(id);
+        let (image, other) = (image(&model, 3), image(&model, 4));
         let rows = |batch: Vec<Tensor<4>>| {
-            let logits = values(network.forward(Tensor::cat(batch, 0)));
+            let logits = values(logits(&*network, Tensor::cat(batch, 0)));
             logits.chunks(CLASSES).map(<[f32]>::to_vec).collect::<Vec<_>>()
         };
         let alone = rows(vec![image.clone()]).remove(0);
@@ -132,15 +146,6 @@ fn images_of_a_batch_know_nothing_of_each_other() {
     }
 }
 
-/// Casts every tensor of a network.
-struct Cast(FloatDType);
-
-impl ModuleMapper for Cast {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(self.0))
-    }
-}
-
 #[test]
 fn half_precision_runs_through() {
     for (id, dtype, tolerance) in [
@@ -151,10 +156,10 @@ fn half_precision_runs_through() {
         ("efficientnet-b0", FloatDType::F16, 0.02),
         ("squeezenet1.1", FloatDType::BF16, 0.03),
     ] {
-        let (entry, network) = build(id);
-        let image = zoo::input(1, entry.input_px, 5, &Device::flex());
-        let full = values(network.forward(image.clone()));
-        let half = network.map(&mut Cast(dtype)).forward(image.cast(dtype));
+        let (model, network) = build(id);
+        let image = image(&model, 5);
+        let full = values(logits(&*network, image.clone()));
+        let half = logits(&*network::cast(network, dtype), image.cast(dtype));
         assert_eq!(half.dtype(), DType::from(dtype), "{id}");
         let error = deviation(&difference(&values(half), &full)) / deviation(&full);
         assert!(error < tolerance, "{id} in {dtype:?} is off by {error}");
@@ -162,39 +167,21 @@ fn half_precision_runs_through() {
 }
 
 /// FNV-1a over the bits of each tensor's values.
-#[derive(Default)]
-struct Checksums {
-    path: weights::Path,
-    sums: HashMap<String, u64>,
-}
-
-impl burn::module::ModuleVisitor for Checksums {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let bytes = values(param.val()).into_iter().flat_map(|value| value.to_bits().to_le_bytes());
+fn checksums(network: &dyn Network) -> HashMap<String, u64> {
+    let mut sums = HashMap::new();
+    network.visit(&mut |parameter, value| {
+        let bytes = values(value()).into_iter().flat_map(|value| value.to_bits().to_le_bytes());
         let sum =
             bytes.fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        self.sums.insert(self.path.key(), sum);
-    }
-}
-
-fn checksums(network: &Network) -> HashMap<String, u64> {
-    let mut checksums = Checksums::default();
-    network.visit(&mut checksums);
-    checksums.sums
+        sums.insert(parameter.key.clone(), sum);
+    });
+    sums
 }
 
 #[test]
 fn weights_are_the_same_everywhere() {
-    let (entry, network) = build("resnet18");
-    let sums = checksums(&network);
+    let (model, network) = build("resnet18");
+    let sums = checksums(&*network);
     for (key, sum) in [
         ("conv1.weight", 0xf7ca_6916_bf96_bfa5),
         ("layer2.0.downsample.1.running_var", 0x04b9_edbf_a87c_db05),
@@ -205,14 +192,14 @@ fn weights_are_the_same_everywhere() {
         assert_eq!(sums[key], sum, "{key}: {:#x}", sums[key]);
     }
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    assert_eq!(checksums(&one_thread.install(|| entry.build(&Device::flex()))), sums);
-    let other = checksums(&entry.build_seeded(&Device::flex(), weights::DEFAULT_SEED + 1));
+    assert_eq!(checksums(&*one_thread.install(|| model.build(&Device::flex()))), sums);
+    let other = checksums(&*model.build_seeded(&Device::flex(), DEFAULT_SEED + 1));
     assert!(sums.iter().all(|(key, sum)| other[key] != *sum), "another seed changes every tensor");
 }
 
 #[test]
 fn inputs_are_images_of_mean_0_and_variance_1() {
-    let images = values(zoo::input(8, 64, 7, &Device::flex()));
+    let images = inputs::images(8, [3, 64, 64], 7);
     assert!((deviation(&images) - 1.0).abs() < 0.1, "{}", deviation(&images));
     assert!(images.iter().sum::<f32>().abs() / (images.len() as f32) < 0.1);
     let planes: Vec<&[f32]> = images.chunks(64 * 64).collect();
@@ -220,8 +207,8 @@ fn inputs_are_images_of_mean_0_and_variance_1() {
     let neighbours =
         images.windows(2).map(|pair| f64::from(pair[0] - pair[1]).powi(2)).sum::<f64>() / images.len() as f64;
     assert!(neighbours < 1.0, "neighbours of white noise would differ by 2, not {neighbours}");
-    assert_eq!(values(zoo::input(1, 64, 7, &Device::flex())), images[..3 * 64 * 64]);
-    assert_ne!(values(zoo::input(1, 64, 8, &Device::flex())), images[..3 * 64 * 64]);
+    assert_eq!(inputs::images(1, [3, 64, 64], 7), images[..3 * 64 * 64]);
+    assert_ne!(inputs::images(1, [3, 64, 64], 8), images[..3 * 64 * 64]);
 }
 
 #[test]
@@ -230,10 +217,10 @@ fn capture_needs_no_values() {
     for entry in zoo::registry() {
         let device = Device::capture();
         let captured = device.capture_scope(|scope| {
-            let network = entry.build_uninitialised(&device);
+            let network = entry.model().structure(&device);
             let px = entry.input_px;
-            let logits = network.forward(Tensor::zeros([1, 3, px, px], &device));
-            assert_eq!(logits.dims(), [1, CLASSES]);
+            let logits = logits(&*network, Tensor::zeros([1, 3, px, px], &device));
+            assert_eq!(logits.shape(), [1, CLASSES]);
             scope.complete([], [])
         });
         assert!(!captured.unwrap().graph.operations.is_empty(), "{}", entry.id);
@@ -244,12 +231,16 @@ fn capture_needs_no_values() {
 
 #[test]
 fn unknown_names_are_answered_with_near_ones() {
-    assert_eq!(zoo::find("resnet50").unwrap().title, "ResNet-50");
-    assert_eq!(zoo::find("resnet5").unwrap_err().nearest[0], "resnet50");
-    assert_eq!(zoo::find("ResNet-50").unwrap_err().nearest[0], "resnet50");
-    assert!(zoo::find("inception").unwrap_err().nearest.starts_with(&["inception-v3", "inception-v4"]));
+    let nearest = |name: &str| match model::find(name).unwrap_err() {
+        ModelError::Unknown { nearest, .. } => nearest,
+        other => panic!("{other}"),
+    };
+    assert_eq!(model::find("resnet50").unwrap().title, "ResNet-50");
+    assert_eq!(nearest("resnet5")[0], "resnet50");
+    assert_eq!(nearest("ResNet-50")[0], "resnet50");
+    assert_eq!(nearest("inception")[..2], ["inception-v3", "inception-v4"]);
     assert_eq!(
-        zoo::find("vgg-16").unwrap_err().to_string(),
+        model::find("vgg-16").unwrap_err().to_string(),
         "unknown network 'vgg-16': did you mean vgg16, vgg19, bn-nin?"
     );
 }

@@ -13,7 +13,7 @@ use crate::{
     event::{Body, Command, Config, DeviceInfo, DeviceMemory, EngineCommand, Event, Level, NetworkFacts, Phase, RunId},
     host,
     images::accuracy::ledger,
-    model::zoo,
+    model::{self, Model, capture::CaptureError, cost},
     telemetry,
 };
 use std::{
@@ -156,10 +156,10 @@ async fn wait_until(alarm: Option<Instant>) {
 }
 
 fn tell_facts(clock: Clock, events: &UnboundedSender<Event>) {
-    for entry in zoo::registry() {
-        let body = match facts(entry) {
+    for model in model::list() {
+        let body = match facts(&model) {
             Ok(facts) => Body::Network(facts),
-            Err(error) => Body::Notice { level: Level::Error, text: format!("{}: {error}", entry.id) },
+            Err(error) => Body::Notice { level: Level::Error, text: format!("{}: {error}", model.name) },
         };
         if events.send(Event { t: clock.now(), body }).is_err() {
             return;
@@ -167,16 +167,16 @@ fn tell_facts(clock: Clock, events: &UnboundedSender<Event>) {
     }
 }
 
-/// The facts of a network, found out once however many agents this process has.
-fn facts(entry: &zoo::Entry) -> Result<NetworkFacts, zoo::cost::CostError> {
-    static KNOWN: Mutex<BTreeMap<&str, NetworkFacts>> = Mutex::new(BTreeMap::new());
+/// The facts of a model, found out once however many agents this process has.
+fn facts(model: &Model) -> Result<NetworkFacts, CaptureError> {
+    static KNOWN: Mutex<BTreeMap<String, NetworkFacts>> = Mutex::new(BTreeMap::new());
     // Nothing in it is half-done: what is there is whole.
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(facts) = known.get(entry.id) {
+    if let Some(facts) = known.get(&model.name) {
         return Ok(facts.clone());
     }
-    let facts = zoo::cost::facts(entry)?;
-    known.insert(entry.id, facts.clone());
+    let facts = cost::facts(model)?;
+    known.insert(model.name.clone(), facts.clone());
     Ok(facts)
 }
 
@@ -266,7 +266,7 @@ impl Local {
             config.device.clone_from(&found.name);
             device::check_precision(found, config.precision)
         });
-        let known = zoo::find(&config.network).map(|_| ()).map_err(|e| e.to_string());
+        let known = model::find(&config.network).map(|_| ()).map_err(|e| e.to_string());
         if let Err(reason) = checked.map_err(|e| e.to_string()).and(known) {
             self.tell(Body::Failing { run, config, reason });
             return;

@@ -9,7 +9,7 @@ use crate::{
     analysis::stats::Moments,
     engine::measure::{BuildError, Built, MeasureError},
     event::{Checked, Config, Precision},
-    model::zoo::{self, parity},
+    model::{self, Model, ModelError, zoo::parity},
 };
 use thiserror::Error;
 
@@ -22,9 +22,9 @@ pub enum CheckError {
     /// A forward pass failed.
     #[error(transparent)]
     Measure(#[from] MeasureError),
-    /// No such network.
+    /// No such model, or one that can't be used.
     #[error(transparent)]
-    Network(#[from] zoo::UnknownNetwork),
+    Model(#[from] ModelError),
     /// The CPU's own logits are wrong.
     #[error("the reference is wrong: on this CPU f32 is {0:.1e} of the logits' sd away from PyTorch's result")]
     Reference(f64),
@@ -45,29 +45,29 @@ pub const fn bound(precision: Precision, fold: bool) -> f64 {
     }
 }
 
-/// The reference: PyTorch's logits in double precision, of which some are committed, and all of them in f32 on the CPU.
+/// The reference: the outputs in f32 on the CPU, and for networks that are built in PyTorch's logits in double precision, of
+/// which some are committed.
 pub struct Reference {
-    entry: &'static zoo::Entry,
-    pytorch: parity::Reference,
-    logits: Vec<f64>,
+    model: Model,
+    pytorch: Option<parity::Reference>,
+    outputs: Vec<f64>,
 }
 
 impl Reference {
-    /// Runs a network on the CPU and compares it with PyTorch.
+    /// Runs a model on the CPU and compares it with PyTorch, where there are results of PyTorch for it.
     ///
     /// # Errors
-    /// Where the network is unknown, the CPU has not enough memory, or it does not compute what PyTorch does.
+    /// Where the model is unknown, the CPU has not enough memory, or it does not compute what PyTorch does.
     pub fn of(network: &str) -> Result<Self, CheckError> {
-        let entry = zoo::find(network)?;
-        let pytorch = parity::reference(entry.id);
-        // Every network of the registry has one: a test says so.
-        let pytorch = pytorch.ok_or(CheckError::Reference(f64::INFINITY))?;
-        let logits = logits(entry, "cpu", Precision::F32, false)?;
-        let error = pytorch.error(&logits);
+        let model = model::find(network)?;
+        // Every network of the zoo has one: a test says so.
+        let pytorch = parity::reference(&model.name);
+        let outputs = outputs(&model, "cpu", Precision::F32, false)?;
+        let error = pytorch.as_ref().map_or(0.0, |pytorch| pytorch.error(&outputs));
         if error > bound(Precision::F32, false) {
             return Err(CheckError::Reference(error));
         }
-        Ok(Self { entry, pytorch, logits })
+        Ok(Self { model, pytorch, outputs })
     }
 
     /// Compares a device with it, with batch norms folded or not.
@@ -75,19 +75,22 @@ impl Reference {
     /// # Errors
     /// Where the device can't be opened or its forward pass fails.
     pub fn check(&self, device: &str, precision: Precision, fold: bool) -> Result<Checked, CheckError> {
-        let found = logits(self.entry, device, precision, fold)?;
-        let error = largest_error(&self.logits, &found).max(self.pytorch.error(&found));
-        let (network, device, bound) = (self.entry.id.to_owned(), device.to_owned(), bound(precision, fold));
+        let found = outputs(&self.model, device, precision, fold)?;
+        let from_pytorch = self.pytorch.as_ref().map_or(0.0, |pytorch| pytorch.error(&found));
+        let error = largest_error(&self.outputs, &found).max(from_pytorch);
+        let (network, device, bound) = (self.model.name.clone(), device.to_owned(), bound(precision, fold));
         let pass = error <= bound;
         Ok(Checked { network, device, precision, error: Some(error).filter(|e| e.is_finite()), bound, pass })
     }
 }
 
-fn logits(entry: &zoo::Entry, device: &str, precision: Precision, fold: bool) -> Result<Vec<f64>, CheckError> {
-    let batch = parity::BATCH as u32;
-    let config = Config { network: entry.id.to_owned(), batch, precision, device: device.to_owned() };
-    let built = Built::new(entry, &config, fold)?;
-    Ok(built.logits(&built.input(parity::input(entry.input_px, built.device()))?)?)
+/// What a model gives for the made-up inputs that PyTorch was given.
+fn outputs(model: &Model, device: &str, precision: Precision, fold: bool) -> Result<Vec<f64>, CheckError> {
+    let config =
+        Config { network: model.name.clone(), batch: parity::BATCH as u32, precision, device: device.to_owned() };
+    let built = Built::new(model, &config, fold)?;
+    let inputs = model.made_up_inputs(parity::BATCH, parity::INPUT_SEED, built.device());
+    Ok(built.outputs(&built.input(inputs)?)?)
 }
 
 /// One result as a line of text or as a JSON object.

@@ -4,7 +4,7 @@ use crate::{
     agent::remote::Target,
     backend::{DeviceError, device},
     event::{Config, DeviceInfo, Nanos, Plan, Precision},
-    model::zoo,
+    model::{self, Model, zoo},
     session::export::{Format, Table},
     sweep::{plan, shard},
     ui::app,
@@ -829,7 +829,7 @@ fn configs(
     let by_default: Vec<_> = device.precisions.iter().take(1).copied().collect();
     let precisions = if precisions.is_empty() { &by_default } else { precisions };
     let mut configs: Vec<Config> = Vec::new();
-    for (network, precision) in networks.flat_map(|n| precisions.iter().map(move |p| (n, *p))) {
+    for (network, precision) in networks.flat_map(|n| precisions.iter().map(move |p| (n.clone(), *p))) {
         for batch in batches {
             let (network, device) = (network.to_owned(), device.name.clone());
             let config = Config { network, batch: *batch, precision, device };
@@ -842,12 +842,12 @@ fn configs(
 }
 
 /// The networks that a name on the command line stands for.
-fn named(name: &str) -> Vec<&str> {
-    let these = |of: fn(&zoo::Entry) -> bool| zoo::registry().iter().filter(move |e| of(e)).map(|e| e.id).collect();
+fn named(name: &str) -> Vec<String> {
+    let these = |of: fn(&Model) -> bool| model::list().into_iter().filter(of).map(|model| model.name).collect();
     match name {
         "all" => these(|_| true),
-        "paper" => these(|entry| entry.in_paper),
-        _ => vec![name],
+        "paper" => these(|model| model.provenance.in_paper),
+        _ => vec![name.to_owned()],
     }
 }
 

@@ -3,10 +3,7 @@
 use crate::{
     event::{DeviceInfo, NetworkFacts},
     format::{bytes, significant},
-    model::zoo::{
-        self,
-        cost::{self, CostError},
-    },
+    model::{self, Model, capture::CaptureError, cost},
     table::Table,
 };
 use serde::Serialize;
@@ -14,7 +11,7 @@ use serde::Serialize;
 /// A network as `wattscope networks --json` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Network {
-    /// Registry id.
+    /// Name on the command line.
     pub id: String,
     /// Name as printed.
     pub title: String,
@@ -42,16 +39,16 @@ pub struct Network {
     pub accuracy_source: String,
 }
 
-/// Every network of the registry with its cost, in the registry's order.
+/// Every model that can be listed, with its cost.
 ///
 /// # Errors
-/// If a network can't be captured; names it.
-pub fn networks() -> Result<Vec<Network>, (&'static str, CostError)> {
-    let network = |entry: &'static zoo::Entry| {
-        let facts = cost::facts(entry).map_err(|error| (entry.id, error))?;
-        Ok(describe(facts, entry.paper))
+/// If a model can't be captured; names it.
+pub fn networks() -> Result<Vec<Network>, (String, CaptureError)> {
+    let network = |model: Model| match cost::facts(&model) {
+        Ok(facts) => Ok(describe(facts, &model.provenance.paper)),
+        Err(error) => Err((model.name, error)),
     };
-    zoo::registry().iter().map(network).collect()
+    model::list().into_iter().map(network).collect()
 }
 
 fn describe(facts: NetworkFacts, paper: &str) -> Network {

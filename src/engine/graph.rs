@@ -16,8 +16,9 @@ use crate::{
     analysis::stats::median,
     event::{self, RunId},
     format::significant,
+    model::Value,
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_backend::Backend;
 use burn_dispatch::{Dispatch, DispatchGraph};
 use std::{
@@ -133,7 +134,7 @@ struct Captured {
     /// Read by every replay.
     _input: Input,
     /// Written by every replay.
-    output: Tensor<2>,
+    outputs: Vec<Value>,
 }
 
 /// Captured forward passes. The network they were captured of must outlive them. Dropping them gives their memory back.
@@ -150,15 +151,15 @@ impl Drop for Graphs {
 }
 
 impl Graphs {
-    /// Replays the graph whose turn it is; gives its logits, not waited for.
-    fn replay(&self, turn: usize) -> Result<Tensor<2>, MeasureError> {
+    /// Replays the graph whose turn it is; gives its outputs, not waited for.
+    fn replay(&self, turn: usize) -> Result<Vec<Value>, MeasureError> {
         let captured = &self.captured[turn % self.captured.len()];
         // SAFETY: input and output are held here and the weights by the network, which outlives this; everything else that
         // the graph touches lies on pages that CubeCL guards as long as the graph lives. Only this thread uses the device,
         // and it captured the graph, so both are on one stream.
         unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &captured.graph) }
             .map_err(|error| MeasureError::from_text(&error.to_string()))?;
-        Ok(captured.output.clone())
+        Ok(captured.outputs.clone())
     }
 
     /// Replays one batch and times it as [`Built::batch`] does.
@@ -262,8 +263,8 @@ fn exact(graphs: &Graphs, references: &[Vec<u64>]) -> Result<bool, MeasureError>
     Ok(true)
 }
 
-fn bits(logits: Tensor<2>) -> Result<Vec<u64>, MeasureError> {
-    Ok(values(logits)?.into_iter().map(f64::to_bits).collect())
+fn bits(outputs: Vec<Value>) -> Result<Vec<u64>, MeasureError> {
+    Ok(values(outputs)?.into_iter().map(f64::to_bits).collect())
 }
 
 /// A graph an input; none where a newer command came in between.
@@ -294,15 +295,15 @@ fn record(built: &Built, input: &Input) -> Result<Captured, String> {
     let device = built.device().as_dispatch();
     Dispatch::graph_prepare(device).map_err(|e| one_line(&e.to_string()))?;
     for _ in 0..WARM_UPS {
-        let output = built.forward(input).map_err(|e| e.to_string())?;
+        let outputs = built.forward(input).map_err(|e| e.to_string())?;
         // Dropped after it was computed: what nobody holds, fusion leaves out.
         built.device().sync().map_err(|e| one_line(&e.to_string()))?;
-        drop(output);
+        drop(outputs);
     }
     Dispatch::graph_start_capture(device).map_err(|e| one_line(&e.to_string()))?;
-    let output = built.forward(input).map_err(|e| e.to_string())?;
+    let outputs = built.forward(input).map_err(|e| e.to_string())?;
     let graph = Dispatch::graph_stop_capture(device).map_err(|e| one_line(&e.to_string()))?;
-    Ok(Captured { graph, _input: input.clone(), output })
+    Ok(Captured { graph, _input: input.clone(), outputs })
 }
 
 /// Runs what may panic on a thread of Burn's, which hands the panic on.
@@ -326,7 +327,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Config, Precision},
-        model::zoo,
+        model,
     };
 
     fn timed(eager_us: u64, replay_us: u64) -> Trial {
@@ -375,9 +376,9 @@ mod tests {
     /// none the worse for it, is the way that every failure on a card takes.
     #[test]
     fn a_device_that_captures_nothing_goes_on_without() {
-        let entry = zoo::find("squeezenet1.1").unwrap();
-        let config = Config { network: entry.id.into(), batch: 1, precision: Precision::F16, device: "cpu".into() };
-        let built = Built::new(entry, &config, true).unwrap();
+        let model = model::find("squeezenet1.1").unwrap();
+        let config = Config { network: model.name.clone(), batch: 1, precision: Precision::F16, device: "cpu".into() };
+        let built = Built::new(&model, &config, true).unwrap();
         let inputs = built.inputs(1).unwrap();
         let reason = capture(&built, &inputs[0]).err().unwrap();
         assert!(reason.to_lowercase().contains("support"), "{reason}");

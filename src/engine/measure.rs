@@ -3,12 +3,14 @@
 use crate::{
     backend::{DeviceError, cpu::Compiled, device},
     event::{Config, Precision},
-    model::zoo::{self, Checkpoint, CheckpointError},
+    model::{
+        Model, Network, Value,
+        fold::FoldError,
+        network,
+        weights::checkpoint::{Checkpoint, CheckpointError},
+    },
 };
-use burn::{
-    module::{Module, ModuleMapper, Param},
-    tensor::{DType, Device, ProfileOptions, Tensor, TensorData, TimingMethod},
-};
+use burn::tensor::{Device, FloatDType, ProfileOptions, TensorData, TimingMethod};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -16,7 +18,7 @@ use std::{
 use thiserror::Error;
 
 /// Bytes of inputs to rotate among; fewer inputs where one is larger, never fewer than two.
-const INPUT_BYTES: usize = 256 << 20;
+const INPUT_BYTES: u64 = 256 << 20;
 
 /// What can go wrong with a batch.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -76,7 +78,7 @@ pub enum BuildError {
     Weights(#[from] CheckpointError),
     /// Its batch norms could not be folded.
     #[error(transparent)]
-    Fold(#[from] zoo::fold::FoldError),
+    Fold(#[from] FoldError),
 }
 
 /// A batch that ran.
@@ -84,36 +86,36 @@ pub enum BuildError {
 pub struct Timing {
     /// When it began.
     pub start: Instant,
-    /// From the synchronised start to an element of the logits in the host's hands.
+    /// From the synchronised start to an element of the output in the host's hands.
     pub wall: Duration,
     /// Device time by the device's own clock.
     pub device: Option<Duration>,
 }
 
-/// A batch of images where what runs it reads them, made by [`Built::input`]; a clone is the same one.
+/// A batch of inputs where what runs it reads them, made by [`Built::input`]; a clone is the same one.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// On the device, in the network's precision.
-    Device(Box<Tensor<4>>),
-    /// In the host's memory in f32, `[n][3][px][px]`, for our own kernels: taking them out of a tensor for each batch would
-    /// copy them within its time, 3 % of it with the lightest networks.
+    /// On the device, floats in the network's precision.
+    Device(Vec<Value>),
+    /// One input in the host's memory in f32, row-major, for our own kernels: taking it out of a tensor for each batch would
+    /// copy it within its time, 3 % of it with the lightest networks.
     Host(Arc<Vec<f32>>),
 }
 
 /// What runs a network: Burn, or on the CPU our own kernels.
 enum Runner {
-    Burn(Box<zoo::Network>),
+    Burn(Box<dyn Network>),
     Kernels(Box<Compiled>),
 }
 
 impl Runner {
     /// Our kernels where they know everything that the network does. `build` makes the network, and once more where they
     /// don't: they take its parameters.
-    fn new<E>(build: impl Fn() -> Result<zoo::Network, E>, config: &Config, px: usize) -> Result<Self, E> {
+    fn new<E>(build: impl Fn() -> Result<Box<dyn Network>, E>, config: &Config, model: &Model) -> Result<Self, E> {
         if config.device != "cpu" {
             return Self::by_burn(build, config.precision);
         }
-        match Compiled::new(build()?, px, config.precision) {
+        match Compiled::new(build()?, &model.placeholders(1), config.precision) {
             Ok(compiled) => Ok(Self::Kernels(Box::new(compiled))),
             Err(reason) => {
                 tracing::warn!(%reason, "the network runs on Burn's CPU backend");
@@ -122,83 +124,79 @@ impl Runner {
         }
     }
 
-    fn by_burn<E>(build: impl Fn() -> Result<zoo::Network, E>, precision: Precision) -> Result<Self, E> {
-        Ok(Self::Burn(Box::new(cast(build()?, precision))))
+    fn by_burn<E>(build: impl Fn() -> Result<Box<dyn Network>, E>, precision: Precision) -> Result<Self, E> {
+        Ok(Self::Burn(network::cast(build()?, dtype(precision))))
     }
 
-    fn forward(&self, input: &Input, device: &Device) -> Result<Tensor<2>, MeasureError> {
+    fn forward(&self, input: &Input, device: &Device) -> Result<Vec<Value>, MeasureError> {
         match (self, input) {
-            (Self::Burn(network), Input::Device(images)) => Ok(network.forward((**images).clone())),
-            (Self::Kernels(compiled), Input::Host(images)) => Ok(logits(compiled.forward(images), device)),
+            (Self::Burn(network), Input::Device(inputs)) => Ok(network.forward(inputs)),
+            (Self::Kernels(compiled), Input::Host(input)) => Ok(output(compiled, compiled.forward(input), device)),
             _ => Err(MeasureError::Device("an input of another network".into())),
         }
     }
 }
 
-/// A network built on a device at a precision.
+/// A model built on a device at a precision.
 pub struct Built {
     runner: Runner,
     device: Device,
     precision: Precision,
-    input_px: usize,
+    model: Model,
     clock: bool,
 }
 
-/// Logits that our own kernels computed, `[n][1000]`, as a tensor.
-pub(super) fn logits(values: Vec<f32>, device: &Device) -> Tensor<2> {
-    let images = values.len() / zoo::CLASSES;
-    Tensor::from_data(TensorData::new(values, [images, zoo::CLASSES]), device)
+/// What our own kernels computed, one vector a sample, as the tensor that it is.
+pub(super) fn output(compiled: &Compiled, values: Vec<f32>, device: &Device) -> Vec<Value> {
+    let width = compiled.outputs().max(1);
+    let samples = values.len() / width;
+    vec![Value::from_data(TensorData::new(values, [samples, width]), device)]
 }
 
 /// A network with its batch norms folded, or as it is.
-fn folded(network: zoo::Network, fold: bool) -> Result<zoo::Network, zoo::fold::FoldError> {
-    if fold { network.folded() } else { Ok(network) }
+fn folded(network: Box<dyn Network>, fold: bool) -> Result<Box<dyn Network>, FoldError> {
+    if fold { network::folded(network) } else { Ok(network) }
 }
 
 impl Built {
-    /// Builds a network with its seeded weights, its batch norms folded where `fold` says so.
+    /// Builds a model with its seeded weights, its batch norms folded where `fold` says so.
     ///
     /// # Errors
     /// Where Burn does not find the device, or the device does not give the weights back that are to be folded.
-    pub fn new(entry: &zoo::Entry, config: &Config, fold: bool) -> Result<Self, BuildError> {
+    pub fn new(model: &Model, config: &Config, fold: bool) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
-        Self::of(entry, config, || Ok(folded(entry.build(&device), fold)?), &device)
+        Self::of(model, config, || Ok(folded(model.build(&device), fold)?), &device)
     }
 
-    /// Builds a network with the weights of a checkpoint, its batch norms folded where `fold` says so.
+    /// Builds a model with the weights of a checkpoint, its batch norms folded where `fold` says so.
     ///
     /// # Errors
     /// Where Burn does not find the device, or the checkpoint does not fit the network or can't be read.
-    pub fn load(
-        entry: &'static zoo::Entry,
-        config: &Config,
-        checkpoint: &Checkpoint,
-        fold: bool,
-    ) -> Result<Self, BuildError> {
+    pub fn load(model: &Model, config: &Config, checkpoint: &Checkpoint, fold: bool) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
-        Self::of(entry, config, || Ok(folded(checkpoint.load(entry, &device)?, fold)?), &device)
+        Self::of(model, config, || Ok(folded(checkpoint.load(model, &device)?, fold)?), &device)
     }
 
     fn of(
-        entry: &zoo::Entry,
+        model: &Model,
         config: &Config,
-        build: impl Fn() -> Result<zoo::Network, BuildError>,
+        build: impl Fn() -> Result<Box<dyn Network>, BuildError>,
         device: &Device,
     ) -> Result<Self, BuildError> {
-        Ok(Self::run_by(Runner::new(build, config, entry.input_px)?, entry, config, device))
+        Ok(Self::run_by(Runner::new(build, config, model)?, model, config, device))
     }
 
-    fn run_by(runner: Runner, entry: &zoo::Entry, config: &Config, device: &Device) -> Self {
+    fn run_by(runner: Runner, model: &Model, config: &Config, device: &Device) -> Self {
         let clock = config.device.starts_with("cuda");
-        Self { runner, device: device.clone(), precision: config.precision, input_px: entry.input_px, clock }
+        Self { runner, device: device.clone(), precision: config.precision, model: model.clone(), clock }
     }
 
-    /// Builds a network that Burn runs, wherever that is: as on a card.
+    /// Builds a model that Burn runs, wherever that is: as on a card.
     #[cfg(test)]
-    pub(super) fn by_burn(entry: &zoo::Entry, config: &Config) -> Result<Self, BuildError> {
+    pub(super) fn by_burn(model: &Model, config: &Config) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
-        let build = || Ok::<_, BuildError>(folded(entry.build(&device), true)?);
-        Ok(Self::run_by(Runner::by_burn(build, config.precision)?, entry, config, &device))
+        let build = || Ok::<_, BuildError>(folded(model.build(&device), true)?);
+        Ok(Self::run_by(Runner::by_burn(build, config.precision)?, model, config, &device))
     }
 
     /// The device it is on.
@@ -215,16 +213,16 @@ impl Built {
     }
 
     /// The network, where Burn runs it.
-    pub(super) fn network(&self) -> Option<&zoo::Network> {
+    pub(super) fn network(&self) -> Option<&dyn Network> {
         match &self.runner {
-            Runner::Burn(network) => Some(network),
+            Runner::Burn(network) => Some(&**network),
             Runner::Kernels(_) => None,
         }
     }
 
-    /// Side of its square input, pixels.
-    pub(super) const fn px(&self) -> usize {
-        self.input_px
+    /// The model that was built.
+    pub(super) const fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Whether the device has a clock of its own.
@@ -232,16 +230,21 @@ impl Built {
         self.clock
     }
 
-    /// Images, as large as the network's, on its device, as an input of it.
+    /// Values for each of the model's inputs, on its device, as an input of it.
     ///
     /// # Errors
-    /// What the device says.
-    pub fn input(&self, images: Tensor<4>) -> Result<Input, MeasureError> {
+    /// What the device says, or that they are not what the model takes.
+    pub fn input(&self, mut values: Vec<Value>) -> Result<Input, MeasureError> {
         match &self.runner {
-            Runner::Burn(_) => Ok(Input::Device(Box::new(images.cast(dtype(self.precision))))),
+            Runner::Burn(_) => {
+                let precision = dtype(self.precision);
+                Ok(Input::Device(values.into_iter().map(|value| value.cast(precision)).collect()))
+            }
             Runner::Kernels(_) => {
-                let values = images.try_into_vec_as::<f32>().map_err(|e| MeasureError::from_text(&e.to_string()))?;
-                Ok(Input::Host(Arc::new(values)))
+                let other = || MeasureError::Device("an input of another network".into());
+                let value = values.pop().filter(|_| values.is_empty()).ok_or_else(other)?;
+                let data = value.into_data().map_err(|e| MeasureError::from_text(&e.to_string()))?;
+                Ok(Input::Host(Arc::new(data.try_into_vec().map_err(|_| other())?)))
             }
         }
     }
@@ -251,25 +254,26 @@ impl Built {
     /// # Errors
     /// What the device says.
     pub fn inputs(&self, batch: u32) -> Result<Vec<Input>, MeasureError> {
-        let bytes = batch as usize * 3 * self.input_px * self.input_px * self.precision.bytes() as usize;
-        let count = (INPUT_BYTES / bytes.max(1)).clamp(2, 8) as u64;
-        let make = |seed| self.input(zoo::input(batch as usize, self.input_px, seed, &self.device));
+        let batch = batch as usize;
+        let bytes = self.model.input_bytes(batch, self.precision.bytes());
+        let count = (INPUT_BYTES / bytes.max(1)).clamp(2, 8);
+        let make = |seed| self.input(self.model.made_up_inputs(batch, seed, &self.device));
         (0..count).map(make).collect()
     }
 
-    /// The logits of a batch as a tensor on the device, not waited for.
+    /// The outputs of a batch as tensors on the device, not waited for.
     ///
     /// # Errors
     /// What the device says at once.
-    pub fn forward(&self, input: &Input) -> Result<Tensor<2>, MeasureError> {
+    pub fn forward(&self, input: &Input) -> Result<Vec<Value>, MeasureError> {
         self.runner.forward(input, &self.device)
     }
 
-    /// The logits of a batch, row by row.
+    /// Every value of the outputs of a batch, output by output and row by row.
     ///
     /// # Errors
     /// What the device says.
-    pub fn logits(&self, input: &Input) -> Result<Vec<f64>, MeasureError> {
+    pub fn outputs(&self, input: &Input) -> Result<Vec<f64>, MeasureError> {
         values(self.forward(input)?)
     }
 
@@ -281,33 +285,33 @@ impl Built {
         self.timed(clock, || self.forward(input))
     }
 
-    /// Times what computes the logits of a batch.
+    /// Times what computes the outputs of a batch.
     ///
     /// # Errors
-    /// `sync` does not report a failed launch, so an element of the logits is read: a batch that lacked memory fails
+    /// `sync` does not report a failed launch, so an element of an output is read: a batch that lacked memory fails
     /// there instead of looking wonderfully fast.
     pub fn timed(
         &self,
         clock: bool,
-        forward: impl FnOnce() -> Result<Tensor<2>, MeasureError> + Send,
+        forward: impl FnOnce() -> Result<Vec<Value>, MeasureError> + Send,
     ) -> Result<Timing, MeasureError> {
         let failed = |error: String| MeasureError::from_text(&error);
         self.device.sync().map_err(|e| failed(e.to_string()))?;
         let start = Instant::now();
-        let (logits, profile) = if clock && self.clock {
+        let (outputs, profile) = if clock && self.clock {
             let options = ProfileOptions::default().flush();
             let run = self.device.profile_with(options, forward);
-            let (logits, profile) = run.map_err(|e| failed(e.to_string()))?;
-            (logits?, Some(profile))
+            let (outputs, profile) = run.map_err(|e| failed(e.to_string()))?;
+            (outputs?, Some(profile))
         } else {
             (forward()?, None)
         };
-        let read = logits.slice([0..1, 0..1]).try_into_data();
+        let read = first(&outputs);
         let synced = self.device.sync();
         let wall = start.elapsed();
-        let read = read.map_err(|e| failed(e.to_string()))?;
+        let read = read?;
         synced.map_err(|e| failed(e.to_string()))?;
-        if !read.iter::<f64>().all(f64::is_finite) {
+        if !read.is_finite() {
             return Err(MeasureError::Device(
                 "the logits are not finite: the network does not compute right here".into(),
             ));
@@ -318,35 +322,35 @@ impl Built {
     }
 }
 
-/// The values of logits, read from the device.
+/// The first element of the first output, read from the device.
 ///
 /// # Errors
 /// What the device says.
-pub fn values(logits: Tensor<2>) -> Result<Vec<f64>, MeasureError> {
-    let data = logits.try_into_data().map_err(|e| MeasureError::from_text(&e.to_string()))?;
-    Ok(data.iter::<f64>().collect())
+pub(super) fn first(outputs: &[Value]) -> Result<f64, MeasureError> {
+    let first = outputs.first().ok_or_else(|| MeasureError::Device("a forward pass without an output".into()))?;
+    let data = first.first().into_data().map_err(|e| MeasureError::from_text(&e.to_string()))?;
+    Ok(data.iter::<f64>().next().unwrap_or(f64::NAN))
 }
 
-/// The dtype in which a precision is stored.
-pub fn dtype(precision: Precision) -> DType {
+/// The values of outputs, read from the device.
+///
+/// # Errors
+/// What the device says.
+pub fn values(outputs: Vec<Value>) -> Result<Vec<f64>, MeasureError> {
+    let mut all = Vec::new();
+    for output in outputs {
+        let data = output.into_data().map_err(|e| MeasureError::from_text(&e.to_string()))?;
+        all.extend(data.iter::<f64>());
+    }
+    Ok(all)
+}
+
+/// The float in which a precision is stored.
+pub const fn dtype(precision: Precision) -> FloatDType {
     match precision {
-        Precision::F32 | Precision::Tf32 => DType::F32,
-        Precision::F16 => DType::F16,
-        Precision::Bf16 => DType::BF16,
-    }
-}
-
-/// Stores a network's parameters and statistics in a precision.
-fn cast(network: zoo::Network, precision: Precision) -> zoo::Network {
-    struct Cast(DType);
-    impl ModuleMapper for Cast {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            param.map(|tensor| tensor.cast(self.0))
-        }
-    }
-    match dtype(precision) {
-        DType::F32 => network,
-        other => network.map(&mut Cast(other)),
+        Precision::F32 | Precision::Tf32 => FloatDType::F32,
+        Precision::F16 => FloatDType::F16,
+        Precision::Bf16 => FloatDType::BF16,
     }
 }
 

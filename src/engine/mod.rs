@@ -15,7 +15,10 @@ use crate::{
     clock::Clock,
     event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp, Weights},
     host,
-    model::zoo::{self, Checkpoint, weights::DEFAULT_SEED},
+    model::{
+        self, Model,
+        weights::{checkpoint::Checkpoint, seed::DEFAULT_SEED},
+    },
 };
 use graph::Graphs;
 use layers::LayersError;
@@ -46,7 +49,7 @@ pub const EXIT_DEVICE: i32 = 3;
 /// A file of weights, and the network that it is for; every other network has seeded ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightsFile {
-    /// Registry id.
+    /// Name of the model.
     pub network: String,
     /// The file.
     pub path: PathBuf,
@@ -139,19 +142,19 @@ impl Engine {
             drop(old);
             device.memory_cleanup();
         }
-        let entry = zoo::find(&config.network).map_err(|e| e.to_string())?;
-        let (built, weights) = self.weighted(entry, config).map_err(|e| e.to_string())?;
+        let model = model::find(&config.network).map_err(|e| e.to_string())?;
+        let (built, weights) = self.weighted(&model, config).map_err(|e| e.to_string())?;
         self.built = Some(Current { built, config: config.clone(), weights });
         Ok(())
     }
 
-    /// Builds a network with the weights of the file that is meant for it, or else with seeded ones.
-    fn weighted(&self, entry: &'static zoo::Entry, config: &Config) -> Result<(Built, Weights), BuildError> {
+    /// Builds a model with the weights of the file that is meant for it, or else with seeded ones.
+    fn weighted(&self, model: &Model, config: &Config) -> Result<(Built, Weights), BuildError> {
         let Some(file) = self.weights.as_ref().filter(|file| file.network == config.network) else {
-            return Ok((Built::new(entry, config, self.choices.fold)?, Weights::Seed { seed: DEFAULT_SEED }));
+            return Ok((Built::new(model, config, self.choices.fold)?, Weights::Seed { seed: DEFAULT_SEED }));
         };
         let checkpoint = Checkpoint::open(&file.path)?;
-        let built = Built::load(entry, config, &checkpoint, self.choices.fold)?;
+        let built = Built::load(model, config, &checkpoint, self.choices.fold)?;
         Ok((built, Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? }))
     }
 

@@ -60,9 +60,9 @@ impl FromStr for Precision {
 /// A configuration: everything that a user can choose about a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Config {
-    /// Registry id of the network, such as `resnet50`.
+    /// Name of the model, such as `resnet50`: a network that is built in, or what another source of models knows.
     pub network: String,
-    /// Images in one batch.
+    /// Samples in one batch: images, sequences.
     pub batch: u32,
     /// Arithmetic.
     pub precision: Precision,

@@ -33,7 +33,7 @@ pub use ids::{MOST_STATIONS, Nanos, RunId, SensorId, StationId};
 pub use layers::{LayerClock, LayerTime, Layers};
 pub use line::{Event, Tagged};
 pub use link::{Link, LinkState};
-pub use network::{Accuracy, Checked, LayerFacts, NetworkFacts, Share, Weights};
+pub use network::{Accuracy, Checked, LayerFacts, NetworkFacts, PortFacts, Share, Weights};
 pub use plan::{Outcome, Plan};
 pub use run::{Batches, Graph, Memory, Phase, PhaseChange, WarmUp};
 pub use sensor::{IdleReading, Quantity, Sensor};

@@ -7,16 +7,16 @@ use std::fmt;
 /// Static facts about a network: its registry entry, and its cost read off the captured graph at batch 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NetworkFacts {
-    /// Registry id.
+    /// Name of the model, as [`Config::network`](super::Config::network) has it.
     pub id: String,
     /// Name as printed, `ResNet-50`.
     pub title: String,
     /// Its family: `VGG`, `ResNet`. Empty in the oldest recordings.
     #[serde(default)]
     pub family: String,
-    /// Year of its first paper.
+    /// Year of its first paper; 0 where there is none.
     pub year: u16,
-    /// Side of the square input image, pixels.
+    /// Side of the square input image, pixels; 0 where the input is no such image.
     pub input_px: u32,
     /// Learned parameters, without batch-norm statistics.
     pub params: u64,
@@ -36,6 +36,25 @@ pub struct NetworkFacts {
     pub accuracy_source: String,
     /// Its layers in execution order.
     pub layers: Vec<LayerFacts>,
+    /// What it takes. Empty in older recordings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<PortFacts>,
+    /// What it gives. Empty in older recordings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<PortFacts>,
+}
+
+/// An input or an output of a network at batch 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PortFacts {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<u64>,
+    /// Which axis is the batch; none where the network runs one fixed number of samples at a time.
+    pub batch_axis: Option<u32>,
+    /// Type of its elements: `float` (in the precision of the run), `int64`, `int32` or `bool`.
+    pub element: String,
 }
 
 /// One layer of a network at batch 1.
@@ -79,7 +98,7 @@ impl fmt::Display for Weights {
 /// The logits of a network on a device, compared with those of the reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
-    /// Registry id.
+    /// Name of the model.
     pub network: String,
     /// Device name: `cpu`, `cuda:0`.
     pub device: String,
@@ -96,7 +115,7 @@ pub struct Checked {
 /// The accuracy of a network over labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Registry id.
+    /// Name of the model.
     pub network: String,
     /// Its weights.
     pub weights: Weights,

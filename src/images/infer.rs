@@ -5,10 +5,17 @@ use crate::{
     event::{Config, Precision, Weights},
     format::significant,
     images::{self, ImageError},
-    model::zoo::{self, CLASSES, Checkpoint, CheckpointError, classes, weights::DEFAULT_SEED},
+    model::{
+        Model, NoClassifier, Value,
+        classifier::{Class, Classes, Classifier},
+        weights::{
+            checkpoint::{Checkpoint, CheckpointError},
+            seed::DEFAULT_SEED,
+        },
+    },
     table::Table,
 };
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::TensorData;
 use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -23,6 +30,9 @@ const BATCH: usize = 8;
 /// An inference that could not be made.
 #[derive(Debug, Error)]
 pub enum InferError {
+    /// The model does not classify photographs.
+    #[error(transparent)]
+    Model(#[from] NoClassifier),
     /// The network could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -42,8 +52,8 @@ pub enum InferError {
         path: PathBuf,
         /// What it holds.
         reason: String,
-        /// Registry id.
-        network: &'static str,
+        /// Name of the model.
+        network: String,
         /// Side of its input.
         px: usize,
     },
@@ -57,9 +67,10 @@ pub enum InferError {
     },
 }
 
-/// A network that is ready to run.
-pub struct Model {
-    entry: &'static zoo::Entry,
+/// A classifier of photographs that is ready to run.
+pub struct Predictor {
+    model: Model,
+    classifier: Classifier,
     built: Built,
     /// What it runs on and in.
     pub config: Config,
@@ -67,27 +78,29 @@ pub struct Model {
     pub weights: Weights,
 }
 
-impl Model {
-    /// Builds a network with the weights of a checkpoint, or else with seeded ones, its batch norms folded where `fold` says so.
+impl Predictor {
+    /// Builds a model with the weights of a checkpoint, or else with seeded ones, its batch norms folded where `fold` says so.
     ///
     /// # Errors
-    /// Where the device can't be opened, or the checkpoint does not fit.
+    /// Where the model is no classifier of photographs, the device can't be opened, or the checkpoint does not fit.
     pub fn build(
-        entry: &'static zoo::Entry,
+        model: &Model,
         device: &str,
         precision: Precision,
         checkpoint: Option<&Checkpoint>,
         fold: bool,
-    ) -> Result<Self, BuildError> {
-        let config = Config { network: entry.id.to_owned(), batch: BATCH as u32, precision, device: device.to_owned() };
+    ) -> Result<Self, InferError> {
+        let classifier = model.classifier()?.clone();
+        let config = Config { network: model.name.clone(), batch: BATCH as u32, precision, device: device.to_owned() };
         let (built, weights) = match checkpoint {
             Some(checkpoint) => {
-                let weights = Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? };
-                (Built::load(entry, &config, checkpoint, fold)?, weights)
+                let checksum = checkpoint.checksum().map_err(BuildError::from)?;
+                let weights = Weights::File { name: checkpoint.name(), checksum };
+                (Built::load(model, &config, checkpoint, fold)?, weights)
             }
-            None => (Built::new(entry, &config, fold)?, Weights::Seed { seed: DEFAULT_SEED }),
+            None => (Built::new(model, &config, fold)?, Weights::Seed { seed: DEFAULT_SEED }),
         };
-        Ok(Self { entry, built, config, weights })
+        Ok(Self { model: model.clone(), classifier, built, config, weights })
     }
 
     /// The logits of inputs, `[3, px, px]` each, that go through the network together.
@@ -95,16 +108,30 @@ impl Model {
     /// # Errors
     /// What the device says.
     pub fn logits(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, MeasureError> {
-        let px = self.entry.input_px;
+        let px = self.classifier.px;
         let data = TensorData::new(inputs.concat(), [inputs.len(), 3, px, px]);
-        let logits = self.built.logits(&self.built.input(Tensor::from_data(data, self.built.device()))?)?;
-        Ok(logits.chunks(CLASSES).map(|row| row.iter().map(|value| *value as f32).collect()).collect())
+        let input = self.built.input(vec![Value::from_data(data, self.built.device())])?;
+        let logits = self.built.outputs(&input)?;
+        Ok(logits
+            .chunks(self.classifier.classes.len().max(1))
+            .map(|row| row.iter().map(|value| *value as f32).collect())
+            .collect())
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// How it takes photographs, and what it calls them.
+    pub const fn classifier(&self) -> &Classifier {
+        &self.classifier
     }
 
     /// What it is, in a line.
     pub fn title(&self) -> String {
-        let Self { entry, config, weights, .. } = self;
-        format!("{} · {weights} · {} on {}", entry.title, config.precision, config.device)
+        let Self { model, config, weights, .. } = self;
+        format!("{} · {weights} · {} on {}", model.title, config.precision, config.device)
     }
 
     /// The inputs of photographs, each called as its file is.
@@ -112,7 +139,7 @@ impl Model {
     /// # Errors
     /// The first that can't be read.
     pub fn photographs(&self, paths: &[PathBuf]) -> Result<Vec<(String, Vec<f32>)>, InferError> {
-        let prepare = |path: &PathBuf| Ok((path.display().to_string(), images::input(path, self.entry)?));
+        let prepare = |path: &PathBuf| Ok((path.display().to_string(), images::input(path, &self.classifier)?));
         paths.iter().map(prepare).collect()
     }
 
@@ -121,8 +148,8 @@ impl Model {
     /// # Errors
     /// Where it can't be read or has another shape.
     pub fn tensor(&self, path: &Path) -> Result<Vec<(String, Vec<f32>)>, InferError> {
-        let (network, px) = (self.entry.id, self.entry.input_px);
-        let wrong = |reason| InferError::Shape { path: path.to_owned(), reason, network, px };
+        let px = self.classifier.px;
+        let wrong = |reason| InferError::Shape { path: path.to_owned(), reason, network: self.model.name.clone(), px };
         let file = Checkpoint::open(path)?;
         let shapes: Vec<(&str, &[usize])> = file.shapes().collect();
         let [("input", &[_, 3, height, width])] = shapes[..] else {
@@ -156,12 +183,12 @@ impl Model {
     fn answer(&self, input: String, logits: Vec<f32>, top: usize) -> Answer {
         Answer {
             schema: SCHEMA,
-            network: self.entry.id,
+            network: self.model.name.clone(),
             weights: self.weights.to_string(),
             device: self.config.device.clone(),
             precision: self.config.precision,
             input,
-            top: guesses(&logits, top),
+            top: guesses(&logits, self.classifier.classes, top),
             logits,
         }
     }
@@ -172,8 +199,8 @@ impl Model {
 pub struct Answer {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Registry id.
-    pub network: &'static str,
+    /// Name of the model.
+    pub network: String,
     /// Which weights it has.
     pub weights: String,
     /// Device.
@@ -192,7 +219,7 @@ pub struct Answer {
 /// A class that an input may be of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Guess {
-    /// Its index, 0 to 999.
+    /// Its index, from 0.
     pub class: usize,
     /// Its WordNet id.
     pub synset: &'static str,
@@ -212,15 +239,15 @@ pub fn largest(logits: &[f32], n: usize) -> Vec<usize> {
     order
 }
 
-fn guesses(logits: &[f32], n: usize) -> Vec<Guess> {
+fn guesses(logits: &[f32], classes: &Classes, n: usize) -> Vec<Guess> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let power = |logit: f32| f64::from(logit - most).exp();
     let sum: f64 = logits.iter().map(|logit| power(*logit)).sum();
     let guess = |class: usize| {
-        let classes::Class { synset, name } = classes::all()[class];
-        Guess { class, synset, name, probability: power(logits[class]) / sum, logit: logits[class] }
+        let Class { synset, name } = *classes.all().get(class)?;
+        Some(Guess { class, synset, name, probability: power(logits[class]) / sum, logit: logits[class] })
     };
-    largest(logits, n).into_iter().filter(|class| *class < CLASSES).map(guess).collect()
+    largest(logits, n).into_iter().filter_map(guess).collect()
 }
 
 /// An answer for people.
@@ -234,14 +261,15 @@ pub fn table(answer: &Answer) -> String {
     format!("{}\n{}", answer.input, table.render())
 }
 
-/// Writes the logits of all answers, in their order, as a safetensors file with one tensor `logits` of `[n, 1000]`.
+/// Writes the logits of all answers, in their order, as a safetensors file with one tensor `logits` of `[n, classes]`.
 ///
 /// # Errors
 /// Where the file can't be written.
 pub fn write_logits(path: &Path, answers: &[Answer]) -> Result<(), InferError> {
     let failed = |error| InferError::Write { path: path.to_owned(), error };
     let bytes: Vec<u8> = answers.iter().flat_map(|a| &a.logits).flat_map(|logit| logit.to_le_bytes()).collect();
-    let view = TensorView::new(Dtype::F32, vec![answers.len(), CLASSES], &bytes).map_err(failed)?;
+    let classes = answers.first().map_or(0, |answer| answer.logits.len());
+    let view = TensorView::new(Dtype::F32, vec![answers.len(), classes], &bytes).map_err(failed)?;
     let bytes = safetensors::serialize([("logits", view)], None).map_err(failed)?;
     std::fs::write(path, bytes).map_err(|error| failed(error.into()))
 }
@@ -249,6 +277,7 @@ pub fn write_logits(path: &Path, answers: &[Answer]) -> Result<(), InferError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::zoo::classes::{CLASSES, IMAGENET};
 
     #[test]
     fn the_likeliest_come_first_with_their_share() {
@@ -256,7 +285,7 @@ mod tests {
         logits[285] = 1000f32.ln() + 3.0;
         logits[281] = 1000f32.ln() + 3.0;
         logits[7] = 2.0;
-        let top = guesses(&logits, 3);
+        let top = guesses(&logits, &IMAGENET, 3);
         let names: Vec<_> = top.iter().map(|guess| (guess.class, guess.name)).collect();
         assert_eq!(names, [(281, "tabby"), (285, "Egyptian cat"), (7, "cock")]);
         let share = 1000.0 * 3f64.exp();
@@ -266,8 +295,8 @@ mod tests {
     #[test]
     fn logits_that_are_huge_or_no_numbers_are_no_panic() {
         let mut logits = vec![f32::MAX; CLASSES];
-        assert_eq!(guesses(&logits, 2000).len(), CLASSES);
+        assert_eq!(guesses(&logits, &IMAGENET, 2000).len(), CLASSES);
         logits[3] = f32::NAN;
-        assert_eq!(guesses(&logits, 5).len(), 5);
+        assert_eq!(guesses(&logits, &IMAGENET, 5).len(), 5);
     }
 }

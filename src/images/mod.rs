@@ -9,23 +9,20 @@ mod resize;
 pub use decode::{ImageError, ImageFault, Rgb, decode};
 pub use resize::resize;
 
-use crate::model::zoo::{
-    Entry,
-    preprocess::{Channels, Preprocessing, Resize},
-};
+use crate::model::classifier::{Channels, Classifier, Preprocessing, Resize};
 use std::path::Path;
 
-/// The input that a network makes of a photograph: `[3, px, px]`, row-major.
+/// The input that a classifier makes of a photograph: `[3, px, px]`, row-major.
 ///
 /// The EXIF orientation is ignored, as torchvision ignores it.
 ///
 /// # Errors
 /// Where the file can't be read or is no image.
-pub fn input(path: &Path, entry: &Entry) -> Result<Vec<f32>, ImageError> {
+pub fn input(path: &Path, classifier: &Classifier) -> Result<Vec<f32>, ImageError> {
     let failed = |fault| ImageError { path: path.to_owned(), fault };
     let bytes = std::fs::read(path).map_err(|error| failed(ImageFault::Io(error)))?;
     let image = decode(&bytes).map_err(failed)?;
-    Ok(prepare(&image, &entry.preprocessing, entry.input_px))
+    Ok(prepare(&image, &classifier.preprocessing, classifier.px))
 }
 
 /// Resizes, crops and normalises an image: `[3, px, px]`, row-major.

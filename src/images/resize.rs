@@ -5,7 +5,7 @@
 //! things: torchvision's weights were trained on images resized by it.
 
 use super::Rgb;
-use crate::model::zoo::preprocess::Filter;
+use crate::model::classifier::Filter;
 
 /// Bits behind the point of a coefficient: eight are left for the pixel and two for overshoot.
 const BITS: u32 = 32 - 8 - 2;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::zoo::{self, preprocess::Filter};
+use crate::model::{self, classifier::Filter};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::{fs, path::PathBuf};
@@ -90,9 +90,10 @@ fn every_kind_of_file_is_decoded_as_pillow_does() {
 #[test]
 fn a_photograph_is_prepared_as_its_source_does() {
     for Prepared { file, network, px, mean, std, sample } in reference().prepared {
-        let entry = zoo::find(&network).unwrap();
-        let input = input(&path("assets").join(&file), entry).unwrap();
-        assert_eq!((entry.input_px, input.len()), (px, 3 * px * px), "{file} {network}");
+        let model = model::find(&network).unwrap();
+        let classifier = model.classifier().unwrap();
+        let input = input(&path("assets").join(&file), classifier).unwrap();
+        assert_eq!((classifier.px, input.len()), (px, 3 * px * px), "{file} {network}");
         let (sure, steps) = if file.ends_with(".jpg") { (1e-2, 4.01) } else { (1e-6, 1e-3) };
         for (channel, plane) in input.chunks(px * px).enumerate() {
             let moments: crate::analysis::stats::Moments = plane.iter().map(|v| f64::from(*v)).collect();
@@ -105,7 +106,7 @@ fn a_photograph_is_prepared_as_its_source_does() {
         for (i, theirs) in sample.iter().enumerate() {
             let (channel, y, x) = (i / rows / columns, i / columns % rows * 53, i % columns * 37);
             let ours = input[(channel * px + y) * px + x];
-            let off = (ours - theirs).abs() * 255.0 * entry.preprocessing.std[channel];
+            let off = (ours - theirs).abs() * 255.0 * classifier.preprocessing.std[channel];
             assert!(off < steps, "{file} {network} {channel} {y} {x}: {ours}, not {theirs}");
         }
     }

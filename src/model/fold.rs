@@ -7,7 +7,7 @@
 //! A norm that comes first (DenseNet's pre-activation) or after a concatenation (ENet's first) stays. What folds into
 //! what, each network says through `Fold`.
 
-use super::{probe, zoo::Network};
+use super::probe;
 use burn::module::{Module, Param, ParamId};
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear};
@@ -80,9 +80,14 @@ impl Affine {
 }
 
 /// Something that may hold batch norms to fold.
-pub(in crate::model) trait Fold {
-    /// Folds every norm that can be.
-    fn fold(&mut self) -> Result<(), FoldError>;
+pub trait Fold {
+    /// Folds every norm that can be. By default there is none.
+    ///
+    /// # Errors
+    /// Where the device does not give a parameter back.
+    fn fold(&mut self) -> Result<(), FoldError> {
+        Ok(())
+    }
 }
 
 impl<T: Fold> Fold for Vec<T> {
@@ -100,40 +105,15 @@ impl<T: Fold> Fold for Option<T> {
 /// Implements [`Fold`] for a struct whose fields named here each fold by themselves.
 macro_rules! fold_fields {
     ($module:ty: $($field:ident),+ $(,)?) => {
-        impl $crate::model::zoo::fold::Fold for $module {
-            fn fold(&mut self) -> Result<(), $crate::model::zoo::fold::FoldError> {
-                $($crate::model::zoo::fold::Fold::fold(&mut self.$field)?;)+
+        impl $crate::model::fold::Fold for $module {
+            fn fold(&mut self) -> Result<(), $crate::model::fold::FoldError> {
+                $($crate::model::fold::Fold::fold(&mut self.$field)?;)+
                 Ok(())
             }
         }
     };
 }
 pub(in crate::model) use fold_fields;
-
-impl Network {
-    /// The network with its batch norms folded into the layers before them wherever that is exact: in double precision, and
-    /// before parameters are cast to half. What it computes is the same but for rounding.
-    ///
-    /// # Errors
-    /// Where the device does not give a parameter back.
-    pub fn folded(mut self) -> Result<Self, FoldError> {
-        match &mut self {
-            Self::Sequential(network) => network.fold(),
-            Self::Nin(network) => network.fold(),
-            Self::Enet(network) => network.fold(),
-            Self::Googlenet(_) | Self::Squeezenet(_) => Ok(()),
-            Self::GooglenetBn(network) => network.fold(),
-            Self::Resnet(network) => network.fold(),
-            Self::InceptionV3(network) => network.fold(),
-            Self::InceptionV4(network) => network.fold(),
-            Self::MobilenetV1(network) => network.fold(),
-            Self::MobilenetV2(network) => network.fold(),
-            Self::Densenet(network) => network.fold(),
-            Self::Efficientnet(network) => network.fold(),
-        }?;
-        Ok(self)
-    }
-}
 
 /// Folds `norm` into the convolution whose output alone it reads.
 pub(in crate::model) fn into_conv(conv: &mut Conv2d, norm: &mut Norm) -> Result<(), FoldError> {

@@ -3,7 +3,7 @@
 
 use crate::{
     event::{Config, Plan},
-    model::zoo::weights::mix,
+    model::mix,
 };
 
 /// Upper bound on the rounds of a sweep: the order of all steps is part of the recording.

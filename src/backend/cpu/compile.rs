@@ -27,12 +27,14 @@ pub struct Plan {
     pub layout: Layout,
     /// Values of an image.
     pub image: usize,
-    /// The logits of all images, one after the other.
-    pub logits: Box<Logits>,
+    /// Values of its output.
+    pub width: usize,
+    /// The outputs of all images, one after the other.
+    pub outputs: Box<Outputs>,
 }
 
-/// Reads the logits that a pass has left.
-type Logits = dyn Fn(&Arena) -> Vec<f32> + Send + Sync;
+/// Reads the outputs that a pass has left.
+type Outputs = dyn Fn(&Arena) -> Vec<f32> + Send + Sync;
 
 /// Where a node's output lies: in the buffer of `root`, from block `first` on.
 #[derive(Clone, Copy)]
@@ -64,7 +66,8 @@ pub fn plan<E: Element>(graph: Graph, isa: Isa) -> Result<Plan, Unsupported> {
     let (slots, slot_of_buffer) = slots(&buffers, &views, last_micro_batched);
     let layout = Layout { element_bytes: size_of::<E>(), slots, slot_of_buffer, micro_batch_steps, micro_batch };
     let image = input.channels * input.plane.height * input.plane.width;
-    Ok(Plan { steps, of_step, layout, image, logits: Box::new(move |arena| vectors(arena, &output)) })
+    let outputs = Box::new(move |arena: &Arena| vectors(arena, &output));
+    Ok(Plan { steps, of_step, layout, image, width: output.channels, outputs })
 }
 
 /// The vectors of all images; their blocks lie side by side.

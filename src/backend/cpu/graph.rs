@@ -3,11 +3,12 @@
 //! What belongs together becomes one here: a batch norm goes into the convolution or linear layer before it, and so do the
 //! residual that is added to its output and the activation that follows, wherever nobody else reads what is between.
 
+use crate::model::capture::Captured;
 use burn::tensor::TensorData;
 use burn_ir::{
     ActivationOperationIr as Activation, AvgPool2dOpIr, BaseOperationIr as Base, BatchNormOpIr, BinaryOpIr, Conv2dOpIr,
-    FloatOperationIr as Float, GraphIr, LinearOpIr, ModuleOperationIr as Module, NumericOperationIr as Numeric,
-    OperationIr, PadModeIr, ScalarIr, TensorId, TensorIr,
+    FloatOperationIr as Float, LinearOpIr, ModuleOperationIr as Module, NumericOperationIr as Numeric, OperationIr,
+    PadModeIr, ScalarIr, TensorId, TensorIr,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use wattscope_kernels::{
@@ -92,12 +93,19 @@ pub struct Graph {
 }
 
 /// Reads a captured graph.
-pub fn read(graph: &GraphIr, values: BTreeMap<TensorId, TensorData>, input: TensorId) -> Result<Graph, Unsupported> {
+pub fn read(captured: &Captured, values: BTreeMap<TensorId, TensorData>) -> Result<Graph, Unsupported> {
+    let Captured { graph, inputs, outputs } = captured;
+    let (&[input], &[output]) = (&inputs[..], &outputs[..]) else {
+        return Err(Unsupported(format!("{} inputs and {} outputs", inputs.len(), outputs.len())));
+    };
+    let outs = || graph.operations.iter().flat_map(OperationIr::outputs);
+    if let Some(map) = outs().find(|out| out.id == output && out.shape.num_dims() != 2) {
+        return Err(Unsupported(format!("an output of shape {:?}", map.shape.to_vec())));
+    }
     let mut uses = HashMap::new();
     graph.operations.iter().flat_map(OperationIr::inputs).for_each(|t| *uses.entry(t.id).or_insert(0) += 1);
     let only_concatenated = HashSet::new();
     let mut reader = Reader { nodes: Vec::new(), of: HashMap::new(), uses, only_concatenated, values };
-    let mut last = input;
     for op in &graph.operations {
         let Some(out) = op.outputs().next() else { continue };
         if matches!(op, OperationIr::Init(_)) || reader.values.contains_key(&out.id) {
@@ -107,10 +115,9 @@ pub fn read(graph: &GraphIr, values: BTreeMap<TensorId, TensorData>, input: Tens
             reader.push(out, Op::Input, vec![])?;
         } else {
             reader.step(op)?;
-            last = out.id;
         }
     }
-    let output = reader.of.get(&last).copied().ok_or_else(|| Unsupported("its output is no map".into()))?;
+    let output = reader.of.get(&output).copied().ok_or_else(|| Unsupported("its output is no map".into()))?;
     let node = |op: &OperationIr| op.outputs().next().and_then(|out| reader.of.get(&out.id)).copied();
     let of_operation = graph.operations.iter().map(node).collect();
     Ok(Graph { nodes: reader.nodes, output, of_operation })

@@ -2,9 +2,11 @@
 
 use crate::{
     event::LayerFacts,
-    model::zoo::cost::{self, Layered, Traffic},
+    model::{
+        capture::Captured,
+        cost::{self, Layered, Traffic},
+    },
 };
-use burn_ir::{GraphIr, TensorId};
 
 /// The layers of one image as a plan computes them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,13 +25,13 @@ pub struct Computed {
 impl Computed {
     /// Joins a captured graph with the plan made of it. `nodes` gives the node that computes each operation, `of_step` the
     /// node of each step.
-    pub fn new(graph: &GraphIr, input: TensorId, nodes: &[Option<usize>], of_step: &[usize]) -> Self {
-        let layered = cost::layered(graph, input);
+    pub fn new(captured: &Captured, nodes: &[Option<usize>], of_step: &[usize]) -> Self {
+        let layered = cost::layered(captured);
         let node = nodes_of_layers(&layered, nodes);
         let first = |layer: usize| node.iter().position(|n| n.is_some() && *n == node[layer]).unwrap_or(layer);
         let part: Vec<usize> = (0..layered.layers.len()).map(first).collect();
         let of_step: Vec<usize> = of_step.iter().map(|step| layer_of(*step, &layered, nodes, &node, &part)).collect();
-        let mut traffic = cost::traffic(graph, input, &layered, &part);
+        let mut traffic = cost::traffic(captured, &layered, &part);
         // What takes no step moves nothing: the parts of a concatenation lie where they belong.
         (0..traffic.len()).filter(|i| !of_step.contains(i)).for_each(|i| traffic[i] = Traffic::default());
         let within = part.iter().enumerate().map(|(layer, part)| (layer != *part).then_some(*part)).collect();

@@ -17,9 +17,13 @@ pub use device::Cpu;
 pub use graph::Unsupported;
 pub use layers::Computed;
 
-use crate::{event::Precision, model::zoo::Network};
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::{
+    event::Precision,
+    model::{
+        ElementType, Network,
+        capture::{Placeholder, capture_taking},
+    },
+};
 use compile::Plan;
 use std::{
     sync::{Mutex, PoisonError},
@@ -57,41 +61,48 @@ impl std::fmt::Debug for Compiled {
 }
 
 impl Compiled {
-    /// Compiles a network of f32 parameters for images of `px` × `px`, with parameters and maps stored in a precision. Its
-    /// parameters are taken, not copied: the largest networks have half a gigabyte of them.
+    /// Compiles a network of f32 parameters for inputs of those shapes at batch 1, with parameters and maps stored in a
+    /// precision. Its parameters are taken, not copied: the largest networks have half a gigabyte of them.
     ///
     /// # Errors
-    /// Where the network does what no kernel does.
-    pub fn new(network: Network, px: usize, precision: Precision) -> Result<Self, Unsupported> {
-        Self::for_isa(network, px, precision, Isa::detect())
+    /// Where the network does what no kernel does, or takes anything but one map of floats.
+    pub fn new(network: Box<dyn Network>, inputs: &[Placeholder], precision: Precision) -> Result<Self, Unsupported> {
+        Self::for_isa(network, inputs, precision, Isa::detect())
     }
 
-    fn for_isa(network: Network, px: usize, precision: Precision, isa: Isa) -> Result<Self, Unsupported> {
-        let device = Device::capture();
-        let mut taken = Vec::new();
-        let captured = device.capture_scope(|scope| {
-            // The first operations of the scope: that is how their ids are known below. `empty` allocates nothing here.
-            let image = Tensor::empty([1, 3, px, px], &device);
-            let mut take = Take { device: &device, values: Vec::new() };
-            let empty = network.map(&mut take);
-            taken = take.values;
-            let output = empty.forward(image);
-            let complete = scope.complete([], []);
-            drop(output);
-            complete
+    fn for_isa(
+        network: Box<dyn Network>,
+        inputs: &[Placeholder],
+        precision: Precision,
+        isa: Isa,
+    ) -> Result<Self, Unsupported> {
+        let [(shape, ElementType::Float)] = inputs else {
+            return Err(Unsupported(format!("{} inputs, or one that is not of floats", inputs.len())));
+        };
+        let &[1, _, _, _] = &shape[..] else { return Err(Unsupported(format!("an input of shape {shape:?}"))) };
+        let mut unread = None;
+        let captured = capture_taking(network, inputs, |value| {
+            value.into_data().map_err(|error| unread = Some(error.to_string())).ok()
         });
-        let captured = captured.map_err(|error| Unsupported(error.to_string()))?;
-        let mut ids = captured.graph.operations.iter().filter_map(|op| op.outputs().next()).map(|out| out.id);
-        let image = ids.next().ok_or_else(|| Unsupported("it is empty".into()))?;
-        let graph = graph::read(&captured.graph, ids.zip(taken).collect(), image)?;
+        let (captured, parameters) = captured.map_err(|error| Unsupported(error.to_string()))?;
+        if let Some(error) = unread {
+            return Err(Unsupported(format!("a parameter could not be read: {error}")));
+        }
+        let parameters = parameters.into_iter().filter_map(|(id, data)| Some((id, data?))).collect();
+        let graph = graph::read(&captured, parameters)?;
         let nodes = graph.of_operation.clone();
         let plan = match dtype(precision) {
             DType::F32 => compile::plan::<f32>(graph, isa)?,
             DType::F16 => compile::plan::<f16>(graph, isa)?,
             DType::Bf16 => compile::plan::<bf16>(graph, isa)?,
         };
-        let computed = Computed::new(&captured.graph, image, &nodes, &plan.of_step);
+        let computed = Computed::new(&captured, &nodes, &plan.of_step);
         Ok(Self { plan, computed, arena: Mutex::new(None) })
+    }
+
+    /// Values of the output of one image.
+    pub const fn outputs(&self) -> usize {
+        self.plan.width
     }
 
     /// The layers of one image, and how the plan computes them.
@@ -99,7 +110,7 @@ impl Compiled {
         &self.computed
     }
 
-    /// Logits of images, `[n][3][px][px]` → `[n][1000]`.
+    /// The outputs of images, one after the other: `[n][channels][height][width]` → `[n][outputs]`.
     ///
     /// # Panics
     /// If `images` are not whole images.
@@ -116,7 +127,7 @@ impl Compiled {
     }
 
     fn pass<T>(&self, images: &[f32], run: impl FnOnce(&[Box<dyn Step>], &Arena) -> T) -> (Vec<f32>, T) {
-        let Plan { steps, layout, image: size, logits, .. } = &self.plan;
+        let Plan { steps, layout, image: size, outputs, .. } = &self.plan;
         assert!(!images.is_empty() && images.len().is_multiple_of(*size), "{} values are no images", images.len());
         let count = images.len() / size;
         let mut kept = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,24 +140,8 @@ impl Compiled {
         };
         arena.set_input(images);
         let watched = run(steps, &arena);
-        let logits = logits(&arena);
+        let outputs = outputs(&arena);
         *kept = Some(arena);
-        (logits, watched)
-    }
-}
-
-/// Takes the values out of a network's parameters and leaves places for them on a device, in one order.
-struct Take<'a> {
-    device: &'a Device,
-    values: Vec<TensorData>,
-}
-
-impl ModuleMapper for Take<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| {
-            let shape = tensor.dims();
-            self.values.push(tensor.into_data());
-            Tensor::empty(shape, self.device)
-        })
+        (outputs, watched)
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::zoo;
+use crate::model::{self, Model};
+use burn::tensor::Device;
 use proptest::prelude::*;
 use std::marker::PhantomData;
 use wattscope_kernels::{
@@ -167,35 +168,36 @@ const fn bound(precision: Precision) -> f64 {
 
 /// Compares a network's logits, as each instruction set computes them in each precision, with those of Burn's own kernels in
 /// f32.
-fn compare(entry: &zoo::Entry, images: usize, sets: &[Isa], precisions: &[Precision]) {
+fn compare(model: &Model, images: usize, sets: &[Isa], precisions: &[Precision]) {
     let device = Device::flex();
-    let input = zoo::input(images, entry.input_px, 7, &device);
-    let expected: Vec<f32> = entry.build(&device).forward(input.clone()).into_data().try_to_vec().unwrap();
+    let mut inputs = model.made_up_inputs(images, 7, &device);
+    let output = model.build(&device).forward(&inputs).remove(0);
+    let expected: Vec<f32> = output.into_data().unwrap().try_to_vec().unwrap();
     let mean = expected.iter().map(|x| f64::from(*x)).sum::<f64>() / expected.len() as f64;
     let variance = expected.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / expected.len() as f64;
-    let values: Vec<f32> = input.into_data().try_to_vec().unwrap();
+    let values: Vec<f32> = inputs.remove(0).into_data().unwrap().try_to_vec().unwrap();
     for (isa, precision) in sets.iter().flat_map(|isa| precisions.iter().map(move |precision| (*isa, *precision))) {
-        let compiled = Compiled::for_isa(entry.build(&device), entry.input_px, precision, isa)
-            .unwrap_or_else(|error| panic!("{}: {error}", entry.id));
+        let compiled = Compiled::for_isa(model.build(&device), &model.placeholders(1), precision, isa)
+            .unwrap_or_else(|error| panic!("{}: {error}", model.name));
         let logits = compiled.forward(&values);
-        assert_eq!(logits, compiled.forward(&values), "{}: a second pass differs", entry.id);
+        assert_eq!(logits, compiled.forward(&values), "{}: a second pass differs", model.name);
         let apart = expected.iter().zip(&logits).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
         let apart = apart / variance.sqrt();
         assert!(
             apart < bound(precision),
             "{} in {precision} on {isa:?}: {apart:e} standard deviations apart",
-            entry.id
+            model.name
         );
         let rounds = precision != Precision::F32;
-        assert!(!rounds || apart > 1e-5, "{} in {precision} on {isa:?}: it does not round", entry.id);
+        assert!(!rounds || apart > 1e-5, "{} in {precision} on {isa:?}: it does not round", model.name);
     }
 }
 
 #[test]
 fn every_network_computes_what_burn_computes() {
     // In f32, and in turns in one of the narrow precisions: making weights is what takes the time.
-    for (entry, narrow) in zoo::registry().iter().zip([Precision::Bf16, Precision::F16].into_iter().cycle()) {
-        compare(entry, 1, &[Isa::detect()], &[Precision::F32, narrow]);
+    for (model, narrow) in model::list().iter().zip([Precision::Bf16, Precision::F16].into_iter().cycle()) {
+        compare(model, 1, &[Isa::detect()], &[Precision::F32, narrow]);
     }
 }
 
@@ -203,7 +205,7 @@ fn every_network_computes_what_burn_computes() {
 fn batches_and_older_processors_compute_the_same() {
     for id in ["squeezenet1.1", "mobilenet-v2", "efficientnet-b0", "googlenet"] {
         let all = [Precision::F32, Precision::F16, Precision::Bf16];
-        compare(zoo::find(id).unwrap(), 3, &Isa::available(), &all);
+        compare(&model::find(id).unwrap(), 3, &Isa::available(), &all);
     }
 }
 
@@ -214,10 +216,11 @@ fn images_of_a_batch_do_not_meet() {
     for (id, precision) in
         [("squeezenet1.1", Precision::F32), ("mobilenet-v2", Precision::F16), ("densenet121", Precision::F32)]
     {
-        let entry = zoo::find(id).unwrap();
-        let compiled = Compiled::new(entry.build(&device), entry.input_px, precision).unwrap();
-        let images: Vec<f32> = zoo::input(5, entry.input_px, 7, &device).into_data().try_to_vec().unwrap();
+        let model = model::find(id).unwrap();
+        let compiled = Compiled::new(model.build(&device), &model.placeholders(1), precision).unwrap();
+        let input = model.made_up_inputs(5, 7, &device).remove(0);
+        let images: Vec<f32> = input.into_data().unwrap().try_to_vec().unwrap();
         let alone: Vec<f32> = images.chunks(images.len() / 5).flat_map(|image| compiled.forward(image)).collect();
-        assert_eq!(compiled.forward(&images), alone, "{}", entry.id);
+        assert_eq!(compiled.forward(&images), alone, "{}", model.name);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     analysis::roofline::{self, Achieved},
     event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, RunId, Tagged},
     format::{percent, si, significant},
-    model::zoo,
+    model,
     session::{
         Recorder, State,
         records::{Origin, Outcome},
@@ -216,7 +216,7 @@ impl Record {
     /// The configuration in words.
     pub fn title(&self) -> String {
         let Origin { network, batch, precision, device, .. } = &self.origin;
-        let name = zoo::find(network).map_or(network.as_str(), |entry| entry.title);
+        let name = model::find(network).map_or_else(|_| network.clone(), |model| model.title);
         let device = match &self.origin.device_title {
             Some(title) if title != device => format!("{device} ({title})"),
             _ => device.clone(),

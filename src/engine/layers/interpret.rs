@@ -6,22 +6,20 @@
 
 use super::{LayersError, Pass, busy::Busy};
 use crate::{
-    engine::measure::MeasureError,
+    engine::measure::{self, MeasureError},
     event::{LayerClock, LayerFacts},
-    model::zoo::{
-        Network,
-        cost::{self, CostError, Layered, Traffic},
+    model::{
+        Network, Value as Rankless,
+        capture::{Captured, Placeholder, capture_sharing},
+        cost::{self, Layered, Traffic},
     },
 };
-use burn::{
-    module::{Module, ModuleMapper, Param},
-    tensor::{
-        Device, ProfileOptions, Tensor, TimingMethod, activation, module,
-        ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode},
-    },
+use burn::tensor::{
+    Device, ProfileOptions, Tensor, TimingMethod, activation, module,
+    ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode},
 };
 use burn_ir::{
-    ActivationOperationIr as Activation, BaseOperationIr as Base, FloatOperationIr as Float, GraphIr,
+    ActivationOperationIr as Activation, BaseOperationIr as Base, FloatOperationIr as Float,
     ModuleOperationIr as Burns, NumericOperationIr as Numeric, OperationIr, PadModeIr, ScalarIr, TensorId, TensorIr,
 };
 use std::{
@@ -64,9 +62,7 @@ macro_rules! both {
 /// A network that runs layer by layer.
 pub(super) struct Interpreter {
     device: Device,
-    graph: GraphIr,
-    input: TensorId,
-    output: TensorId,
+    captured: Captured,
     layered: Layered,
     traffic: Vec<Traffic>,
     /// Operations that run and are timed together, one after the other, and their layer.
@@ -92,21 +88,17 @@ struct Live<'a> {
 }
 
 impl Interpreter {
-    /// Captures a network for inputs of a shape.
-    pub(super) fn new(network: &Network, device: &Device, shape: [usize; 4]) -> Result<Self, LayersError> {
-        let (graph, input, constants) = capture(network, shape)?;
-        Self::of(graph, input, constants, device)
+    /// Captures a network for inputs of those shapes.
+    pub(super) fn new(network: &dyn Network, device: &Device, inputs: &[Placeholder]) -> Result<Self, LayersError> {
+        let (captured, parameters) = capture_sharing(network, inputs)?;
+        let constants = parameters.iter().map(|(id, value)| Ok((*id, ranked(value)?)));
+        Self::of(captured, constants.collect::<Result<_, LayersError>>()?, device)
     }
 
-    fn of(
-        graph: GraphIr,
-        input: TensorId,
-        constants: HashMap<TensorId, Value>,
-        device: &Device,
-    ) -> Result<Self, LayersError> {
-        let layered = cost::layered(&graph, input);
+    fn of(captured: Captured, constants: HashMap<TensorId, Value>, device: &Device) -> Result<Self, LayersError> {
+        let layered = cost::layered(&captured);
         let part: Vec<usize> = (0..layered.layers.len()).collect();
-        let traffic = cost::traffic(&graph, input, &layered, &part);
+        let traffic = cost::traffic(&captured, &layered, &part);
         let mut stretches: Vec<(Range<usize>, usize)> = Vec::new();
         for (i, layer) in layered.of_operation.iter().enumerate() {
             match (layer, stretches.last_mut()) {
@@ -116,14 +108,11 @@ impl Interpreter {
             }
         }
         let mut reads = HashMap::new();
-        let computing = || graph.operations.iter().filter(|op| op.outputs().next().is_some());
+        let computing = || captured.graph.operations.iter().filter(|op| op.outputs().next().is_some());
         computing().flat_map(OperationIr::inputs).for_each(|tensor| *reads.entry(tensor.id).or_insert(0) += 1);
-        let last = graph.operations.iter().zip(&layered.of_operation).rev().find(|(_, layer)| layer.is_some());
-        let output = last.and_then(|(op, _)| op.outputs().next()).map(|out| out.id).ok_or(CostError::Empty)?;
         let handing = vec![Duration::MAX; stretches.len()];
         let (device, busy) = (device.clone(), None);
-        let mut made =
-            Self { device, graph, input, output, layered, traffic, stretches, constants, reads, busy, handing };
+        let mut made = Self { device, captured, layered, traffic, stretches, constants, reads, busy, handing };
         made.prepare()?;
         Ok(made)
     }
@@ -131,11 +120,11 @@ impl Interpreter {
     /// Computes what is made of parameters alone, once and for all.
     fn prepare(&mut self) -> Result<(), LayersError> {
         let mut made = HashMap::new();
-        for (op, layer) in self.graph.operations.iter().zip(&self.layered.of_operation) {
+        for (op, layer) in self.captured.graph.operations.iter().zip(&self.layered.of_operation) {
             let Some(out) = op.outputs().next() else { continue };
             let ready = |tensor: &TensorIr| self.constants.contains_key(&tensor.id) || made.contains_key(&tensor.id);
             if layer.is_some()
-                || out.id == self.input
+                || self.captured.inputs.contains(&out.id)
                 || self.constants.contains_key(&out.id)
                 || !op.inputs().all(ready)
             {
@@ -155,36 +144,36 @@ impl Interpreter {
     }
 
     /// Runs a batch and times its layers.
-    pub(super) fn pass(&mut self, input: Tensor<4>, clock: LayerClock) -> Result<Pass, LayersError> {
+    pub(super) fn pass(&mut self, inputs: &[Rankless], clock: LayerClock) -> Result<Pass, LayersError> {
         if clock == LayerClock::Device && self.busy.is_none() {
             self.busy = Some(Busy::new(&self.device)?);
         }
         let mut times = vec![Duration::ZERO; self.layered.layers.len()];
         let mut handing = std::mem::take(&mut self.handing);
-        let passed = self.run(input, clock, &mut times, &mut handing);
+        let passed = self.run(inputs, clock, &mut times, &mut handing);
         self.handing = handing;
-        let (wall, logits) = passed?;
-        Ok(Pass { wall, times, logits })
+        let (wall, outputs) = passed?;
+        Ok(Pass { wall, times, outputs })
     }
 
     fn run(
         &self,
-        input: Tensor<4>,
+        inputs: &[Rankless],
         clock: LayerClock,
         times: &mut [Duration],
         handing: &mut [Duration],
     ) -> Result<(Duration, Vec<f64>), LayersError> {
-        let mut live = Live {
-            interpreter: self,
-            values: HashMap::from([(self.input, Value::Four(input))]),
-            // The output is read once more: here.
-            left: self.reads.iter().map(|(id, n)| (*id, n + usize::from(*id == self.output))).collect(),
-        };
+        let outputs = &self.captured.outputs;
+        let given = self.captured.inputs.iter().zip(inputs).map(|(id, value)| Ok((*id, ranked(value)?)));
+        // The outputs are read once more: here.
+        let mut left = self.reads.clone();
+        outputs.iter().for_each(|output| *left.entry(*output).or_insert(0) += 1);
+        let mut live = Live { interpreter: self, values: given.collect::<Result<_, LayersError>>()?, left };
         let mut profiles = Vec::new();
         self.device.sync().map_err(failed)?;
         let start = Instant::now();
         for ((range, layer), handing) in self.stretches.iter().zip(handing) {
-            let operations = &self.graph.operations[range.clone()];
+            let operations = &self.captured.graph.operations[range.clone()];
             if clock == LayerClock::Wall {
                 let from = Instant::now();
                 operations.iter().try_for_each(|op| live.step(op))?;
@@ -203,20 +192,20 @@ impl Interpreter {
             done?;
             profiles.push((*layer, profile));
         }
-        let Some(Value::Two(logits)) = live.values.remove(&self.output) else {
-            return Err(LayersError::Operation("its output is no matrix of logits".to_owned()));
-        };
-        let read = logits.clone().slice([0..1, 0..1]).try_into_data();
+        let computed = outputs.iter().map(|output| live.values.remove(output).map(Rankless::from));
+        let missing = || LayersError::Operation("one that gives an output, which was not run".to_owned());
+        let computed = computed.collect::<Option<Vec<_>>>().ok_or_else(missing)?;
+        let read = measure::first(&computed);
         self.device.sync().map_err(failed)?;
         let wall = start.elapsed();
-        read.map_err(failed)?;
+        read?;
         for (layer, profile) in profiles {
             if profile.timing_method() != TimingMethod::Device {
                 return Err(LayersError::Operation("what the device's clock does not time".to_owned()));
             }
             times[layer] += pollster::block_on(profile.resolve()).map_or(Duration::ZERO, |ticks| ticks.duration());
         }
-        Ok((wall, logits.try_into_data().map_err(failed)?.iter::<f64>().collect()))
+        Ok((wall, measure::values(computed)?))
     }
 }
 
@@ -403,101 +392,41 @@ fn number(scalar: ScalarIr) -> f64 {
     scalar.elem::<f64>()
 }
 
-/// The operations of a network on an input of that shape, the input's id, and the parameters by theirs.
-fn capture(network: &Network, shape: [usize; 4]) -> Result<(GraphIr, TensorId, HashMap<TensorId, Value>), LayersError> {
-    let device = Device::capture();
-    let mut lent = Lend { device: &device, parameters: Vec::new() };
-    let mut kept = None;
-    let captured = device.capture_scope(|scope| {
-        // The first operation of the scope; the parameters' are next. `empty` allocates nothing here.
-        let image = Tensor::empty(shape, &device);
-        let copy = network.clone().map(&mut lent);
-        let output = copy.forward(image);
-        let complete = scope.complete([], []);
-        kept = Some((copy, output));
-        complete
-    });
-    let parameters = lent.parameters;
-    if let Some((copy, _)) = kept {
-        drop(copy.map(&mut GiveBack { parameters: parameters.iter() }));
+/// A tensor with its rank in its type.
+fn ranked(value: &Rankless) -> Result<Value, LayersError> {
+    match (value.shape().len(), value.dtype().is_float()) {
+        (1, true) => Ok(Value::One(value.tensor())),
+        (2, true) => Ok(Value::Two(value.tensor())),
+        (4, true) => Ok(Value::Four(value.tensor())),
+        _ => Err(LayersError::Operation(format!("one on a {:?} of shape {:?}", value.dtype(), value.shape()))),
     }
-    let graph = captured.map_err(CostError::Capture)?.graph;
-    let mut created = graph.operations.iter().filter_map(|op| op.outputs().next());
-    let input = created.next().map(|image| image.id).ok_or(CostError::Empty)?;
-    let mut constants = HashMap::new();
-    for (parameter, created) in parameters.into_iter().zip(created) {
-        if dims(&parameter) != created.shape.to_vec() {
-            return Err(LayersError::Operation("a parameter that the capture does not tell apart".to_owned()));
+}
+
+impl From<Value> for Rankless {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::One(x) => x.into(),
+            Value::Two(x) => x.into(),
+            Value::Four(x) => x.into(),
         }
-        constants.insert(created.id, parameter);
     }
-    Ok((graph, input, constants))
-}
-
-fn dims(value: &Value) -> Vec<usize> {
-    match value {
-        Value::One(x) => x.dims().to_vec(),
-        Value::Two(x) => x.dims().to_vec(),
-        Value::Four(x) => x.dims().to_vec(),
-    }
-}
-
-/// Puts empty tensors on the capture device in the place of parameters, and keeps those.
-struct Lend<'a> {
-    device: &'a Device,
-    parameters: Vec<Value>,
-}
-
-impl ModuleMapper for Lend<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| {
-            let empty = Tensor::empty(tensor.shape(), self.device);
-            self.parameters.extend(value(tensor));
-            empty
-        })
-    }
-}
-
-/// Gives what a network shares with its copy, the running statistics of batch norms, its tensors back.
-struct GiveBack<'a> {
-    parameters: std::slice::Iter<'a, Value>,
-}
-
-impl ModuleMapper for GiveBack<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let own = self.parameters.next();
-        param.map(|tensor| own.and_then(of_rank).unwrap_or(tensor))
-    }
-}
-
-/// A tensor whose rank is known only by number; none of a rank that no parameter has.
-fn value<const D: usize>(tensor: Tensor<D>) -> Option<Value> {
-    let shape = tensor.dims();
-    match shape[..] {
-        [a] => Some(Value::One(tensor.reshape([a]))),
-        [a, b] => Some(Value::Two(tensor.reshape([a, b]))),
-        [a, b, c, d] => Some(Value::Four(tensor.reshape([a, b, c, d]))),
-        _ => None,
-    }
-}
-
-/// The same the other way round.
-fn of_rank<const D: usize>(value: &Value) -> Option<Tensor<D>> {
-    let shape: [usize; D] = dims(value).try_into().ok()?;
-    Some(reshaped(value.clone(), shape))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{ElementType, capture::capture};
+    use burn::tensor::Float;
 
     #[test]
     fn an_operation_that_is_not_known_is_named() {
-        let captured = cost::capture([1, 3, 4, 4], |_, image| activation::relu(image).exp());
-        let (graph, input) = captured.unwrap();
+        let captured = capture(&[(vec![1, 3, 4, 4], ElementType::Float)], |_, inputs| {
+            vec![activation::relu(inputs[0].tensor::<4, Float>()).exp().into()]
+        });
         let device = Device::flex();
-        let mut interpreter = Interpreter::of(graph, input, HashMap::new(), &device).unwrap();
-        let error = interpreter.pass(Tensor::ones([1, 3, 4, 4], &device), LayerClock::Wall).err().unwrap().to_string();
+        let mut interpreter = Interpreter::of(captured.unwrap(), HashMap::new(), &device).unwrap();
+        let ones = Tensor::<4>::ones([1, 3, 4, 4], &device).into();
+        let error = interpreter.pass(&[ones], LayerClock::Wall).err().unwrap().to_string();
         assert!(error.starts_with("an operation that can't be run by itself: ") && error.contains("Exp"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use super::measure::{self, Built, Input, MeasureError};
 use crate::{
     backend::{DeviceError, cpu::Compiled},
     event::{Config, LayerClock, LayerFacts, LayerTime, Layers, RunId},
-    model::zoo::cost::{CostError, Traffic},
+    model::{capture::CaptureError, cost::Traffic},
 };
 use interpret::Interpreter;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub enum LayersError {
     Differs(f64),
     /// The network could not be captured.
     #[error(transparent)]
-    Capture(#[from] CostError),
+    Capture(#[from] CaptureError),
     /// The device could not be opened.
     #[error(transparent)]
     Open(#[from] DeviceError),
@@ -52,7 +52,7 @@ struct Pass {
     wall: Duration,
     /// Of each layer.
     times: Vec<Duration>,
-    logits: Vec<f64>,
+    outputs: Vec<f64>,
 }
 
 /// Runs a batch and times its layers.
@@ -67,7 +67,8 @@ impl<'a> Instrument<'a> {
             return Ok(Self::Kernels(compiled));
         }
         let network = built.network().ok_or_else(|| LayersError::Operation("its own runner".to_owned()))?;
-        let interpreter = Interpreter::new(network, built.device(), [batch as usize, 3, built.px(), built.px()])?;
+        let inputs = built.model().placeholders(batch as usize);
+        let interpreter = Interpreter::new(network, built.device(), &inputs)?;
         Ok(Self::Interpreter(Box::new(interpreter)))
     }
 
@@ -105,7 +106,7 @@ impl<'a> Instrument<'a> {
     fn pass(&mut self, built: &Built, input: &Input, clock: LayerClock) -> Result<Pass, LayersError> {
         match (self, input) {
             (Self::Kernels(compiled), Input::Host(images)) => steps(built, compiled, images),
-            (Self::Interpreter(interpreter), Input::Device(images)) => interpreter.pass((**images).clone(), clock),
+            (Self::Interpreter(interpreter), Input::Device(inputs)) => interpreter.pass(inputs, clock),
             _ => Err(MeasureError::Device("an input of another network".into()).into()),
         }
     }
@@ -133,12 +134,12 @@ fn steps(built: &Built, compiled: &Compiled, images: &[f32]) -> Result<Pass, Lay
     let failed = |error: String| MeasureError::from_text(&error);
     built.device().sync().map_err(|e| failed(e.to_string()))?;
     let start = Instant::now();
-    let (logits, steps) = compiled.timed(images);
-    let logits = measure::logits(logits, built.device());
-    let read = logits.clone().slice([0..1, 0..1]).try_into_data();
+    let (values, steps) = compiled.timed(images);
+    let outputs = measure::output(compiled, values, built.device());
+    let read = measure::first(&outputs);
     built.device().sync().map_err(|e| failed(e.to_string()))?;
     let wall = start.elapsed();
-    read.map_err(|e| failed(e.to_string()))?;
+    read?;
     let computed = compiled.computed();
     let mut times = vec![Duration::ZERO; computed.layers.len()];
     for (layer, step) in computed.of_step.iter().zip(steps) {
@@ -146,7 +147,7 @@ fn steps(built: &Built, compiled: &Compiled, images: &[f32]) -> Result<Pass, Lay
             *time += step;
         }
     }
-    Ok(Pass { wall, times, logits: logits.into_data().iter::<f64>().collect() })
+    Ok(Pass { wall, times, outputs: measure::values(outputs)? })
 }
 
 /// Measures the layers of a batch in about a second; none if `stop` said so first.
@@ -165,7 +166,7 @@ pub fn measure(
     for (turn, input) in inputs.iter().cycle().take(instrument.warm_up()).enumerate() {
         let pass = instrument.pass(built, input, clock)?;
         if turn == 0 {
-            check(&pass.logits, &built.logits(input)?)?;
+            check(&pass.outputs, &built.outputs(input)?)?;
         }
         if stop() {
             return Ok(None);

@@ -1,31 +1,34 @@
 use super::*;
-use crate::{event::Precision, model::zoo};
+use crate::{
+    event::Precision,
+    model::{self, Model, cost, network},
+};
 use burn::tensor::Device;
 
 /// Largest difference between a network run layer by layer and the network, in standard deviations of its logits.
-fn difference(entry: &zoo::Entry, fold: bool) -> f64 {
+fn difference(model: &Model, fold: bool) -> f64 {
     let device = Device::flex();
-    let built = entry.build(&device);
-    let network = if fold { built.folded().unwrap() } else { built };
-    let input = zoo::input(1, entry.input_px, 7, &device);
-    let forward = || network.forward(input.clone()).into_data().iter::<f64>().collect::<Vec<_>>();
+    let built = model.build(&device);
+    let network = if fold { network::folded(built).unwrap() } else { built };
+    let inputs = model.made_up_inputs(1, 7, &device);
+    let forward = || measure::values(network.forward(&inputs)).unwrap();
     let expected = forward();
     let mut interpreter =
-        Interpreter::new(&network, &device, input.dims()).unwrap_or_else(|e| panic!("{}: {e}", entry.id));
-    let pass = interpreter.pass(input.clone(), LayerClock::Wall).unwrap_or_else(|e| panic!("{}: {e}", entry.id));
-    assert!(pass.times.iter().all(|time| !time.is_zero()), "{}: every layer takes time", entry.id);
+        Interpreter::new(&*network, &device, &model.placeholders(1)).unwrap_or_else(|e| panic!("{}: {e}", model.name));
+    let pass = interpreter.pass(&inputs, LayerClock::Wall).unwrap_or_else(|e| panic!("{}: {e}", model.name));
+    assert!(pass.times.iter().all(|time| !time.is_zero()), "{}: every layer takes time", model.name);
     assert_eq!(pass.times.len(), interpreter.layers().count());
     if !fold {
-        assert_eq!(forward(), expected, "{}: its statistics were given back", entry.id);
+        assert_eq!(forward(), expected, "{}: its statistics were given back", model.name);
     }
-    apart(&pass.logits, &expected)
+    apart(&pass.outputs, &expected)
 }
 
 #[test]
 fn every_network_run_layer_by_layer_computes_the_same() {
-    for entry in zoo::registry() {
-        let apart = difference(entry, true);
-        assert!(apart < 1e-5, "{}: {apart:e} standard deviations apart", entry.id);
+    for model in model::list() {
+        let apart = difference(&model, true);
+        assert!(apart < 1e-5, "{}: {apart:e} standard deviations apart", model.name);
     }
 }
 
@@ -34,8 +37,8 @@ fn so_do_networks_whose_batch_norms_are_not_folded() {
     for id in
         ["enet", "bn-nin", "bn-alexnet", "resnet18", "mobilenet-v2", "densenet121", "efficientnet-b0", "googlenet-bn"]
     {
-        let Ok(entry) = zoo::find(id) else { continue };
-        let apart = difference(entry, false);
+        let Ok(model) = model::find(id) else { continue };
+        let apart = difference(&model, false);
         assert!(apart < 1e-5, "{id}: {apart:e} standard deviations apart");
     }
 }
@@ -45,10 +48,10 @@ fn config(network: &str, batch: u32, precision: Precision) -> Config {
 }
 
 fn layers(config: &Config, by_burn: bool) -> Layers {
-    let entry = zoo::find(&config.network).unwrap();
-    let built = if by_burn { Built::by_burn(entry, config) } else { Built::new(entry, config, true) }.unwrap();
+    let model = model::find(&config.network).unwrap();
+    let built = if by_burn { Built::by_burn(&model, config) } else { Built::new(&model, config, true) }.unwrap();
     let layers = measure(&built, (7, config), &built.inputs(config.batch).unwrap(), || false).unwrap().unwrap();
-    let facts = zoo::cost::facts(entry).unwrap();
+    let facts = cost::facts(&model).unwrap();
     let total = |of: fn(&LayerTime) -> u64| layers.layers.iter().map(of).sum::<u64>();
     assert_eq!(total(|l| l.macs), facts.macs * u64::from(config.batch), "{config}");
     assert_eq!((layers.run, &layers.config, layers.clock), (7, config, LayerClock::Wall));
@@ -98,19 +101,19 @@ fn layers_that_burn_runs_stand_alone_and_half_precision_moves_half_the_bytes() {
 
 #[test]
 fn the_plans_of_all_networks_have_every_layer() {
-    for entry in zoo::registry() {
-        let network = entry.build(&Device::flex()).folded().unwrap();
-        let compiled =
-            Compiled::new(network, entry.input_px, Precision::F32).unwrap_or_else(|e| panic!("{}: {e}", entry.id));
+    for model in model::list() {
+        let network = network::folded(model.build(&Device::flex())).unwrap();
+        let compiled = Compiled::new(network, &model.placeholders(1), Precision::F32)
+            .unwrap_or_else(|e| panic!("{}: {e}", model.name));
         let computed = compiled.computed();
-        let facts = zoo::cost::facts(entry).unwrap();
-        assert_eq!(computed.layers.iter().map(|l| l.macs).sum::<u64>(), facts.macs, "{}", entry.id);
+        let facts = cost::facts(&model).unwrap();
+        assert_eq!(computed.layers.iter().map(|l| l.macs).sum::<u64>(), facts.macs, "{}", model.name);
         for (i, layer) in computed.layers.iter().enumerate() {
             let host = computed.within[i].unwrap_or(i);
             let stepped = computed.of_step.contains(&host);
             // The parts of a concatenation lie where they belong, and are activated there.
             let in_parts = computed.layers[host].kind == "concat";
-            assert!(stepped || in_parts, "{}: nothing computes {layer:?}", entry.id);
+            assert!(stepped || in_parts, "{}: nothing computes {layer:?}", model.name);
             assert_eq!(stepped && computed.within[i].is_none(), computed.traffic[i] != Traffic::default(), "{layer:?}");
         }
     }
@@ -131,7 +134,7 @@ fn what_is_computed_wrongly_is_refused() {
 #[test]
 fn a_newer_command_ends_it() {
     let config = config("squeezenet1.1", 1, Precision::F32);
-    let built = Built::new(zoo::find("squeezenet1.1").unwrap(), &config, true).unwrap();
+    let built = Built::new(&model::find("squeezenet1.1").unwrap(), &config, true).unwrap();
     assert_eq!(measure(&built, (1, &config), &built.inputs(1).unwrap(), || true).unwrap(), None);
 }
 
@@ -144,7 +147,7 @@ fn times_are_of_the_middle_half_of_the_passes_and_add_up() {
     // In every pass but the first something interrupts one of the layers.
     for interrupted in [9, 0, 1, 2, 0, 1, 2] {
         let times: Vec<Duration> = (0..3).map(|i| ms(if i == interrupted { 40 } else { 10 })).collect();
-        passes.add(ms(60), ms(60), Pass { wall: times.iter().sum(), times, logits: vec![] });
+        passes.add(ms(60), ms(60), Pass { wall: times.iter().sum(), times, outputs: vec![] });
     }
     let mut layers = vec![LayerTime::default(); 3];
     passes.time(&mut layers);

@@ -1,6 +1,6 @@
 //! Labelled images: ImageNet's validation layout, a folder a class, or one folder and a file of labels.
 
-use crate::model::zoo::{CLASSES, classes};
+use crate::model::classifier::Classes;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +19,7 @@ pub struct Sample {
     pub name: String,
     /// Its file.
     pub path: PathBuf,
-    /// Its class, 0 to 999.
+    /// Its class, an index of the network's outputs.
     pub class: usize,
 }
 
@@ -46,23 +46,30 @@ pub enum DatasetError {
     },
     /// No images where they should be.
     #[error(
-        "{}: neither folders called as ImageNet's classes are (n01440764 …) nor 1000 others; images in one folder need \
+        "{}: neither folders called as ImageNet's classes are (n01440764 …) nor {classes} others; images in one folder need \
          --labels FILE",
-        .0.display()
+        path.display()
     )]
-    Layout(PathBuf),
+    Layout {
+        /// The data set.
+        path: PathBuf,
+        /// How many classes there are.
+        classes: usize,
+    },
     /// A folder of images of no class.
-    #[error("{}: '{name}' is no class of ImageNet, and not one of 1000 folders", path.display())]
+    #[error("{}: '{name}' is no class of ImageNet, and not one of {classes} folders", path.display())]
     Class {
         /// The data set.
         path: PathBuf,
         /// The folder.
         name: String,
+        /// How many classes there are.
+        classes: usize,
     },
     /// A line of the label file that says nothing.
     #[error(
-        "{}:{line}: '{text}': a line is the name of an image and its class, as an index from 0 to 999 or as n01440764",
-        path.display()
+        "{}:{line}: '{text}': a line is the name of an image and its class, as an index from 0 to {} or as n01440764",
+        path.display(), classes - 1
     )]
     Label {
         /// The label file.
@@ -71,6 +78,8 @@ pub enum DatasetError {
         line: usize,
         /// The line.
         text: String,
+        /// How many classes there are.
+        classes: usize,
     },
     /// Nothing to measure.
     #[error("{}: no images", .0.display())]
@@ -78,14 +87,14 @@ pub enum DatasetError {
 }
 
 impl Dataset {
-    /// The images below `folder`, with the classes that its folders or `labels` say.
+    /// The images below `folder`, with those of `classes` that its folders or `labels` say.
     ///
     /// # Errors
     /// Where a folder or the label file can't be read or makes no sense, or there are no images.
-    pub fn open(folder: &Path, labels: Option<&Path>) -> Result<Self, DatasetError> {
+    pub fn open(folder: &Path, labels: Option<&Path>, classes: &Classes) -> Result<Self, DatasetError> {
         let mut dataset = match labels {
-            Some(labels) => labelled(folder, labels)?,
-            None => Self { samples: folders(folder)?, unlabelled: 0 },
+            Some(labels) => labelled(folder, labels, classes)?,
+            None => Self { samples: folders(folder, classes)?, unlabelled: 0 },
         };
         if dataset.samples.is_empty() {
             return Err(DatasetError::Empty(folder.to_owned()));
@@ -115,16 +124,16 @@ fn is_image(name: &str) -> bool {
 }
 
 /// `DIR/<synset>/*`; 1000 folders with other names are the classes in their order, as torchvision's `ImageFolder` has it.
-fn folders(folder: &Path) -> Result<Vec<Sample>, DatasetError> {
-    let mut classes: Vec<_> = names(folder)?.into_iter().filter(|name| folder.join(name).is_dir()).collect();
-    let all = classes.len() == CLASSES;
-    if !all && !classes.iter().any(|name| classes::index(name).is_some()) {
-        return Err(DatasetError::Layout(folder.to_owned()));
+fn folders(folder: &Path, classes: &Classes) -> Result<Vec<Sample>, DatasetError> {
+    let mut found: Vec<_> = names(folder)?.into_iter().filter(|name| folder.join(name).is_dir()).collect();
+    let all = found.len() == classes.len();
+    if !all && !found.iter().any(|name| classes.index(name).is_some()) {
+        return Err(DatasetError::Layout { path: folder.to_owned(), classes: classes.len() });
     }
     let mut samples = Vec::new();
-    for (place, name) in classes.drain(..).enumerate() {
-        let unknown = || DatasetError::Class { path: folder.to_owned(), name: name.clone() };
-        let class = classes::index(&name).or(all.then_some(place)).ok_or_else(unknown)?;
+    for (place, name) in found.drain(..).enumerate() {
+        let unknown = || DatasetError::Class { path: folder.to_owned(), name: name.clone(), classes: classes.len() };
+        let class = classes.index(&name).or(all.then_some(place)).ok_or_else(unknown)?;
         let inside = folder.join(&name);
         let images = names(&inside)?.into_iter().filter(|image| is_image(image));
         samples.extend(images.map(|image| Sample {
@@ -137,7 +146,7 @@ fn folders(folder: &Path) -> Result<Vec<Sample>, DatasetError> {
 }
 
 /// One folder, and a line an image: its name, with or without its ending, and its class; separated by space or comma.
-fn labelled(folder: &Path, labels: &Path) -> Result<Dataset, DatasetError> {
+fn labelled(folder: &Path, labels: &Path, classes: &Classes) -> Result<Dataset, DatasetError> {
     let text = fs::read_to_string(labels).map_err(|error| DatasetError::Io { path: labels.to_owned(), error })?;
     let images: Vec<String> = names(folder)?.into_iter().filter(|name| is_image(name)).collect();
     let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -149,8 +158,13 @@ fn labelled(folder: &Path, labels: &Path) -> Result<Dataset, DatasetError> {
         if line.trim().is_empty() || number == 0 && line.starts_with("ImageId,") {
             continue;
         }
-        let wrong = || DatasetError::Label { path: labels.to_owned(), line: number + 1, text: line.to_owned() };
-        let (name, class) = label(line).ok_or_else(wrong)?;
+        let wrong = || DatasetError::Label {
+            path: labels.to_owned(),
+            line: number + 1,
+            text: line.to_owned(),
+            classes: classes.len(),
+        };
+        let (name, class) = label(line, classes).ok_or_else(wrong)?;
         // A file that is not there is met when it is read, and listed then.
         let name =
             if is_image(name) { name.to_owned() } else { by_stem.get(name).map_or(name, |name| name).to_owned() };
@@ -160,9 +174,9 @@ fn labelled(folder: &Path, labels: &Path) -> Result<Dataset, DatasetError> {
     Ok(Dataset { samples, unlabelled: unlabelled.len() })
 }
 
-fn label(line: &str) -> Option<(&str, usize)> {
+fn label<'a>(line: &'a str, classes: &Classes) -> Option<(&'a str, usize)> {
     let mut fields = line.split([',', ' ', '\t']).filter(|field| !field.is_empty());
     let (name, class) = (fields.next()?, fields.next()?.trim());
-    let index = class.parse().ok().filter(|index| *index < CLASSES);
-    Some((name, index.or_else(|| classes::index(class))?))
+    let index = class.parse().ok().filter(|index| *index < classes.len());
+    Some((name, index.or_else(|| classes.index(class))?))
 }

@@ -3,7 +3,7 @@
 use super::dataset::Sample;
 use crate::{
     images::{self, ImageError},
-    model::zoo::Entry,
+    model::classifier::Classifier,
 };
 use std::{
     sync::{
@@ -21,11 +21,11 @@ pub type Fed<'a> = (&'a Sample, Result<Vec<f32>, ImageError>);
 pub struct Feed<'a>(Receiver<Fed<'a>>);
 
 impl<'a> Feed<'a> {
-    /// Starts to decode `samples` for `entry`, at most `ahead` of them in advance.
+    /// Starts to decode `samples` for `classifier`, at most `ahead` of them in advance.
     pub fn start<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         samples: &'a [&'a Sample],
-        entry: &'static Entry,
+        classifier: &'a Classifier,
         ahead: usize,
     ) -> Self {
         // One processor is the network's, or its driver's.
@@ -36,7 +36,7 @@ impl<'a> Feed<'a> {
             let (sender, next) = (sender.clone(), Arc::clone(&next));
             scope.spawn(move || {
                 while let Some(sample) = samples.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if sender.send((*sample, images::input(&sample.path, entry))).is_err() {
+                    if sender.send((*sample, images::input(&sample.path, classifier))).is_err() {
                         return;
                     }
                 }

@@ -11,12 +11,12 @@ mod progress;
 use crate::{
     analysis::stats::{self, Z95},
     engine::measure::MeasureError,
-    event::{Accuracy, Precision, Share},
+    event::{Accuracy, Config, Precision, Share},
     format::bytes,
     host,
     images::ImageError,
-    images::infer::{Model, largest},
-    model::zoo::{Entry, cost},
+    images::infer::{Predictor, largest},
+    model::{Model, cost},
     table::Table,
 };
 use dataset::{Dataset, Sample};
@@ -68,8 +68,7 @@ pub struct Outcome {
 /// # Errors
 /// Where the device fails, or the ledger can't be written.
 pub fn measure(
-    model: &Model,
-    entry: &'static Entry,
+    predictor: &Predictor,
     dataset: &Dataset,
     mut ledger: Ledger,
     batch: usize,
@@ -79,7 +78,7 @@ pub fn measure(
     let mut progress = Progress::new(dataset.samples.len(), ledger.tally());
     let mut unreadable = Vec::new();
     let seen_all: Result<bool, AccuracyError> = std::thread::scope(|scope| {
-        let mut feed = Feed::start(scope, &left, entry, 2 * batch);
+        let mut feed = Feed::start(scope, &left, predictor.classifier(), 2 * batch);
         let mut waiting: Vec<(&Sample, Vec<f32>)> = Vec::new();
         loop {
             let next = if stop.load(Ordering::Relaxed) { return Ok(false) } else { feed.next() };
@@ -93,7 +92,7 @@ pub fn measure(
                 None => {}
             }
             if waiting.len() == batch || ended && !waiting.is_empty() {
-                for done in judge(model, &mut waiting, batch)? {
+                for done in judge(predictor, &mut waiting, batch)? {
                     ledger.add(done)?;
                 }
                 ledger.flush()?;
@@ -107,13 +106,17 @@ pub fn measure(
     progress.finish();
     let complete = seen_all?;
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Outcome { accuracy: ledger.tally().accuracy(model), unreadable, complete })
+    Ok(Outcome { accuracy: ledger.tally().accuracy(predictor), unreadable, complete })
 }
 
 /// Runs a batch and says of each image whether its class was found.
-fn judge(model: &Model, waiting: &mut Vec<(&Sample, Vec<f32>)>, batch: usize) -> Result<Vec<Done>, AccuracyError> {
+fn judge(
+    predictor: &Predictor,
+    waiting: &mut Vec<(&Sample, Vec<f32>)>,
+    batch: usize,
+) -> Result<Vec<Done>, AccuracyError> {
     let (samples, inputs): (Vec<_>, Vec<_>) = std::mem::take(waiting).into_iter().unzip();
-    let logits = model.logits(&inputs).map_err(|error| match error {
+    let logits = predictor.logits(&inputs).map_err(|error| match error {
         MeasureError::OutOfMemory { .. } => AccuracyError::Memory { error, batch },
         error @ MeasureError::Device(_) => AccuracyError::Measure(error),
     })?;
@@ -146,10 +149,11 @@ pub struct NoRoom {
 ///
 /// # Errors
 /// Says what it would take.
-pub fn check_memory(entry: &Entry, batch: u32, precision: Precision) -> Result<(), NoRoom> {
-    let (Some(memory), Ok(facts)) = (host::memory(), cost::facts(entry)) else { return Ok(()) };
+pub fn check_memory(model: &Model, batch: u32, precision: Precision) -> Result<(), NoRoom> {
+    let (Some(memory), Ok(facts)) = (host::memory(), cost::facts(model)) else { return Ok(()) };
     let (available, size) = (memory.available, precision.bytes());
-    let image = facts.peak_activations + 3 * (entry.input_px * entry.input_px) as u64;
+    // The input is held twice: as it is handed over, and as the first activation.
+    let image = facts.peak_activations + model.inputs.iter().map(|port| port.elements(1) as u64).sum::<u64>();
     let needed = (facts.params + u64::from(batch) * image) * size;
     let fits = ((available / size).saturating_sub(facts.params) / image.max(1)).max(1);
     if needed > available { Err(NoRoom { batch, needed, available, fits }) } else { Ok(()) }
@@ -175,12 +179,13 @@ impl Tally {
     }
 
     /// The figure that it comes to; none of no images.
-    fn accuracy(self, model: &Model) -> Option<Accuracy> {
+    fn accuracy(self, predictor: &Predictor) -> Option<Accuracy> {
+        let Config { network, device, precision, .. } = predictor.config.clone();
         Some(Accuracy {
-            network: model.config.network.clone(),
-            weights: model.weights.clone(),
-            device: model.config.device.clone(),
-            precision: model.config.precision,
+            network,
+            weights: predictor.weights.clone(),
+            device,
+            precision,
             images: self.images,
             top1: share(self.top1, self.images)?,
             top5: share(self.top5, self.images)?,
@@ -214,22 +219,23 @@ impl<'a> Report<'a> {
 }
 
 /// The figure beside the published one, for people.
-pub fn table(entry: &Entry, accuracy: &Accuracy) -> String {
+pub fn table(model: &Model, accuracy: &Accuracy) -> String {
+    let source = &model.provenance.published;
     let mut table = Table::new(&["<", "measured %", "95 % interval", "published %"]);
-    let published = [entry.published.top1, entry.published.top5];
+    let published = [source.top1, source.top5];
     for (name, share, published) in [("top-1", accuracy.top1, published[0]), ("top-5", accuracy.top5, published[1])] {
         let published = published.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.2}"));
         let interval = format!("{:.2} – {:.2}", share.low, share.high);
         table.row([name.to_owned(), format!("{:.2}", share.percent), interval, published]);
     }
-    format!("{}published: {}\n", table.render(), entry.published.source)
+    format!("{}published: {}\n", table.render(), source.source)
 }
 
 /// A result for people: what was measured on how many images, and the figures.
-pub fn text(model: &Model, entry: &Entry, accuracy: &Accuracy, dataset: &Dataset) -> String {
+pub fn text(predictor: &Predictor, accuracy: &Accuracy, dataset: &Dataset) -> String {
     let (done, all) = (accuracy.images, dataset.samples.len());
     let of = if done as usize == all { String::new() } else { format!(" of {all}") };
-    format!("{} · {done}{of} images\n{}", model.title(), table(entry, accuracy))
+    format!("{} · {done}{of} images\n{}", predictor.title(), table(predictor.model(), accuracy))
 }
 
 fn images(n: usize) -> String {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{event::Weights, model::zoo};
+use crate::{
+    event::Weights,
+    model::{self, zoo::classes::IMAGENET},
+};
 use dataset::DatasetError;
 use std::{
     fs,
@@ -26,15 +29,15 @@ fn a_folder_a_class_needs_no_labels() {
     for name in ["n02124075/b.JPEG", "n02124075/a.png", "n01440764/c.jpeg", "n01440764/notes.txt", ".cache/x.png"] {
         write(at(name), "");
     }
-    let dataset = Dataset::open(folder.path(), None).unwrap();
+    let dataset = Dataset::open(folder.path(), None, &IMAGENET).unwrap();
     let expected = [("n01440764/c.jpeg", 0), ("n02124075/a.png", 285), ("n02124075/b.JPEG", 285)];
     assert_eq!(classes(&dataset), expected);
-    assert_eq!(Dataset::open(folder.path(), None).unwrap(), dataset, "the order is the same each time");
+    assert_eq!(Dataset::open(folder.path(), None, &IMAGENET).unwrap(), dataset, "the order is the same each time");
     write(at("dogs/d.png"), "");
-    let text = Dataset::open(folder.path(), None).unwrap_err().to_string();
+    let text = Dataset::open(folder.path(), None, &IMAGENET).unwrap_err().to_string();
     assert!(text.contains("'dogs' is no class"), "{text}");
     let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(Dataset::open(empty.path(), None), Err(DatasetError::Layout(_))));
+    assert!(matches!(Dataset::open(empty.path(), None, &IMAGENET), Err(DatasetError::Layout { .. })));
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn a_file_of_labels_may_be_written_in_several_ways() {
     let labels = folder.path().join("labels.csv");
     let open = |text: &str| {
         fs::write(&labels, text).unwrap();
-        Dataset::open(folder.path(), Some(&labels))
+        Dataset::open(folder.path(), Some(&labels), &IMAGENET)
     };
     let dataset =
         open("ImageId,PredictionString\nval_1,n02124075 12 1 499 272 \nval_2.JPEG 999\r\n\nval_9\t7\n").unwrap();
@@ -69,20 +72,20 @@ fn labelled(folder: &Path, top: &[usize]) -> Dataset {
     let other = (0..1000).find(|class| !top.contains(class)).unwrap();
     let labels = format!("first {}\nsecond {}\nthird {other}\nbroken 1\n", top[0], top[4]);
     write(folder.join("labels"), labels);
-    Dataset::open(folder, Some(&folder.join("labels"))).unwrap()
+    Dataset::open(folder, Some(&folder.join("labels")), &IMAGENET).unwrap()
 }
 
 #[test]
 fn what_is_right_is_counted_and_an_interrupted_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let entry = zoo::find("squeezenet1.1").unwrap();
-    let model = Model::build(entry, "cpu", Precision::F32, None, true).unwrap();
-    let input = crate::images::input(Path::new(PHOTOGRAPH), entry).unwrap();
-    let top = largest(&model.logits(&[input]).unwrap()[0], TOP);
+    let model = model::find("squeezenet1.1").unwrap();
+    let predictor = Predictor::build(&model, "cpu", Precision::F32, None, true).unwrap();
+    let input = crate::images::input(Path::new(PHOTOGRAPH), model.classifier().unwrap()).unwrap();
+    let top = largest(&predictor.logits(&[input]).unwrap()[0], TOP);
     let dataset = labelled(folder.path(), &top);
     let file = folder.path().join("state/ledger.jsonl");
     let open = || Ledger::open(file.clone(), false, &dataset).unwrap();
-    let run = |stop: bool| measure(&model, entry, &dataset, open(), 2, &AtomicBool::new(stop)).unwrap();
+    let run = |stop: bool| measure(&predictor, &dataset, open(), 2, &AtomicBool::new(stop)).unwrap();
 
     let stopped = run(true);
     assert!(!stopped.complete && stopped.accuracy.is_none());
@@ -117,9 +120,9 @@ fn what_is_right_is_counted_and_an_interrupted_run_goes_on() {
 
 #[test]
 fn a_batch_without_room_is_refused_with_another() {
-    let vgg = zoo::find("vgg16").unwrap();
-    let error = check_memory(vgg, u32::MAX / 4096, Precision::F32).unwrap_err();
+    let vgg = model::find("vgg16").unwrap();
+    let error = check_memory(&vgg, u32::MAX / 4096, Precision::F32).unwrap_err();
     assert!(error.to_string().ends_with(&format!("try --batch {}", error.fits)), "{error}");
     assert!(error.needed > error.available && error.fits < 1 << 20);
-    assert_eq!(check_memory(zoo::find("squeezenet1.1").unwrap(), 1, Precision::F32), Ok(()));
+    assert_eq!(check_memory(&model::find("squeezenet1.1").unwrap(), 1, Precision::F32), Ok(()));
 }

@@ -1,18 +1,29 @@
 //! Small modules against numbers worked out by hand.
 
+use super::walk::adaptive_reads;
 use super::*;
+use crate::model::{
+    ElementType, Model,
+    capture::{CaptureError, capture},
+};
 use burn::{
     nn::{
         BatchNormConfig, LinearConfig, LocalResponseNormConfig, PReluConfig, PaddingConfig2d,
         conv::Conv2dConfig,
         pool::{AdaptiveAvgPool2dConfig, AvgPool2dConfig, MaxPool2dConfig},
     },
-    tensor::{activation, ops::PadMode},
+    tensor::{Device, Tensor, activation, ops::PadMode},
 };
 
 fn cost<const D: usize>(shape: [usize; 4], forward: impl FnOnce(&Device, Tensor<4>) -> Tensor<D>) -> Cost {
-    let (graph, input) = capture(shape, forward).unwrap();
-    of_graph(&graph, input)
+    of(&record(shape, forward).unwrap())
+}
+
+fn record<const D: usize>(
+    shape: [usize; 4],
+    forward: impl FnOnce(&Device, Tensor<4>) -> Tensor<D>,
+) -> Result<Captured, CaptureError> {
+    capture(&[(shape.to_vec(), ElementType::Float)], |device, inputs| vec![forward(device, inputs[0].tensor()).into()])
 }
 
 /// Kind, detail, params, MACs and operations of each layer.
@@ -160,8 +171,8 @@ fn peak_counts_in_place_operations_and_views_once() {
 
 #[test]
 fn a_forward_pass_that_ignores_its_input_has_no_cost() {
-    let empty = capture([1, 1, 2, 2], |device, _| Tensor::<2>::zeros([1, 10], device));
-    assert!(matches!(empty, Err(CostError::Empty)), "{empty:?}");
+    let empty = record([1, 1, 2, 2], |device, _| Tensor::<2>::zeros([1, 10], device));
+    assert!(matches!(empty, Err(CaptureError::Empty)), "{empty:?}");
 }
 
 /// Parameters and MACs of every network, against numbers that other people's tools counted.
@@ -176,22 +187,22 @@ fn the_registry_agrees_with_the_reference() {
     assert_eq!(rows.len(), crate::model::zoo::registry().len());
     let began = std::time::Instant::now();
     for row in &rows {
-        let entry = crate::model::zoo::find(&row[id]).unwrap();
-        let facts = facts(entry).unwrap();
+        let model = crate::model::find(&row[id]).unwrap();
+        let facts = facts(&model).unwrap();
         let number = |i: usize| row[i].parse::<u64>().unwrap();
-        assert_eq!((facts.params, facts.macs), (number(params), number(macs)), "{}", entry.id);
-        assert_eq!(facts.params, learned(entry), "{}: a layer's parameters were missed", entry.id);
+        assert_eq!((facts.params, facts.macs), (number(params), number(macs)), "{}", model.name);
+        assert_eq!(facts.params, learned(&model), "{}: a layer's parameters were missed", model.name);
     }
     println!("{} networks in {:?}", rows.len(), began.elapsed());
 }
 
 /// Parameters that the module itself says it has.
-fn learned(entry: &Entry) -> u64 {
+fn learned(model: &Model) -> u64 {
     let device = Device::capture();
     let mut params = 0;
     device
         .capture_scope(|scope| {
-            params = entry.build_uninitialised(&device).learned() as u64;
+            params = model.structure(&device).learned();
             scope.complete([], [])
         })
         .unwrap();

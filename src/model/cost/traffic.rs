@@ -1,8 +1,12 @@
 //! What a forward pass must move at the least: every tensor that one part of it hands to another is written once and read
 //! once by each part that needs it, and every weight is read once.
 
-use super::{Layered, elements, view};
-use burn_ir::{GraphIr, OperationIr, TensorId};
+use super::{
+    Layered,
+    graph::{elements, view},
+};
+use crate::model::capture::Captured;
+use burn_ir::{OperationIr, TensorId};
 use std::collections::{HashMap, HashSet};
 
 /// Values that a part of a forward pass moves at the least.
@@ -23,11 +27,11 @@ impl Traffic {
 
 /// The traffic of each part of a recorded forward pass. `part` tells of each layer which part computes it: a layer's own
 /// number, or that of the layer that it is computed together with. Given by layer, zero for those that are no part.
-pub fn traffic(graph: &GraphIr, input: TensorId, layered: &Layered, part: &[usize]) -> Vec<Traffic> {
+pub fn traffic(captured: &Captured, layered: &Layered, part: &[usize]) -> Vec<Traffic> {
+    let Captured { graph, inputs, outputs } = captured;
     let mut all = vec![Traffic::default(); part.len()];
     let mut ledger =
         Ledger { source: HashMap::new(), size: HashMap::new(), writer: HashMap::new(), moved: HashSet::new() };
-    let mut last = input;
     for (op, layer) in graph.operations.iter().zip(&layered.of_operation) {
         let Some(out) = op.outputs().next() else { continue };
         if let Some(of) = view(op) {
@@ -37,11 +41,13 @@ pub fn traffic(graph: &GraphIr, input: TensorId, layered: &Layered, part: &[usiz
         op.outputs().for_each(|tensor| _ = ledger.size.insert(tensor.id, elements(tensor)));
         let Some(own) = layer.and_then(|layer| part.get(layer)).copied() else { continue };
         op.outputs().for_each(|tensor| _ = ledger.writer.insert(tensor.id, own));
-        ledger.read(op, own, input, &mut all);
-        last = out.id;
+        ledger.read(op, own, inputs, &mut all);
     }
-    if let (Some(writer), Some(size)) = (ledger.writer.get(&last), ledger.size.get(&last)) {
-        all[*writer].activations += size;
+    for output in outputs {
+        let written = ledger.source.get(output).unwrap_or(output);
+        if let (Some(writer), Some(size)) = (ledger.writer.get(written), ledger.size.get(written)) {
+            all[*writer].activations += size;
+        }
     }
     all
 }
@@ -63,7 +69,7 @@ impl Ledger {
     }
 
     /// The part `own` reads the inputs of one of its operations.
-    fn read(&mut self, op: &OperationIr, own: usize, input: TensorId, all: &mut [Traffic]) {
+    fn read(&mut self, op: &OperationIr, own: usize, inputs: &[TensorId], all: &mut [Traffic]) {
         for tensor in op.inputs() {
             let root = self.source.get(&tensor.id).copied().unwrap_or(tensor.id);
             let size = self.size.get(&root).copied().unwrap_or_else(|| elements(tensor));
@@ -78,7 +84,7 @@ impl Ledger {
                         all[writer].activations += size;
                     }
                 }
-                None if root == input => all[own].activations += size,
+                None if inputs.contains(&root) => all[own].activations += size,
                 None => all[own].weights += size,
             }
         }

@@ -1,8 +1,8 @@
 //! AlexNet three times: the original with its two towers and LRN, torchvision's one-tower version, and that one with batch
 //! norm.
 
-use super::CLASSES;
 use super::blocks::{conv, norm};
+use super::classes::CLASSES;
 use super::sequential::{Dense, Layer, Lrn, Sequential};
 use burn::nn::{Identity, Relu};
 use burn::tensor::Device;

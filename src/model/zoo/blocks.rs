@@ -5,8 +5,8 @@
 //! Field names are the keys of the PyTorch state dict a network is compared with, see [`super::weights::key`]: a field
 //! `_3` stands for number 3 of a PyTorch `Sequential`, whose other numbers have no parameters.
 
-use super::fold::{self, Fold, FoldError, Norm};
-use super::probe;
+use crate::model::fold::{self, Fold, FoldError, Norm};
+use crate::model::probe;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNormConfig, Initializer, Linear, LinearConfig, PRelu, PReluConfig, PaddingConfig2d};

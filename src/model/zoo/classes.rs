@@ -1,44 +1,26 @@
-//! ImageNet's classes: what the logits stand for.
+//! ImageNet's classes: what the logits of every network stand for.
 
-use std::{collections::HashMap, sync::LazyLock};
+use crate::model::classifier::{Class, Classes};
+use std::sync::LazyLock;
 
-/// A class of ImageNet (ILSVRC 2012).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Class {
-    /// WordNet id, `n02124075`; the classes are in the order of these.
-    pub synset: &'static str,
-    /// Name as torchvision has it, `Egyptian cat`.
-    pub name: &'static str,
-}
+/// How many there are.
+pub const CLASSES: usize = 1000;
 
-static TABLE: LazyLock<Vec<Class>> = LazyLock::new(|| {
+/// ImageNet's classes (ILSVRC 2012), in the order of their WordNet ids; names as torchvision has them.
+pub static IMAGENET: LazyLock<Classes> = LazyLock::new(|| {
     let rows = include_str!("../../../assets/imagenet_classes.tsv").lines();
-    rows.filter_map(|row| row.split_once('\t')).map(|(synset, name)| Class { synset, name }).collect()
+    Classes::new(rows.filter_map(|row| row.split_once('\t')).map(|(synset, name)| Class { synset, name }).collect())
 });
-
-static INDICES: LazyLock<HashMap<&'static str, usize>> =
-    LazyLock::new(|| all().iter().enumerate().map(|(index, class)| (class.synset, index)).collect());
-
-/// All [`super::CLASSES`], in the order of the logits.
-pub fn all() -> &'static [Class] {
-    &TABLE
-}
-
-/// The index of a class by its WordNet id.
-pub fn index(synset: &str) -> Option<usize> {
-    INDICES.get(synset).copied()
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::zoo::CLASSES;
 
     #[test]
     fn there_are_a_thousand_in_the_order_of_their_synsets() {
-        assert_eq!(all().len(), CLASSES);
-        assert!(all().is_sorted_by(|a, b| a.synset < b.synset));
-        assert_eq!((index("n02124075"), all()[285].name), (Some(285), "Egyptian cat"));
-        assert_eq!(index("n00000000"), None);
+        assert_eq!(IMAGENET.len(), CLASSES);
+        assert!(IMAGENET.all().is_sorted_by(|a, b| a.synset < b.synset));
+        assert_eq!((IMAGENET.index("n02124075"), IMAGENET.all()[285].name), (Some(285), "Egyptian cat"));
+        assert_eq!(IMAGENET.index("n00000000"), None);
     }
 }

@@ -1,8 +1,9 @@
 //! DenseNet-121, as torchvision's `densenet121`: batch norm and ReLU come before each convolution.
 
-use super::CLASSES;
 use super::blocks::{Edge, concat, conv, convolve, global_features, linear, max_pool, norm, product, relu};
-use super::fold::{self, Fold, FoldError, Norm};
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -27,6 +28,8 @@ pub struct Densenet {
     features: Features,
     classifier: Linear,
 }
+
+image_network!(Densenet);
 
 /// Everything before the last ReLU.
 #[derive(Module, Debug)]

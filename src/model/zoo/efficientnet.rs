@@ -1,7 +1,8 @@
 //! EfficientNet-B0, as torchvision's `efficientnet_b0`: SiLU, squeeze-and-excitation, depthwise convolutions.
 
 use super::blocks::{DropoutLinear, Unit, conv, convolve, global_average, global_features};
-use super::fold::{self, Fold, FoldError};
+use super::image::image_network;
+use crate::model::fold::{self, Fold, FoldError};
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::{sigmoid, silu};
@@ -13,6 +14,8 @@ pub struct Efficientnet {
     features: Vec<Stage>,
     classifier: DropoutLinear,
 }
+
+image_network!(Efficientnet);
 
 /// One number of `features`.
 #[derive(Module, Debug)]

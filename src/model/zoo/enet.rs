@@ -1,8 +1,9 @@
 //! The ENet classifier, "ENet V12" of Culurciello's *Training ENet on ImageNet* (2016): not the segmentation network.
 
-use super::CLASSES;
 use super::blocks::{Edge, concat, conv, convolve, global_features, leak, linear, max_pool, norm, prelu, product};
-use super::fold::{self, Fold, FoldError, Norm};
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, PRelu};
@@ -21,6 +22,8 @@ pub struct Enet {
     blocks: Vec<Bottleneck>,
     fc: Linear,
 }
+
+image_network!(Enet);
 
 // `initial_bn` reads a concatenation and stays.
 fold::fold_fields!(Enet: blocks);

@@ -1,12 +1,13 @@
 //! GoogLeNet twice: Inception v1 as the paper and BVLC have it (5×5 convolutions, LRN, biases), and torchvision's version
 //! with batch norm, whose 5×5 branch is a 3×3. Every max pool rounds up.
 
-use super::CLASSES;
 use super::blocks::{
     ConvNorm, Edge, PoolBranch, chain, concat, conv, convolve, global_features, linear, local_response_norm, max_pool,
     product, relu,
 };
-use super::fold;
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold::{self, Fold};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
@@ -65,6 +66,11 @@ pub struct Googlenet {
     inception5b: Inception,
     fc: Linear,
 }
+
+// It has no batch norm.
+impl Fold for Googlenet {}
+
+image_network!(Googlenet);
 
 impl Googlenet {
     pub(super) fn new(device: &Device) -> Self {
@@ -171,6 +177,8 @@ pub struct GooglenetBn {
     inception5b: InceptionBn,
     fc: Linear,
 }
+
+image_network!(GooglenetBn);
 
 fold::fold_fields!(
     GooglenetBn: conv1, conv2, conv3, inception3a, inception3b, inception4a, inception4b, inception4c, inception4d,

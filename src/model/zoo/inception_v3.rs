@@ -3,9 +3,10 @@
 // Fields are the state dict's keys.
 #![allow(non_snake_case)]
 
-use super::CLASSES;
 use super::blocks::{ConvNorm, Edge, avg_pool_same, concat, global_features, linear, max_pool, product};
-use super::fold;
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -31,6 +32,8 @@ pub struct InceptionV3 {
     Mixed_7c: BlockE,
     fc: Linear,
 }
+
+image_network!(InceptionV3);
 
 fold::fold_fields!(InceptionV3: Conv2d_1a_3x3, Conv2d_2a_3x3, Conv2d_2b_3x3, Conv2d_3b_1x1, Conv2d_4a_3x3, Mixed_5b, Mixed_5c, Mixed_5d, Mixed_6a, Mixed_6b, Mixed_6c, Mixed_6d, Mixed_6e, Mixed_7a, Mixed_7b, Mixed_7c);
 

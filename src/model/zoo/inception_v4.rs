@@ -1,10 +1,11 @@
 //! Inception-v4, as timm's `inception_v4`.
 
-use super::CLASSES;
 use super::blocks::{
     ConvNorm, Edge, PoolBranch, avg_pool_same, chain, concat, global_features, linear, max_pool, product,
 };
-use super::fold::{self, Fold, FoldError};
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold::{self, Fold, FoldError};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -15,6 +16,8 @@ pub struct InceptionV4 {
     features: Vec<Stage>,
     last_linear: Linear,
 }
+
+image_network!(InceptionV4);
 
 fold::fold_fields!(InceptionV4: features);
 

@@ -1,8 +1,9 @@
 //! MobileNet-v1 as timm's `mobilenetv1_100` and MobileNet-v2 as torchvision's `mobilenet_v2`, both of width 1.
 
-use super::CLASSES;
 use super::blocks::{DropoutLinear, Unit, conv, convolve, global_features, linear, norm, product, relu6};
-use super::fold::{self, Fold, FoldError, Norm};
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -24,6 +25,8 @@ pub struct MobilenetV1 {
     blocks: Vec<Vec<Separable>>,
     classifier: Linear,
 }
+
+image_network!(MobilenetV1);
 
 impl Fold for MobilenetV1 {
     fn fold(&mut self) -> Result<(), FoldError> {
@@ -99,6 +102,8 @@ pub struct MobilenetV2 {
     features: Vec<Stage>,
     classifier: DropoutLinear,
 }
+
+image_network!(MobilenetV2);
 
 /// One number of `features`.
 #[derive(Module, Debug)]

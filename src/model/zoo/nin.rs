@@ -1,9 +1,10 @@
 //! Network in Network with batch norm: szagoruyko's `ninbn` for Torch7.
 
-use super::CLASSES;
 use super::blocks::{conv, global_features, linear, product};
-use super::fold::{Fold, FoldError};
+use super::classes::CLASSES;
+use super::image::image_network;
 use super::sequential::{Layer, fold_layers, run};
+use crate::model::fold::{Fold, FoldError};
 use burn::module::Module;
 use burn::nn::{Linear, Relu};
 use burn::tensor::{Device, Tensor};
@@ -14,6 +15,8 @@ pub struct Nin {
     features: Vec<Layer>,
     fc: Linear,
 }
+
+image_network!(Nin);
 
 impl Fold for Nin {
     fn fold(&mut self) -> Result<(), FoldError> {

@@ -1,16 +1,15 @@
 //! What PyTorch computes, in double precision, with the same weights from the same input: the committed results of
 //! `tests/parity/`, and how a network is compared with them.
 
-use super::Network;
-use super::weights::{self, Path, Stream, mix};
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Device, Tensor};
+use crate::model::network::Network;
+use crate::model::random::{Stream, mix};
+use burn::module::ParamId;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 
 /// Images compared; two, so that a kernel that mixes images up is seen.
 pub const BATCH: usize = 2;
-/// Seed of the compared images; the weights are those of [`weights::DEFAULT_SEED`].
+/// Seed of the compared images; the weights are those of [`DEFAULT_SEED`](crate::model::weights::seed::DEFAULT_SEED).
 pub const INPUT_SEED: u64 = 160_507_678;
 /// Every how manieth logit is in the results: 38 of both images' 2000.
 pub const LOGIT_STEP: usize = 53;
@@ -53,11 +52,6 @@ impl Reference {
     }
 }
 
-/// The images that are compared, `[2, 3, px, px]`.
-pub fn input(px: usize, device: &Device) -> Tensor<4> {
-    weights::input(BATCH, px, INPUT_SEED, device)
-}
-
 /// What an output of a layer comes to: its standard deviation, and its projection on a fixed random direction of the same
 /// length, which any wrong, missing or misplaced value changes.
 pub fn digest(key: &str, values: &[f32]) -> [f64; 2] {
@@ -76,40 +70,21 @@ pub fn digest(key: &str, values: &[f32]) -> [f64; 2] {
     [(squares / count - mean * mean).max(0.0).sqrt(), projection * (3.0 / count).sqrt()]
 }
 
-/// The key of each layer by the id of its weight, as [`super::probe`] gives it.
-pub fn layers(network: &Network) -> HashMap<ParamId, String> {
-    let mut layers = Layers::default();
-    network.visit(&mut layers);
-    layers.keys
-}
-
-#[derive(Default)]
-struct Layers {
-    path: Path,
-    keys: HashMap<ParamId, String>,
-}
-
-impl ModuleVisitor for Layers {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(layer) = self.path.key().strip_suffix(".weight") {
-            self.keys.insert(param.id, layer.to_owned());
-        }
-    }
+/// The key of each layer by the id of its weight, as [`crate::model::probe`] gives it.
+pub fn layers(network: &dyn Network) -> HashMap<ParamId, String> {
+    let parameters = network.parameters().into_iter();
+    parameters.filter_map(|p| Some((p.id, p.key.strip_suffix(".weight")?.to_owned()))).collect()
 }
 
 /// 64 bits over the bits of all values, each hashed with its place, in hexadecimal: those of a network's tensors in the
 /// order of its state dict, linear weights as `[in, out]`.
-pub fn checksum(network: &Network) -> String {
+pub fn checksum(network: &dyn Network) -> String {
     let mut checksum = Checksum::default();
-    network.visit(&mut checksum);
+    network.visit(&mut |_, value| {
+        // A tensor that can't be read leaves a sum that agrees with nothing.
+        let data = value().into_data().ok();
+        checksum.add(data.as_ref().and_then(|data| data.as_slice::<f32>().ok()).unwrap_or_default());
+    });
     checksum.text()
 }
 
@@ -137,12 +112,5 @@ impl Checksum {
 
     fn text(&self) -> String {
         format!("{:016x}", self.sum)
-    }
-}
-
-impl ModuleVisitor for Checksum {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        // A tensor that can't be read leaves a sum that agrees with nothing.
-        self.add(&param.val().try_into_vec_as::<f32>().unwrap_or_default());
     }
 }

@@ -1,50 +1,6 @@
-//! How a photograph becomes an input: each network's own rule, as the source of its weights has it.
+//! How a photograph becomes an input of each network: the rule that the source of its weights has.
 
-/// Shorter side, crop and normalisation of an evaluation on ImageNet.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Preprocessing {
-    /// To which size an image is scaled.
-    pub resize: Resize,
-    /// How it is scaled.
-    pub filter: Filter,
-    /// Values of a white pixel before mean and deviation: 1, or 255 where the source never scaled its bytes.
-    pub white: f32,
-    /// Mean of each channel of the input.
-    pub mean: [f32; 3],
-    /// Deviation of each channel of the input.
-    pub std: [f32; 3],
-    /// Order of the channels.
-    pub channels: Channels,
-    /// Whose rule it is.
-    pub source: &'static str,
-}
-
-/// The size to which an image is scaled before the network's square is cut out of its centre, pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resize {
-    /// The shorter side has this length and the longer follows.
-    Shorter(usize),
-    /// Both sides have this length, whatever the image's shape.
-    Square(usize),
-}
-
-/// Interpolation, antialiased: where an image shrinks, the filter widens with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// A triangle.
-    Bilinear,
-    /// Keys' cubic with a = −½.
-    Bicubic,
-}
-
-/// Order of the channels of an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channels {
-    /// Red first.
-    Rgb,
-    /// Blue first, as OpenCV loads images.
-    Bgr,
-}
+use crate::model::classifier::{Channels, Filter, Preprocessing, Resize};
 
 /// torchvision's `ImageClassification(crop_size=224)`, the transform of its `IMAGENET1K_V1` weights.
 pub(super) const TORCHVISION: Preprocessing = Preprocessing {

@@ -1,12 +1,16 @@
 //! The list: what is published about each network, and how it is built.
 
-use super::preprocess::{self, Preprocessing};
+use super::classes::{CLASSES, IMAGENET};
 use super::resnet::{Kind, Resnet};
-use super::weights::{self, DEFAULT_SEED, Typical};
 use super::{
-    Network, alexnet, densenet, efficientnet, enet, googlenet, inception_v3, inception_v4, mobilenet, nin, resnet,
+    alexnet, densenet, efficientnet, enet, googlenet, inception_v3, inception_v4, mobilenet, nin, preprocess, resnet,
     squeezenet, vgg,
 };
+use crate::model::classifier::{Classifier, Preprocessing};
+use crate::model::description::{Definition, Model, Provenance, Published};
+use crate::model::network::Network;
+use crate::model::port::{Contents, Port};
+use crate::model::source::{ModelError, ModelSource};
 use burn::tensor::Device;
 use std::fmt;
 
@@ -30,36 +34,36 @@ pub struct Entry {
     pub preprocessing: Preprocessing,
     /// Whether this very network is among those of Canziani, Paszke and Culurciello (2016).
     pub in_paper: bool,
-    construct: fn(&Device) -> Network,
-    typical: Typical,
-}
-
-/// A published accuracy: single model, single centre crop.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Published {
-    /// Top-1, per cent.
-    pub top1: Option<f64>,
-    /// Top-5, per cent.
-    pub top5: Option<f64>,
-    /// Who published it where.
-    pub source: &'static str,
+    construct: fn(&Device) -> Box<dyn Network>,
+    /// See [`Definition::typical`].
+    typical: fn(key: &str, channel: usize) -> Option<f64>,
 }
 
 impl Entry {
-    /// The network with the weights of the default seed, on `device`.
-    pub fn build(&self, device: &Device) -> Network {
-        self.build_seeded(device, DEFAULT_SEED)
+    /// The model that it describes.
+    pub fn model(&'static self) -> Model {
+        let classifier = Classifier { px: self.input_px, preprocessing: self.preprocessing, classes: &IMAGENET };
+        let provenance = Provenance {
+            family: self.family.to_owned(),
+            year: Some(self.year),
+            paper: self.paper.to_owned(),
+            in_paper: self.in_paper,
+            published: self.published,
+            classifier: Some(classifier),
+        };
+        let input = Port::float("input", &[3, self.input_px, self.input_px], Contents::Image);
+        let output = Port::float("logits", &[CLASSES], Contents::Noise);
+        Model::new((self.id, self.title), vec![input], vec![output], provenance, self)
     }
+}
 
-    /// The network with the weights of `seed`, on `device`, in the device's default precision.
-    pub fn build_seeded(&self, device: &Device, seed: u64) -> Network {
-        weights::seeded(self.build_uninitialised(device), seed, self.typical)
-    }
-
-    /// The network's structure alone. Parameters are lazy: made, as zeros, only where something reads them, which is what a
-    /// capture device and a loader of checkpoints want.
-    pub fn build_uninitialised(&self, device: &Device) -> Network {
+impl Definition for &'static Entry {
+    fn structure(&self, device: &Device) -> Box<dyn Network> {
         (self.construct)(device)
+    }
+
+    fn typical(&self, key: &str, channel: usize) -> Option<f64> {
+        (self.typical)(key, channel)
     }
 }
 
@@ -74,45 +78,18 @@ pub fn registry() -> &'static [Entry] {
     &ENTRIES
 }
 
-/// The network called `id`.
-pub fn find(id: &str) -> Result<&'static Entry, UnknownNetwork> {
-    ENTRIES.iter().find(|entry| entry.id == id).ok_or_else(|| UnknownNetwork::new(id))
-}
+/// The networks that are built in, as a source of models.
+#[derive(Debug)]
+pub struct Zoo;
 
-/// No network of the zoo has this name.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown network '{id}': did you mean {}?", nearest.join(", "))]
-pub struct UnknownNetwork {
-    /// What was asked for.
-    pub id: String,
-    /// The names most like it, nearest first.
-    pub nearest: Vec<&'static str>,
-}
+impl ModelSource for Zoo {
+    fn find(&self, name: &str) -> Result<Option<Model>, ModelError> {
+        Ok(ENTRIES.iter().find(|entry| entry.id == name).map(Entry::model))
+    }
 
-impl UnknownNetwork {
-    fn new(id: &str) -> Self {
-        let wanted = id.to_lowercase();
-        let mut ids: Vec<_> = ENTRIES.iter().map(|entry| (distance(&wanted, entry.id), entry.id)).collect();
-        ids.sort_by_key(|(distance, _)| *distance);
-        Self { id: id.to_owned(), nearest: ids.into_iter().take(3).map(|(_, id)| id).collect() }
+    fn list(&self) -> Vec<Model> {
+        ENTRIES.iter().map(Entry::model).collect()
     }
-}
-
-/// Edits that turn `wanted` into `id`; none for the beginning of one, so that `resnet` finds ResNets.
-fn distance(wanted: &str, id: &str) -> usize {
-    if id.starts_with(wanted) {
-        return 0;
-    }
-    let mut row: Vec<usize> = (0..=id.len()).collect();
-    for (i, a) in wanted.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in id.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[id.len()]
 }
 
 static ENTRIES: [Entry; 21] = [
@@ -130,7 +107,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::CAFFE_ALEXNET,
         in_paper: true,
-        construct: |d| Network::Sequential(alexnet::original(d)),
+        construct: |d| Box::new(alexnet::original(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -147,7 +124,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: false,
-        construct: |d| Network::Sequential(alexnet::owt(d)),
+        construct: |d| Box::new(alexnet::owt(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -164,7 +141,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCH7,
         in_paper: true,
-        construct: |d| Network::Sequential(alexnet::batch_norm(d)),
+        construct: |d| Box::new(alexnet::batch_norm(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -181,7 +158,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCH7,
         in_paper: true,
-        construct: |d| Network::Nin(nin::Nin::new(d)),
+        construct: |d| Box::new(nin::Nin::new(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -198,7 +175,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::ENET,
         in_paper: true,
-        construct: |d| Network::Enet(enet::Enet::new(d)),
+        construct: |d| Box::new(enet::Enet::new(d)),
         typical: enet::typical,
     },
     Entry {
@@ -215,7 +192,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::CAFFE_GOOGLENET,
         in_paper: true,
-        construct: |d| Network::Googlenet(googlenet::Googlenet::new(d)),
+        construct: |d| Box::new(googlenet::Googlenet::new(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -232,7 +209,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION_GOOGLENET,
         in_paper: false,
-        construct: |d| Network::GooglenetBn(googlenet::GooglenetBn::new(d)),
+        construct: |d| Box::new(googlenet::GooglenetBn::new(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -249,7 +226,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: true,
-        construct: |d| Network::Sequential(vgg::vgg16(d)),
+        construct: |d| Box::new(vgg::vgg16(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -266,7 +243,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: true,
-        construct: |d| Network::Sequential(vgg::vgg19(d)),
+        construct: |d| Box::new(vgg::vgg19(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -283,7 +260,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: true,
-        construct: |d| Network::Resnet(Resnet::new(Kind::Basic, [2, 2, 2, 2], d)),
+        construct: |d| Box::new(Resnet::new(Kind::Basic, [2, 2, 2, 2], d)),
         typical: |key, _| resnet::typical(Kind::Basic, [2, 2, 2, 2], key),
     },
     Entry {
@@ -300,7 +277,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: true,
-        construct: |d| Network::Resnet(Resnet::new(Kind::Basic, [3, 4, 6, 3], d)),
+        construct: |d| Box::new(Resnet::new(Kind::Basic, [3, 4, 6, 3], d)),
         typical: |key, _| resnet::typical(Kind::Basic, [3, 4, 6, 3], key),
     },
     Entry {
@@ -317,7 +294,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: true,
-        construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 4, 6, 3], d)),
+        construct: |d| Box::new(Resnet::new(Kind::Bottleneck, [3, 4, 6, 3], d)),
         typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 4, 6, 3], key),
     },
     Entry {
@@ -334,7 +311,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: true,
-        construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 4, 23, 3], d)),
+        construct: |d| Box::new(Resnet::new(Kind::Bottleneck, [3, 4, 23, 3], d)),
         typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 4, 23, 3], key),
     },
     Entry {
@@ -351,7 +328,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: true,
-        construct: |d| Network::Resnet(Resnet::new(Kind::Bottleneck, [3, 8, 36, 3], d)),
+        construct: |d| Box::new(Resnet::new(Kind::Bottleneck, [3, 8, 36, 3], d)),
         typical: |key, _| resnet::typical(Kind::Bottleneck, [3, 8, 36, 3], key),
     },
     Entry {
@@ -368,7 +345,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION_INCEPTION,
         in_paper: true,
-        construct: |d| Network::InceptionV3(inception_v3::InceptionV3::new(d)),
+        construct: |d| Box::new(inception_v3::InceptionV3::new(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -385,7 +362,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TIMM_INCEPTION,
         in_paper: true,
-        construct: |d| Network::InceptionV4(inception_v4::InceptionV4::new(d)),
+        construct: |d| Box::new(inception_v4::InceptionV4::new(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -402,7 +379,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: false,
-        construct: |d| Network::Squeezenet(squeezenet::Squeezenet::new(d)),
+        construct: |d| Box::new(squeezenet::Squeezenet::new(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -419,7 +396,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TIMM_MOBILENET,
         in_paper: false,
-        construct: |d| Network::MobilenetV1(mobilenet::MobilenetV1::new(d)),
+        construct: |d| Box::new(mobilenet::MobilenetV1::new(d)),
         typical: |_, _| None,
     },
     Entry {
@@ -436,7 +413,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: false,
-        construct: |d| Network::MobilenetV2(mobilenet::MobilenetV2::new(d)),
+        construct: |d| Box::new(mobilenet::MobilenetV2::new(d)),
         typical: mobilenet::typical_v2,
     },
     Entry {
@@ -453,7 +430,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION,
         in_paper: false,
-        construct: |d| Network::Densenet(densenet::Densenet::new(d)),
+        construct: |d| Box::new(densenet::Densenet::new(d)),
         typical: densenet::typical,
     },
     Entry {
@@ -470,7 +447,7 @@ static ENTRIES: [Entry; 21] = [
         },
         preprocessing: preprocess::TORCHVISION_BICUBIC,
         in_paper: false,
-        construct: |d| Network::Efficientnet(efficientnet::Efficientnet::new(d)),
+        construct: |d| Box::new(efficientnet::Efficientnet::new(d)),
         typical: efficientnet::typical,
     },
 ];

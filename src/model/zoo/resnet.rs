@@ -1,8 +1,9 @@
 //! ResNet-18, -34, -50, -101 and -152 as torchvision has them: "v1.5", whose bottlenecks stride in the 3×3.
 
-use super::CLASSES;
 use super::blocks::{Edge, Unit, conv, convolve, global_features, linear, max_pool, norm, product, relu};
-use super::fold::{self, Fold, FoldError, Norm};
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold::{self, Fold, FoldError, Norm};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -31,6 +32,8 @@ pub struct Resnet {
     layer4: Vec<Block>,
     fc: Linear,
 }
+
+image_network!(Resnet);
 
 impl Fold for Resnet {
     fn fold(&mut self) -> Result<(), FoldError> {

@@ -2,7 +2,8 @@
 //! which is why layers without parameters stand in it too.
 
 use super::blocks::{self, Edge, conv, linear, norm};
-use super::fold::{self, Fold, FoldError};
+use super::image::image_network;
+use crate::model::fold::{self, Fold, FoldError};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Identity, Linear, Relu};
@@ -114,6 +115,8 @@ pub struct Sequential {
     pub(super) features: Vec<Layer>,
     pub(super) classifier: Vec<Dense>,
 }
+
+image_network!(Sequential);
 
 impl Fold for Sequential {
     fn fold(&mut self) -> Result<(), FoldError> {

@@ -1,7 +1,9 @@
 //! SqueezeNet 1.1, as torchvision's `squeezenet1_1`. Its max pools round up.
 
-use super::CLASSES;
 use super::blocks::{Edge, concat, conv, convolve, global_features, max_pool, relu};
+use super::classes::CLASSES;
+use super::image::image_network;
+use crate::model::fold::Fold;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
@@ -12,6 +14,11 @@ pub struct Squeezenet {
     features: Features,
     classifier: Classifier,
 }
+
+// It has no batch norm.
+impl Fold for Squeezenet {}
+
+image_network!(Squeezenet);
 
 /// The numbers between these are a ReLU and the pools.
 #[derive(Module, Debug)]

@@ -1,14 +1,8 @@
 //! A checkpoint put into a network.
 
 use super::{Checkpoint, CheckpointError, Fault};
-use crate::model::zoo::{
-    Entry, Network, registry,
-    weights::{self, Path, Role},
-};
-use burn::{
-    module::{Module, ModuleMapper, Param},
-    tensor::{Device, Tensor, TensorData},
-};
+use crate::model::{catalog, description::Model, network::Network, parameter::Role};
+use burn::tensor::{Device, TensorData};
 use rayon::prelude::*;
 use std::{collections::BTreeMap, fmt};
 
@@ -18,16 +12,16 @@ const NAMED: usize = 5;
 /// A checkpoint of another network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Mismatch {
-    /// Registry id of the network that was to be filled.
-    pub network: &'static str,
+    /// Name of the model that was to be filled.
+    pub network: String,
     /// Its tensors that the file lacks, in the network's order.
     pub missing: Vec<String>,
     /// The file's tensors that it does not have, by key.
     pub surplus: Vec<String>,
     /// Tensors of both that differ in shape, in the network's order.
     pub misshapen: Vec<Misshapen>,
-    /// A network of the zoo that the file does fit.
-    pub fits: Option<&'static str>,
+    /// A model that the file does fit.
+    pub fits: Option<String>,
 }
 
 /// A tensor of another shape than the network has.
@@ -44,7 +38,7 @@ pub struct Misshapen {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "not the weights of {}", self.network)?;
-        if let Some(other) = self.fits {
+        if let Some(other) = &self.fits {
             write!(f, " but those of {other}")?;
         }
         let misshapen = |m: &Misshapen| format!("{} is {:?}, not {:?}", m.key, m.found, m.wanted);
@@ -59,81 +53,56 @@ impl fmt::Display for Mismatch {
 }
 
 impl Checkpoint {
-    /// Checks that every tensor of a network is there in its shape, and no other.
+    /// Checks that every tensor of a model is there in its shape, and no other.
     ///
     /// # Errors
     /// Names what is missing, surplus and misshapen.
-    pub fn check(&self, entry: &'static Entry) -> Result<(), CheckpointError> {
-        self.compare(entry).map_err(|mut mismatch| {
-            mismatch.fits = registry().iter().find(|other| self.compare(other).is_ok()).map(|other| other.id);
+    pub fn check(&self, model: &Model) -> Result<(), CheckpointError> {
+        self.compare(model).map_err(|mut mismatch| {
+            let fits = catalog::list().into_iter().find(|other| self.compare(other).is_ok());
+            mismatch.fits = fits.map(|other| other.name);
             self.fault(Fault::Mismatch(Box::new(mismatch)))
         })
     }
 
-    fn compare(&self, entry: &'static Entry) -> Result<(), Mismatch> {
+    fn compare(&self, model: &Model) -> Result<(), Mismatch> {
         let mut surplus: BTreeMap<&str, &[usize]> = self.shapes().collect();
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
-        for tensor in weights::tensors(&entry.build_uninitialised(&Device::flex())) {
-            match surplus.remove(tensor.key.as_str()) {
-                None => missing.push(tensor.key),
-                Some(found) if found == tensor.shape => {}
-                Some(found) => {
-                    misshapen.push(Misshapen { key: tensor.key, found: found.to_vec(), wanted: tensor.shape });
-                }
+        for parameter in model.structure(&Device::flex()).parameters() {
+            let wanted = parameter.published_shape();
+            match surplus.remove(parameter.key.as_str()) {
+                None => missing.push(parameter.key),
+                Some(found) if found == wanted => {}
+                Some(found) => misshapen.push(Misshapen { key: parameter.key, found: found.to_vec(), wanted }),
             }
         }
         let surplus: Vec<_> = surplus.into_keys().map(str::to_owned).collect();
         if missing.is_empty() && surplus.is_empty() && misshapen.is_empty() {
             return Ok(());
         }
-        Err(Mismatch { network: entry.id, missing, surplus, misshapen, fits: None })
+        Err(Mismatch { network: model.name.clone(), missing, surplus, misshapen, fits: None })
     }
 
-    /// Builds a network on `device` with the weights of this file.
+    /// Builds a model's network on `device` with the weights of this file.
     ///
     /// # Errors
-    /// Where the file is another network's, or its values can't be read.
-    pub fn load(&self, entry: &'static Entry, device: &Device) -> Result<Network, CheckpointError> {
-        self.check(entry)?;
-        let mut loader = Loader { path: Path::default(), checkpoint: self, failed: None };
-        let network = entry.build_uninitialised(device).map(&mut loader);
-        loader.failed.map_or(Ok(network), Err)
-    }
-}
-
-/// Fills a network tensor by tensor; after an error it leaves the rest as it is.
-struct Loader<'a> {
-    path: Path,
-    checkpoint: &'a Checkpoint,
-    failed: Option<CheckpointError>,
-}
-
-impl ModuleMapper for Loader<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.failed.is_some() {
-            return param;
-        }
-        let key = self.path.key();
-        let data = self.checkpoint.read(&key).and_then(|data| match self.path.role(D) {
-            Role::Linear => transposed(&data)
-                .map_err(|error| self.checkpoint.fault(Fault::Malformed(format!("tensor '{key}': {error}")))),
-            _ => Ok(data),
-        });
-        match data {
-            Ok(data) => Param::from_data(data, &param.lazy_device()),
-            Err(error) => {
-                self.failed = Some(error);
-                param
+    /// Where the file is another model's, or its values can't be read.
+    pub fn load(&self, model: &Model, device: &Device) -> Result<Box<dyn Network>, CheckpointError> {
+        self.check(model)?;
+        let mut failed = None;
+        let network = model.structure(device).fill(&mut |parameter| {
+            // After an error the rest is left as it is.
+            if failed.is_some() {
+                return None;
             }
-        }
+            let data = self.read(&parameter.key).and_then(|data| match parameter.role {
+                Role::Linear => transposed(&data)
+                    .map_err(|error| self.fault(Fault::Malformed(format!("tensor '{}': {error}", parameter.key)))),
+                _ => Ok(data),
+            });
+            data.map_err(|error| failed = Some(error)).ok()
+        });
+        failed.map_or(Ok(network), Err)
     }
 }
 

@@ -1,9 +1,6 @@
 use super::*;
-use crate::model::zoo::{self, Network, weights};
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::{Device, Tensor},
-};
+use crate::model::{self, Network, Value, parameter::Role};
+use burn::tensor::{Device, TensorData};
 use proptest::prelude::*;
 use safetensors::{Dtype, tensor::TensorView};
 use std::fs;
@@ -108,7 +105,7 @@ fn what_is_no_checkpoint_is_called_by_its_name() {
         (b"\x80\x02}q\x00.", "not the weights of alexnet"),
     ] {
         let file = file(bytes);
-        let opened = Checkpoint::open(file.path()).and_then(|c| c.check(zoo::find("alexnet").unwrap()));
+        let opened = Checkpoint::open(file.path()).and_then(|c| c.check(&model::find("alexnet").unwrap()));
         let text = opened.unwrap_err().to_string();
         assert!(text.contains(what) && text.contains(&*file.path().to_string_lossy()), "{text}");
     }
@@ -117,36 +114,22 @@ fn what_is_no_checkpoint_is_called_by_its_name() {
 }
 
 /// The tensors of a network as PyTorch would save them.
-#[derive(Default)]
 struct Saved {
-    path: weights::Path,
     tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
 }
 
-impl ModuleVisitor for Saved {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let tensor = match self.path.role(D) {
-            weights::Role::Linear => param.val().transpose(),
-            _ => param.val(),
+fn save(network: &dyn Network) -> Saved {
+    let mut tensors = BTreeMap::new();
+    network.visit(&mut |parameter, value| {
+        let value = match parameter.role {
+            Role::Linear => Value::from(value().tensor::<2, burn::tensor::Float>().transpose()),
+            _ => value(),
         };
-        let data = tensor.into_data();
+        let data: TensorData = value.into_data().unwrap();
         let bytes = data.as_slice::<f32>().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.tensors.insert(self.path.key(), (data.shape().to_vec(), bytes));
-    }
-}
-
-fn save(network: &Network) -> Saved {
-    let mut saved = Saved::default();
-    network.visit(&mut saved);
-    saved
+        tensors.insert(parameter.key.clone(), (data.shape().to_vec(), bytes));
+    });
+    Saved { tensors }
 }
 
 impl Saved {
@@ -160,44 +143,45 @@ impl Saved {
 /// A MobileNet has all that can go wrong: grouped convolutions, statistics, a linear layer to transpose.
 #[test]
 fn loaded_weights_give_the_logits_of_those_that_were_saved() {
-    let entry = zoo::find("mobilenet-v2").unwrap();
+    let model = model::find("mobilenet-v2").unwrap();
     let device = Device::flex();
-    let network = entry.build(&device);
-    let checkpoint = save(&network).write();
-    let loaded = Checkpoint::open(checkpoint.path()).unwrap().load(entry, &device).unwrap();
-    let logits = |network: &Network| network.forward(zoo::input(1, 224, 1, &device)).into_data();
-    assert_eq!(logits(&network), logits(&loaded));
+    let network = model.build(&device);
+    let checkpoint = save(&*network).write();
+    let loaded = Checkpoint::open(checkpoint.path()).unwrap().load(&model, &device).unwrap();
+    let inputs = model.made_up_inputs(1, 1, &device);
+    let logits = |network: &dyn Network| network.forward(&inputs).remove(0).into_data().unwrap();
+    assert_eq!(logits(&*network), logits(&*loaded));
 }
 
 #[test]
 fn tensors_that_do_not_fit_are_named() {
-    let entry = zoo::find("squeezenet1.1").unwrap();
-    let mut saved = save(&entry.build(&Device::flex()));
+    let model = model::find("squeezenet1.1").unwrap();
+    let mut saved = save(&*model.build(&Device::flex()));
     let bias = saved.tensors.remove("classifier.1.bias").unwrap();
     saved.tensors.insert("aux1.conv.weight".to_owned(), bias.clone());
     saved.tensors.insert("classifier.7.bias".to_owned(), bias);
     saved.tensors.get_mut("features.3.squeeze.bias").unwrap().0 = vec![4, 4];
     let open = |saved: &Saved| Checkpoint::open(saved.write().path()).unwrap();
-    let error = open(&saved).load(entry, &Device::flex()).unwrap_err();
+    let error = open(&saved).load(&model, &Device::flex()).unwrap_err();
     let text = error.fault.to_string();
     assert_eq!(
         text,
         "not the weights of squeezenet1.1\n  1 missing: classifier.1.bias\n  1 surplus: classifier.7.bias\n  1 misshapen: \
          features.3.squeeze.bias is [4, 4], not [16]"
     );
-    let whole = open(&save(&entry.build(&Device::flex())));
-    let text = whole.check(zoo::find("vgg16").unwrap()).unwrap_err().to_string();
+    let whole = open(&save(&*model.build(&Device::flex())));
+    let text = whole.check(&model::find("vgg16").unwrap()).unwrap_err().to_string();
     assert!(text.contains("not the weights of vgg16 but those of squeezenet1.1\n  30 missing: "), "{text}");
     assert!(text.contains(", …\n  50 surplus: classifier.1.bias, "), "{text}");
 }
 
 #[test]
 fn no_network_has_keys_that_would_be_taken_for_a_wrapping() {
-    for entry in zoo::registry() {
-        for tensor in weights::tensors(&entry.build_uninitialised(&Device::flex())) {
+    for model in model::list() {
+        for tensor in model.structure(&Device::flex()).parameters() {
             let wrapped =
                 WRAPPERS.iter().chain(&PREFIXES).chain(&AUXILIARY).any(|prefix| tensor.key.starts_with(prefix));
-            assert!(!wrapped && today(&tensor.key) == tensor.key, "{}: {}", entry.id, tensor.key);
+            assert!(!wrapped && today(&tensor.key) == tensor.key, "{}: {}", model.name, tensor.key);
         }
     }
     let old = "features.denseblock1.denselayer1.norm.1.running_mean";
