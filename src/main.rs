@@ -124,7 +124,7 @@ fn live(args: Live, log: Option<&Path>) -> eyre::Result<ExitCode> {
         tracing::warn!("no unnamed recording is made: {error}");
     }
     let options = ui::Options {
-        wishes: ui::Wishes {
+        initial: ui::InitialConfig {
             network: Some(args.network),
             batch: Some(args.batch),
             precision: args.precision,

@@ -7,7 +7,7 @@ use crate::{
     model::{self, Model, zoo},
     session::export::{Format, Table},
     sweep::{plan, shard},
-    ui::app,
+    ui::timeline,
 };
 use clap::{
     ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint,
@@ -932,7 +932,7 @@ fn speed(s: &str) -> Result<f64, String> {
         }
         None => s.trim_end_matches(['x', '×']).parse().ok(),
     };
-    let valid = |x: &f64| (app::SLOWEST..=app::FASTEST).contains(x);
+    let valid = |x: &f64| (timeline::SLOWEST..=timeline::FASTEST).contains(x);
     number.filter(valid).ok_or_else(|| "a number of times from 1/16 to 256, such as 4 or 0.5".to_owned())
 }
 

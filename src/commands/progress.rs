@@ -3,7 +3,7 @@
 use crate::{
     commands::layers,
     event::{LinkState, Nanos, Phase, Plan, StationId},
-    format::significant,
+    format::{roughly, significant},
     session::{
         Fleet, State, Sweep,
         read::Losses,
@@ -378,15 +378,6 @@ pub fn conclusion(fleet: &Fleet, file: &Path) -> String {
         }
     }
     format!("{said}; in {file}")
-}
-
-/// A stretch of time that nobody knows better than this: `40 s`, `12 min`, `3.5 h`.
-pub fn roughly(seconds: f64) -> String {
-    match seconds / 60.0 {
-        minutes if minutes < 1.0 => format!("{:.0} s", (seconds / 5.0).ceil() * 5.0),
-        minutes if minutes < 90.0 => format!("{minutes:.0} min"),
-        minutes => format!("{} h", significant(minutes / 60.0, 2)),
-    }
 }
 
 /// One line on the run in progress: where it stands, how many batches, what one takes, what it draws.
