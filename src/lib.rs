@@ -17,6 +17,7 @@ pub mod host;
 pub mod images;
 pub mod logging;
 pub mod model;
+pub mod output;
 pub mod report;
 pub mod session;
 pub mod sweep;

@@ -1,6 +1,6 @@
 //! The log: a file of bounded size, because the screen belongs to the screen.
 
-use crate::host;
+use crate::{host, output};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
@@ -36,7 +36,8 @@ pub fn to_file(path: Option<&Path>) -> io::Result<()> {
 /// # Errors
 /// If a log is there already.
 pub fn to_stderr() -> io::Result<()> {
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).with_writer(io::stderr);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).with_writer(|| output::StandardError);
     subscriber.without_time().try_init().map_err(io::Error::other)
 }
 

@@ -3,10 +3,10 @@
 // Tests may panic: that is how they fail. clippy.toml knows test functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
-use wattscope::commands::cli;
+use wattscope::commands;
 
 fn help(command: Option<&str>) -> String {
-    let mut root = cli::command().term_width(100);
+    let mut root = commands::command_line().term_width(100);
     root.build();
     let command = match command {
         Some(name) => root.find_subcommand_mut(name).unwrap(),

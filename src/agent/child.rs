@@ -63,7 +63,7 @@ impl Launch {
     }
 
     /// The arguments of the program that make it an engine.
-    fn arguments(&self) -> Vec<OsString> {
+    pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             vec!["engine".into(), "--epoch".into(), self.clock.epoch().to_string().into()];
         if let Some(limit) = self.memory_limit {
@@ -217,8 +217,6 @@ fn signal_name(signal: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::cli::{Cli, Command};
-    use clap::Parser;
 
     fn launch(fold: bool, graph: bool) -> Launch {
         Launch {
@@ -237,22 +235,5 @@ mod tests {
         assert_eq!((launch.suspect_graphs("cpu"), launch.graph), (None, true), "a CPU has none to suspect");
         assert!(launch.suspect_graphs("cuda:0").is_some() && !launch.graph);
         assert_eq!(launch.suspect_graphs("cuda:0"), None);
-    }
-
-    #[test]
-    fn an_engine_is_told_what_it_may_not_do() {
-        let told = |fold, graph| {
-            let launch = launch(fold, graph);
-            let line = [launch.program.clone().into_os_string()].into_iter().chain(launch.arguments());
-            match Cli::try_parse_from(line).unwrap().command {
-                Some(Command::Engine { no_fold, no_graph, memory_limit: Some(_), weights: Some(_), .. }) => {
-                    (no_fold, no_graph)
-                }
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(told(true, true), (false, false));
-        assert_eq!(told(true, false), (false, true));
-        assert_eq!(told(false, true), (true, false));
     }
 }

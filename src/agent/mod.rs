@@ -15,6 +15,10 @@ pub mod site;
 mod window;
 pub mod wire;
 
+// The command line's tests parse what an engine is started with.
+#[cfg(test)]
+pub(crate) use child::Launch;
+
 use crate::{
     clock::Clock,
     engine::WeightsFile,

@@ -19,6 +19,7 @@ use crate::{
         self, Model,
         weights::{checkpoint::Checkpoint, seed::DEFAULT_SEED},
     },
+    output,
 };
 use graph::Graphs;
 use layers::LayersError;
@@ -301,7 +302,7 @@ impl Engine {
                 });
             }
             MeasureError::Device(message) => {
-                eprintln!("{message}");
+                output::note(&message);
                 self.outbox.close();
                 std::process::exit(EXIT_DEVICE);
             }

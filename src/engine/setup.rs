@@ -1,5 +1,6 @@
 //! What an engine's process sets up before it touches a device: its memory limit, its caches, its last words.
 
+use crate::output;
 use cubecl_runtime::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
 use etcetera::BaseStrategy;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ pub fn limit_memory(bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: setrlimit reads the struct, which outlives the call.
     if unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) } != 0 {
-        eprintln!("no memory limit: {}", std::io::Error::last_os_error());
+        output::note(&format!("no memory limit: {}", std::io::Error::last_os_error()));
     }
 }
 
@@ -44,6 +45,6 @@ pub fn die_in_words() {
         let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref().copied());
         let place = panic.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
         let line = text.unwrap_or("no message").split_whitespace().collect::<Vec<_>>().join(" ");
-        eprintln!("panic: {line}{place}");
+        output::note(&format!("panic: {line}{place}"));
     }));
 }

@@ -1,9 +1,8 @@
-//! `wattscope infer`: what a network says about photographs, or about an input as it is.
+//! What a network says about photographs, or about a prepared input.
 
 use crate::{
     engine::measure::{BuildError, Built, MeasureError},
     event::{Config, Precision, Weights},
-    format::significant,
     images::{self, ImageError},
     model::{
         Model, NoClassifier, Value,
@@ -13,7 +12,6 @@ use crate::{
             seed::DEFAULT_SEED,
         },
     },
-    table::Table,
 };
 use burn::tensor::TensorData;
 use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
@@ -248,17 +246,6 @@ fn guesses(logits: &[f32], classes: &Classes, n: usize) -> Vec<Guess> {
         Some(Guess { class, synset, name, probability: power(logits[class]) / sum, logit: logits[class] })
     };
     largest(logits, n).into_iter().filter_map(guess).collect()
-}
-
-/// An answer for people.
-pub fn table(answer: &Answer) -> String {
-    let mut table = Table::new(&["%", "logit", "class", "<name"]);
-    for guess in &answer.top {
-        let percent = format!("{:.1}", 100.0 * guess.probability);
-        let logit = significant(f64::from(guess.logit), 5);
-        table.row([percent, logit, guess.class.to_string(), guess.name.to_owned()]);
-    }
-    format!("{}\n{}", answer.input, table.render())
 }
 
 /// Writes the logits of all answers, in their order, as a safetensors file with one tensor `logits` of `[n, classes]`.

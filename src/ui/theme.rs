@@ -1,7 +1,7 @@
-//! The theme: colours for the colour depth of the terminal, and glyphs for its font.
+//! How things look: colours by how many the terminal has, and glyphs by which its font has.
 //!
-//! Colours have contrast on black and on white, since a program does not know its terminal's background. Colour never carries
-//! meaning alone: without it, weight and words are enough.
+//! Colours are picked for contrast on black and on white alike, since nobody tells a program which of the two it is on.
+//! Nothing is said by colour alone: without colour, weight and words still say it.
 
 use ratatui::{
     buffer::Buffer,
@@ -9,7 +9,7 @@ use ratatui::{
 };
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Colour depth of the terminal.
+/// How many colours the terminal shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Depth {
     /// None: weight and inversion only.
@@ -24,7 +24,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// Detects the depth from the environment: `NO_COLOR`, `COLORTERM`, `TERM`.
+    /// Reads the depth off the environment: `NO_COLOR`, `COLORTERM`, `TERM`.
     pub fn detect(env: impl Fn(&str) -> Option<String>) -> Self {
         let var = |name| env(name).unwrap_or_default();
         let (term, colorterm) = (var("TERM"), var("COLORTERM"));
@@ -100,51 +100,51 @@ impl fmt::Display for Marker {
     }
 }
 
-/// What a piece of the screen means; its style follows from it.
+/// What a piece of the screen means; its look follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Text.
     Plain,
     /// A number or word to be read first.
     Strong,
-    /// Frames, axes, units: in the background.
+    /// Frames, axes, units: there when looked for.
     Dim,
     /// The name of a pane.
     Title,
-    /// A curve, and numbers that are not steady yet.
+    /// A curve, or what does not count yet.
     Trace,
-    /// Steady numbers.
+    /// What is steady, and counts.
     Steady,
-    /// Building, tuning, warming up; and warnings.
+    /// What is on its way: building, tuning, warming up; and warnings.
     Warn,
-    /// Failures.
+    /// What failed.
     Bad,
-    /// The selected batch size, tab, row.
+    /// Where the user is: the current batch, tab, row.
     Current,
     /// A limit: the power cap.
     Limit,
 }
 
-/// Colour depth and marker.
+/// Depth and marker together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
-    /// Colour depth.
+    /// How many colours there are.
     pub depth: Depth,
     /// What curves are drawn with.
     pub marker: Marker,
 }
 
-/// A colour at each depth: of 16, of 256, RGB.
-type ColourDepths = (Color, u8, (u8, u8, u8));
+/// A colour in each palette: 16, 256, RGB.
+type Ladder = (Color, u8, (u8, u8, u8));
 
-const BLUE: ColourDepths = (Color::Blue, 32, (0, 120, 205));
-const GREEN: ColourDepths = (Color::Green, 28, (0, 138, 50));
-const ORANGE: ColourDepths = (Color::Magenta, 130, (186, 100, 0));
-const RED: ColourDepths = (Color::Red, 160, (217, 48, 40));
-const GREY: ColourDepths = (Color::Reset, 243, (120, 120, 120));
+const BLUE: Ladder = (Color::Blue, 32, (0, 120, 205));
+const GREEN: Ladder = (Color::Green, 28, (0, 138, 50));
+const ORANGE: Ladder = (Color::Magenta, 130, (186, 100, 0));
+const RED: Ladder = (Color::Red, 160, (217, 48, 40));
+const GREY: Ladder = (Color::Reset, 243, (120, 120, 120));
 
 impl Theme {
-    /// The style of a role.
+    /// The look of a role.
     pub fn style(self, role: Role) -> Style {
         let plain = Style::new();
         match role {
@@ -161,7 +161,7 @@ impl Theme {
         }
     }
 
-    fn coloured(self, (ansi, indexed, (r, g, b)): ColourDepths) -> Style {
+    fn coloured(self, (ansi, indexed, (r, g, b)): Ladder) -> Style {
         match self.depth {
             Depth::None => Style::new(),
             Depth::Ansi16 => Style::new().fg(ansi),
@@ -175,12 +175,12 @@ impl Theme {
         self.marker == Marker::Ascii
     }
 
-    /// A glyph, or its ASCII replacement where only ASCII may be shown.
+    /// One of two glyphs: the good one, or its ASCII stand-in.
     pub fn pick(self, glyph: &'static str, ascii: &'static str) -> &'static str {
         if self.ascii() { ascii } else { glyph }
     }
 
-    /// Text as the screen may show it: where only ASCII may be, signs are replaced by characters or words.
+    /// Text as the screen may show it: with ASCII only, signs become words where one letter would not do.
     pub fn text<'a>(self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         let text = text.into();
         if !self.ascii() || text.is_ascii() {
@@ -204,8 +204,8 @@ impl Theme {
         Cow::Owned(plain)
     }
 
-    /// Replaces what is not ASCII in a frame, such as text of a driver, a host name or a file, where only ASCII may be shown.
-    pub fn force_ascii(self, buffer: &mut Buffer) {
+    /// The last word on ASCII: whatever text came from a driver, a host name or a file, nothing else leaves for the screen.
+    pub fn sweep(self, buffer: &mut Buffer) {
         if !self.ascii() {
             return;
         }
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_colour_depth_follows_the_environment() {
+    fn the_ladder_follows_the_environment() {
         let depth = |vars: &[(&str, &str)]| {
             Depth::detect(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
         };

@@ -1,365 +1,181 @@
-//! `wattscope layers`: where the time of a batch goes, layer by layer, for people (a table) and for programs (one JSON object
-//! a configuration, which `assets/layers.schema.json` describes).
-//!
-//! A configuration is measured to steady state as in a run, then its layers are asked for, so that what can't be measured
-//! is told in the same words.
+//! `wattscope layers`: where the time of a batch goes, layer by layer.
 
-use crate::{
-    agent::fleet::FleetHandle,
-    analysis::roofline::{self, Achieved},
-    event::{Body, Command, Config, Event, LayerClock, LayerTime, Layers, Phase, RunId, Tagged},
-    format::{percent, si, significant},
-    model,
-    session::{
-        Recorder, State,
-        records::{Origin, Outcome},
-    },
-    sweep::{End, Failed, job::FAREWELL},
-    table::Table,
+mod measure;
+mod record;
+
+use super::{
+    args::{self, Hosts},
+    execute::{Execute, Global},
+    failure::Failure,
+    progress::line,
+    setup,
 };
-use serde::Serialize;
-use std::{future::Future, io};
+use crate::{
+    agent::{self, posts::Seat},
+    backend::DeviceError,
+    clock::Clock,
+    event::{Config, DeviceInfo, Precision},
+    output,
+    session::{State, records::Outcome},
+    sweep::End,
+};
+use clap::{Args, ValueHint};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use measure::{Observer, measure};
+use record::Record;
+use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
-/// Version of the objects of `wattscope layers --json`.
-pub const SCHEMA: u32 = 1;
+const HELP: &str = "\
+The network runs until it is steady, then passes whose layers are timed take turns, for about a second, with passes of the \
+whole batch. Every time is the mean over the middle half of the passes, so that the layers add up. The clock is the \
+device's own where it has one, and otherwise wall time, synchronised at both ends of each layer. What is computed in one \
+with another layer is marked `in #N`, and N's time holds both. `none` takes no time: parts of a concatenation that are \
+written where they belong.
 
-/// Is told how it gets on.
-pub trait Observer {
-    /// An event was folded in.
-    fn progress(&mut self, state: &State);
+FLOP/s are two a multiply-accumulate of convolutions and linear layers. Bytes are those that must cross the memory at \
+the least: what a layer reads of others, its weights, and what others read of it, each once. The roof is the lower of what \
+the device computes and what its memory delivers at the layer's FLOP/byte; both are measured on the device. Above 100 % of \
+the memory's roof, a cache delivers.
 
-    /// The layers of a configuration were measured, or not.
+Examples:
+  wattscope layers resnet50 --batch 8
+  wattscope layers mobilenet-v2 --precision f16 --json > layers.json
+  wattscope layers vgg16 --batch 1,32 --device cuda:0
+
+Exit status:
+  0    everything was measured
+  1    something failed; the rest is measured all the same
+  2    bad usage
+  130  Ctrl-C; what was measured until then is printed
+
+assets/layers.schema.json describes the objects of --json, one a line for each batch size and precision.";
+
+/// Measure where the time of a batch goes, layer by layer, and what limits each layer
+#[derive(Clone, Debug, Args)]
+#[command(after_help = HELP)]
+pub struct Layers {
+    /// Network (`wattscope networks` lists them)
+    #[arg(value_name = "NETWORK", value_parser = args::network(), hide_possible_values = true)]
+    pub network: String,
+    /// Batch sizes, separated by commas
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Vec<u32>,
+    /// Precisions, separated by commas; the device's first if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = args::precision())]
+    pub precision: Vec<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
+    pub device: String,
+    /// Weights of the network, .pth or .safetensors, instead of made-up ones
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
+    /// The host to measure on: one --on at the most.
+    #[command(flatten)]
+    pub hosts: Hosts,
+    /// Print a JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = args::bytes)]
+    pub memory_limit: Option<u64>,
+    /// Run batch norms as they are, instead of folding them into the layer before them
+    #[arg(long)]
+    pub no_fold: bool,
+    /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+impl Execute for Layers {
+    fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
+        let runtime = setup::runtime()?;
+        setup::refuse_remote_weights(&self.hosts, self.weights.as_deref())?;
+        if let [_, another, ..] = &self.hosts.on[..] {
+            let reason = format!("--on \"{another}\": layers are measured in one place at a time");
+            return Err(Failure::usage(reason));
+        }
+        let targets = setup::targets(&self.hosts, std::slice::from_ref(&self.device))?;
+        let seats = runtime.block_on(setup::connect(targets))?;
+        // One host and one device are one target.
+        let Some(Seat { site, .. }) = seats.into_iter().next() else { return Ok(ExitCode::FAILURE) };
+        let configs = self.configs(&site.devices).map_err(Failure::usage)?;
+        let weights = self.weights.clone().map(|path| setup::weights_file(&self.network, path)).transpose()?;
+        let recorder = setup::recorder(self.record.as_deref())?;
+        setup::start_log(global.log.as_deref());
+        // No figure here is of power, so no idle power is read.
+        let (fold, idle) = (!self.no_fold, Duration::ZERO);
+        let options = agent::Options { weights, fold, idle, ..setup::agent_options(false, self.memory_limit)? };
+        let mut printer = Printer::new(self.json);
+        let mut code = ExitCode::SUCCESS;
+        let end = runtime.block_on(async {
+            let agent = site.start(options, Clock::start());
+            measure(agent.into(), &configs, recorder, setup::interruption(&mut code), &mut printer).await
+        })?;
+        Ok(match end {
+            End::Interrupted => code,
+            End::Complete if !printer.failed => ExitCode::SUCCESS,
+            End::Complete | End::StreamEnded => ExitCode::FAILURE,
+        })
+    }
+}
+
+impl Layers {
+    /// The configurations asked for, each once: precisions, then batch sizes.
     ///
     /// # Errors
-    /// What it prints to may be gone; nothing more is measured then.
-    fn measured(&mut self, state: &State, record: Record) -> io::Result<()>;
-}
-
-/// Measures the layers of configurations one after the other on the single station of `agents`, and stops it. Ends early when
-/// `interrupt` is ready or the agent is gone.
-///
-/// # Errors
-/// Those of the observer and of the recorder.
-pub async fn measure(
-    mut agents: FleetHandle,
-    configs: &[Config],
-    mut recorder: Option<Recorder>,
-    interrupt: impl Future<Output = ()>,
-    observer: &mut impl Observer,
-) -> io::Result<End> {
-    let end = tokio::select! {
-        biased;
-        () = interrupt => Ok(End::Interrupted),
-        end = all(&mut agents, configs, &mut recorder, observer) => end,
-    };
-    // A recorder that has failed has said so.
-    agents.farewell(FAREWELL, |tagged| _ = record(&mut recorder, &tagged.event)).await;
-    let closed = recorder.map_or(Ok(0), Recorder::finish);
-    end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
-}
-
-async fn all(
-    agents: &mut FleetHandle,
-    configs: &[Config],
-    recorder: &mut Option<Recorder>,
-    observer: &mut impl Observer,
-) -> io::Result<End> {
-    let mut state = State::default();
-    for config in configs {
-        agents.ask(Command::Run { config: config.clone() });
-        let mut asked = None;
-        let found = loop {
-            let Some(Tagged { event, .. }) = agents.events.recv().await else {
-                observer.measured(&state, Record::of(&state, config, Err(&Failed::StreamEnded)))?;
-                return Ok(End::StreamEnded);
-            };
-            record(recorder, &event)?;
-            state.apply(&event);
-            observer.progress(&state);
-            if let Some(run) = steady(&event.body, config).filter(|run| asked != Some(*run)) {
-                asked = Some(run);
-                agents.ask(Command::Layers);
-            }
-            if let Some(found) = answer(&event.body, config) {
-                break found;
-            }
-        };
-        observer.measured(&state, Record::of(&state, config, found.as_ref()))?;
-    }
-    Ok(End::Complete)
-}
-
-/// The run of a configuration that has just become steady.
-fn steady(body: &Body, config: &Config) -> Option<RunId> {
-    match body {
-        Body::Phase(change) if change.config == *config && change.phase == Phase::Steady => Some(change.run),
-        _ => None,
+    /// If the host lacks the device, or the device a precision.
+    pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, DeviceError> {
+        args::configs(std::slice::from_ref(&self.network), &self.precision, &self.batch, &self.device, devices)
     }
 }
 
-/// What became of a configuration, if an event says that.
-fn answer(body: &Body, config: &Config) -> Option<Result<Layers, Failed>> {
-    match body {
-        Body::Layers(layers) if layers.config == *config => Some(Ok(layers.clone())),
-        Body::NoLayers { config: of, reason, .. } | Body::Failing { config: of, reason, .. } if of == config => {
-            Some(Err(Failed::Failing(reason.clone())))
+/// Prints layers as they are measured: a line of progress on standard error while that is a terminal, tables or JSON lines
+/// on standard output.
+struct Printer {
+    json: bool,
+    bar: ProgressBar,
+    failed: bool,
+    printed: bool,
+}
+
+impl Printer {
+    /// A printer that has printed nothing.
+    fn new(json: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // The template is a constant. Were it wrong, the line would look otherwise and work.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
         }
-        Body::OutOfMemory { config: of, requested_bytes, message, .. } if of == config => {
-            Some(Err(Failed::OutOfMemory { requested_bytes: *requested_bytes, message: message.clone() }))
+        Self { json, bar, failed: false, printed: false }
+    }
+}
+
+impl Observer for Printer {
+    fn progress(&mut self, state: &State) {
+        if self.bar.is_hidden() {
+            return;
         }
-        _ => None,
+        let aside = state.run.as_ref().is_some_and(|run| run.aside.is_some_and(|(_, away)| away));
+        self.bar.set_message(line(state) + if aside { " · measuring its layers" } else { "" });
+        self.bar.tick();
     }
-}
 
-fn record(recorder: &mut Option<Recorder>, event: &Event) -> io::Result<()> {
-    recorder.as_mut().map_or(Ok(()), |recorder| recorder.send(event).map_err(io::Error::other))
-}
-
-/// The layers of one configuration, with what it takes to believe them later; or why there are none.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Record {
-    /// [`SCHEMA`].
-    pub schema: u32,
-    /// What was measured, where, and by what.
-    #[serde(flatten)]
-    pub origin: Origin,
-    /// Layers, or an error.
-    #[serde(flatten)]
-    pub outcome: Outcome<Figures>,
-}
-
-/// Where the time of a batch goes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Figures {
-    /// `device` or `wall`: what the times were read from.
-    pub clock: LayerClock,
-    /// Passes of each kind.
-    pub passes: u32,
-    /// A whole batch by the same clock, nothing in it timed, ms.
-    pub whole_ms: f64,
-    /// The layers' times together, ms.
-    pub sum_ms: f64,
-    /// Wall time of a whole batch, nothing in it timed, ms.
-    pub whole_wall_ms: f64,
-    /// Wall time of a batch whose layers are timed, ms.
-    pub instrumented_wall_ms: f64,
-    /// Peak measured in this precision, operations/s.
-    pub peak_flops: Option<f64>,
-    /// How it was measured.
-    pub peak_source: Option<String>,
-    /// Peak of the memory, bytes/s.
-    pub peak_bytes_per_s: Option<f64>,
-    /// How it was measured.
-    pub peak_bytes_source: Option<String>,
-    /// Operations a byte at which both roofs meet.
-    pub ridge_flops_per_byte: Option<f64>,
-    /// The layers in execution order.
-    pub layers: Vec<Row>,
-}
-
-/// A layer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// Its number, from 1.
-    pub number: usize,
-    /// `conv`, `linear`, `relu` …
-    pub kind: String,
-    /// What distinguishes it.
-    pub detail: String,
-    /// Output shape, batch first.
-    pub output: Vec<u64>,
-    /// Learned values.
-    pub params: u64,
-    /// Multiply-accumulates of the whole batch.
-    pub macs: u64,
-    /// Number of the layer whose time holds it; null where that is its own.
-    pub within: Option<usize>,
-    /// Bytes that must move at the least, for it and the layers within it; null where another layer holds it.
-    pub bytes: Option<u64>,
-    /// Its time, ms; null where another layer's holds it.
-    pub time_ms: Option<f64>,
-    /// Its share of all layers' time.
-    pub share: Option<f64>,
-    /// Operations a second, two a multiply-accumulate.
-    pub flops: Option<f64>,
-    /// Bytes a second.
-    pub bytes_per_s: Option<f64>,
-    /// Operations a byte.
-    pub flops_per_byte: Option<f64>,
-    /// `compute` or `memory`: the lower roof at its intensity.
-    pub roof: Option<&'static str>,
-    /// What it reaches of that roof; above 1 under the memory's where a cache delivers.
-    pub roof_share: Option<f64>,
-    /// Whether it moves more than the memory delivers: a cache does.
-    pub from_cache: Option<bool>,
-}
-
-fn ms(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
-}
-
-impl Record {
-    fn of(state: &State, config: &Config, found: Result<&Layers, &Failed>) -> Self {
-        let run = state.run.as_ref().filter(|run| run.config == *config);
-        Self {
-            schema: SCHEMA,
-            origin: Origin::of(state, config, run.and_then(|run| run.weights.as_ref())),
-            outcome: Outcome::of(found.map(|layers| Figures::of(state, layers))),
+    fn measured(&mut self, _: &State, record: Record) -> io::Result<()> {
+        self.bar.finish_and_clear();
+        if let Outcome::Failed { error, .. } = &record.outcome {
+            self.failed = true;
+            output::note(&format!("{}: {error}", record.title()));
         }
-    }
-
-    /// Whether the layers were measured.
-    pub const fn is_measured(&self) -> bool {
-        self.outcome.is_measured()
-    }
-
-    /// The configuration in words.
-    pub fn title(&self) -> String {
-        let Origin { network, batch, precision, device, .. } = &self.origin;
-        let name = model::find(network).map_or_else(|_| network.clone(), |model| model.title);
-        let device = match &self.origin.device_title {
-            Some(title) if title != device => format!("{device} ({title})"),
-            _ => device.clone(),
-        };
-        let folded = if self.origin.folded { "" } else { " · batch norms not folded" };
-        format!("{name} · batch {batch} · {precision} · {device}{folded}")
-    }
-
-    /// The table, and below it what the times are and what they were measured against; the reason where there are none.
-    pub fn text(&self) -> String {
-        match &self.outcome {
-            Outcome::Measured(figures) => {
-                format!("{}\n\n{}\n{}", self.title(), figures.table(), figures.notes())
-            }
-            Outcome::Failed { error, .. } => format!("{}: {error}\n", self.title()),
+        if self.json {
+            output::print(&(serde_json::to_string(&record)? + "\n"));
+        } else if record.is_measured() {
+            let gap = if self.printed { "\n" } else { "" };
+            output::print(&format!("{gap}{}", record.text()));
+            self.printed = true;
         }
-    }
-}
-
-impl Figures {
-    fn of(state: &State, layers: &Layers) -> Self {
-        let config = &layers.config;
-        let roofs = state.roofs(config);
-        let peak = state.peaks.get(&(config.device.clone(), config.precision));
-        let bandwidth = state.bandwidths.get(&config.device);
-        let achieved = roofline::achieved(&layers.layers, roofs);
-        let rows = layers.layers.iter().zip(achieved).enumerate();
-        Self {
-            clock: layers.clock,
-            passes: layers.passes,
-            whole_ms: ms(layers.whole_ns),
-            sum_ms: ms(layers.sum_ns),
-            whole_wall_ms: ms(layers.whole_wall_ns),
-            instrumented_wall_ms: ms(layers.instrumented_wall_ns),
-            peak_flops: peak.map(|(flops, _)| *flops),
-            peak_source: peak.map(|(_, how)| how.clone()),
-            peak_bytes_per_s: bandwidth.map(|(bytes, _)| *bytes),
-            peak_bytes_source: bandwidth.map(|(_, how)| how.clone()),
-            ridge_flops_per_byte: roofs.map(|roofs| roofs.ridge()),
-            layers: rows.map(|(i, (layer, achieved))| Row::of(i, layer, achieved)).collect(),
-        }
-    }
-
-    fn table(&self) -> String {
-        let titles = ["#", "<kind", "<detail", "<output", "MACs", "bytes", "ms", "share", "FLOP/s", "B/s", "<roof"];
-        let mut table = Table::new(&titles);
-        self.layers.iter().for_each(|row| table.row(row.cells()));
-        table.render()
-    }
-
-    /// What the sum is beside the whole, what the instrumentation adds, and the roofs.
-    fn notes(&self) -> String {
-        let share = |part: f64, whole: f64| significant(100.0 * part / whole, 3);
-        let clock = match self.clock {
-            LayerClock::Device => "the device's own clock",
-            LayerClock::Wall => "wall time, synchronised at both ends",
-        };
-        let (added, passes) = (self.instrumented_wall_ms - self.whole_wall_ms, self.passes);
-        let mut notes = format!(
-            "sum of layers    {} ms, {} % of a whole batch, {} ms; by {clock}\n\
-             instrumentation  {}{} ms a batch ({} %); {passes} passes with it and {passes} without, in turns\n",
-            significant(self.sum_ms, 4),
-            share(self.sum_ms, self.whole_ms),
-            significant(self.whole_ms, 4),
-            if added < 0.0 { "−" } else { "+" },
-            significant(added.abs(), 2),
-            share(added, self.whole_wall_ms),
-        );
-        notes += &roof("compute roof", self.peak_flops, self.peak_source.as_deref(), "FLOP/s");
-        notes += &roof("memory roof", self.peak_bytes_per_s, self.peak_bytes_source.as_deref(), "B/s");
-        if let Some(ridge) = self.ridge_flops_per_byte {
-            notes += &format!("both meet at     {} FLOP/byte\n", significant(ridge, 3));
-        }
-        notes
-    }
-}
-
-fn roof(name: &str, peak: Option<f64>, how: Option<&str>, unit: &str) -> String {
-    match (peak, how) {
-        (Some(peak), Some(how)) => format!("{name:<17}{}{unit}: {how}\n", spaced(peak)),
-        _ => format!("{name:<17}could not be measured here\n"),
-    }
-}
-
-/// A number before its unit: `1.2 G`, `512 `.
-fn spaced(value: f64) -> String {
-    let text = si(value);
-    if text.contains(' ') { text } else { text + " " }
-}
-
-impl Row {
-    fn of(index: usize, layer: &LayerTime, achieved: Option<Achieved>) -> Self {
-        let own = layer.within.is_none();
-        let under = achieved.and_then(|a| a.under);
-        Self {
-            number: index + 1,
-            kind: layer.kind.clone(),
-            detail: layer.detail.clone(),
-            output: layer.output.clone(),
-            params: layer.params,
-            macs: layer.macs,
-            within: layer.within.map(|host| host + 1),
-            bytes: own.then_some(layer.bytes),
-            time_ms: own.then(|| ms(layer.time_ns)),
-            share: achieved.map(|a| a.share),
-            flops: achieved.map(|a| a.flops),
-            bytes_per_s: achieved.map(|a| a.bytes_per_s),
-            flops_per_byte: achieved.map(|a| a.intensity),
-            roof: under.map(|u| u.roof.name()),
-            roof_share: under.map(|u| u.attained),
-            from_cache: under.map(|u| u.cached()),
-        }
-    }
-
-    fn cells(&self) -> [String; 11] {
-        let count = |n: u64| if n > 0 { si(n as f64) } else { String::new() };
-        let rate = |value: Option<f64>| value.filter(|v| *v > 0.0).map(si).unwrap_or_default();
-        let (ms, share) = match (self.within, self.share) {
-            (Some(host), _) => (format!("in #{host}"), String::new()),
-            (None, Some(share)) => {
-                (significant(self.time_ms.unwrap_or(0.0), 3), format!("{} %", percent(100.0 * share)))
-            }
-            (None, None) => ("none".to_owned(), String::new()),
-        };
-        [
-            self.number.to_string(),
-            self.kind.clone(),
-            self.detail.clone(),
-            self.output.iter().skip(1).map(u64::to_string).collect::<Vec<_>>().join("×"),
-            count(self.macs),
-            count(self.bytes.unwrap_or(0)),
-            ms,
-            share,
-            rate(self.flops),
-            rate(self.bytes_per_s),
-            self.roof_cell(),
-        ]
-    }
-
-    fn roof_cell(&self) -> String {
-        let (Some(roof), Some(share)) = (self.roof, self.roof_share) else { return String::new() };
-        let cache = if self.from_cache == Some(true) { ", from cache" } else { "" };
-        format!("{roof} {} %{cache}", percent(100.0 * share))
+        self.bar.reset();
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    event::{Header, Precision, SCHEMA as STREAM},
+    event::{Body, Command, Header, LayerClock, LayerTime, Layers, RunId, SCHEMA as STREAM},
     testing::{Script, config},
 };
 

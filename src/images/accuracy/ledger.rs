@@ -1,8 +1,10 @@
 //! What a measurement has done, image by image, in a file: a run that was interrupted goes on from there.
 
-use super::{Tally, dataset::Dataset};
+use super::{
+    dataset::Dataset,
+    tally::{Done, Tally},
+};
 use crate::{event::Accuracy, host};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
@@ -11,17 +13,6 @@ use std::{
     path::{Path, PathBuf},
 };
 use thiserror::Error;
-
-/// An image that went through the network: its class, and the five likeliest, the likeliest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
-    /// Its path below the data set's folder.
-    pub image: String,
-    /// Its class.
-    pub class: usize,
-    /// What the network took it for.
-    pub top: Vec<usize>,
-}
 
 /// What makes two measurements the same, so that one may go on where the other ended.
 #[derive(Clone, Copy, Debug, Hash)]

@@ -1,34 +1,30 @@
-//! `wattscope accuracy`: top-1 and top-5 of a network over a folder of labelled images, measured rather than quoted.
+//! Top-1 and top-5 of a network over a folder of labelled images, measured rather than quoted.
 //!
-//! Images are decoded on other threads than the one that runs the network; what was done is kept image by image, so that a
-//! run that ends early goes on where it was.
+//! Images are decoded on other threads than the one that runs the network. Every answer is kept, image by image, so that a
+//! measurement that ends early goes on where it was.
 
 pub mod dataset;
 mod feed;
 pub mod ledger;
-mod progress;
+pub mod tally;
 
 use crate::{
-    analysis::stats::{self, Z95},
     engine::measure::MeasureError,
-    event::{Accuracy, Config, Precision, Share},
+    event::{Accuracy, Config, Precision},
     format::bytes,
     host,
-    images::ImageError,
-    images::infer::{Predictor, largest},
+    images::{
+        ImageError,
+        infer::{Predictor, largest},
+    },
     model::{Model, cost},
-    table::Table,
 };
 use dataset::{Dataset, Sample};
 use feed::Feed;
-use ledger::{Done, Ledger, LedgerError};
-use progress::Progress;
-use serde::Serialize;
+use ledger::{Ledger, LedgerError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use tally::{Done, Tally};
 use thiserror::Error;
-
-/// Version of the object of `wattscope accuracy --json`.
-pub const SCHEMA: u32 = 1;
 
 /// Classes that a top-5 looks at.
 const TOP: usize = 5;
@@ -63,6 +59,15 @@ pub struct Outcome {
     pub complete: bool,
 }
 
+/// Is told how a measurement gets on.
+pub trait Observer {
+    /// Another batch is done: what all of them add up to, and how many images could not be read.
+    fn progress(&mut self, tally: Tally, unreadable: usize);
+
+    /// An image could not be read.
+    fn unreadable(&mut self, error: &ImageError);
+}
+
 /// Measures a network over the images that `ledger` does not know yet, until they are all seen or `stop` is set.
 ///
 /// # Errors
@@ -73,9 +78,9 @@ pub fn measure(
     mut ledger: Ledger,
     batch: usize,
     stop: &AtomicBool,
+    observer: &mut impl Observer,
 ) -> Result<Outcome, AccuracyError> {
     let left: Vec<&Sample> = dataset.samples.iter().filter(|sample| !ledger.knows(&sample.name)).collect();
-    let mut progress = Progress::new(dataset.samples.len(), ledger.tally());
     let mut unreadable = Vec::new();
     let seen_all: Result<bool, AccuracyError> = std::thread::scope(|scope| {
         let mut feed = Feed::start(scope, &left, predictor.classifier(), 2 * batch);
@@ -86,7 +91,7 @@ pub fn measure(
             match next {
                 Some((sample, Ok(input))) => waiting.push((sample, input)),
                 Some((_, Err(error))) => {
-                    progress.unreadable(&error);
+                    observer.unreadable(&error);
                     unreadable.push(error);
                 }
                 None => {}
@@ -96,17 +101,23 @@ pub fn measure(
                     ledger.add(done)?;
                 }
                 ledger.flush()?;
-                progress.show(ledger.tally(), unreadable.len());
+                observer.progress(ledger.tally(), unreadable.len());
             }
             if ended {
                 return Ok(true);
             }
         }
     });
-    progress.finish();
     let complete = seen_all?;
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Outcome { accuracy: ledger.tally().accuracy(predictor), unreadable, complete })
+    Ok(Outcome { accuracy: accuracy(predictor, ledger.tally()), unreadable, complete })
+}
+
+/// The figure that a tally comes to; none of no images.
+fn accuracy(predictor: &Predictor, tally: Tally) -> Option<Accuracy> {
+    let (top1, top5) = tally.shares()?;
+    let Config { network, device, precision, .. } = predictor.config.clone();
+    Some(Accuracy { network, weights: predictor.weights.clone(), device, precision, images: tally.images, top1, top5 })
 }
 
 /// Runs a batch and says of each image whether its class was found.
@@ -157,105 +168,6 @@ pub fn check_memory(model: &Model, batch: u32, precision: Precision) -> Result<(
     let needed = (facts.params + u64::from(batch) * image) * size;
     let fits = ((available / size).saturating_sub(facts.params) / image.max(1)).max(1);
     if needed > available { Err(NoRoom { batch, needed, available, fits }) } else { Ok(()) }
-}
-
-/// Right and wrong answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Images.
-    pub images: u64,
-    /// Images whose class was the likeliest.
-    pub top1: u64,
-    /// Images whose class was among the five likeliest.
-    pub top5: u64,
-}
-
-impl Tally {
-    /// Counts an answer.
-    pub fn add(&mut self, done: &Done) {
-        self.images += 1;
-        self.top1 += u64::from(done.top.first() == Some(&done.class));
-        self.top5 += u64::from(done.top.contains(&done.class));
-    }
-
-    /// The figure that it comes to; none of no images.
-    fn accuracy(self, predictor: &Predictor) -> Option<Accuracy> {
-        let Config { network, device, precision, .. } = predictor.config.clone();
-        Some(Accuracy {
-            network,
-            weights: predictor.weights.clone(),
-            device,
-            precision,
-            images: self.images,
-            top1: share(self.top1, self.images)?,
-            top5: share(self.top5, self.images)?,
-        })
-    }
-}
-
-/// A share with its 95 % interval, per cent.
-fn share(right: u64, of: u64) -> Option<Share> {
-    let (low, high) = stats::wilson(right, of, Z95)?;
-    Some(Share { percent: 100.0 * right as f64 / of as f64, low: 100.0 * low, high: 100.0 * high })
-}
-
-/// What `wattscope accuracy --json` prints.
-#[derive(Debug, Serialize)]
-pub struct Report<'a> {
-    schema: u32,
-    #[serde(flatten)]
-    accuracy: &'a Accuracy,
-    complete: bool,
-    unreadable: Vec<String>,
-}
-
-impl<'a> Report<'a> {
-    /// The report of an outcome; none without a figure.
-    pub fn of(outcome: &'a Outcome) -> Option<Self> {
-        let unreadable = outcome.unreadable.iter().map(ToString::to_string).collect();
-        let accuracy = outcome.accuracy.as_ref()?;
-        Some(Self { schema: SCHEMA, accuracy, complete: outcome.complete, unreadable })
-    }
-}
-
-/// The figure beside the published one, for people.
-pub fn table(model: &Model, accuracy: &Accuracy) -> String {
-    let source = &model.provenance.published;
-    let mut table = Table::new(&["<", "measured %", "95 % interval", "published %"]);
-    let published = [source.top1, source.top5];
-    for (name, share, published) in [("top-1", accuracy.top1, published[0]), ("top-5", accuracy.top5, published[1])] {
-        let published = published.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.2}"));
-        let interval = format!("{:.2} – {:.2}", share.low, share.high);
-        table.row([name.to_owned(), format!("{:.2}", share.percent), interval, published]);
-    }
-    format!("{}published: {}\n", table.render(), source.source)
-}
-
-/// A result for people: what was measured on how many images, and the figures.
-pub fn text(predictor: &Predictor, accuracy: &Accuracy, dataset: &Dataset) -> String {
-    let (done, all) = (accuracy.images, dataset.samples.len());
-    let of = if done as usize == all { String::new() } else { format!(" of {all}") };
-    format!("{} · {done}{of} images\n{}", predictor.title(), table(predictor.model(), accuracy))
-}
-
-fn images(n: usize) -> String {
-    if n == 1 { "1 image".to_owned() } else { format!("{n} images") }
-}
-
-/// What was left out, and why.
-pub fn complaints(outcome: &Outcome, dataset: &Dataset) -> String {
-    let mut text = String::new();
-    if dataset.unlabelled > 0 {
-        text += &format!("{} without a label: left out\n", images(dataset.unlabelled));
-    }
-    if !outcome.unreadable.is_empty() {
-        text += &format!("{} could not be read:\n", images(outcome.unreadable.len()));
-        text.extend(outcome.unreadable.iter().map(|error| format!("  {error}\n")));
-    }
-    if !outcome.complete {
-        text += "interrupted: the same command goes on from here\n";
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! Widgets that screens are made of. Each draws into a rectangle of any size, an empty one included.
+//! Pieces that screens are made of. Each draws into a rectangle that may be of any size, none included.
 
-pub mod axis;
-pub mod batch_selector;
+pub mod batch_rail;
 pub mod big;
 pub mod canvas;
 pub mod fitted;
@@ -12,4 +11,3 @@ pub mod roofline;
 pub mod scope;
 pub mod sparkline;
 pub mod table;
-pub mod time_columns;

@@ -1,4 +1,4 @@
-//! Tables; the least important columns are left out where there is no room.
+//! Columns of numbers that line up; the least important ones are dropped where there is no room.
 
 use super::pane::{columns, text};
 use crate::ui::theme::{Role, Theme};
@@ -8,11 +8,11 @@ use std::{borrow::Cow, ops::Range};
 /// A column.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// Its title.
+    /// Its heading.
     pub title: Cow<'static, str>,
-    /// How soon it is left out where there is no room: the highest number first, 0 never.
+    /// How soon it is dropped where there is no room: high goes first, 0 never.
     pub drop: u8,
-    /// Whether its cells are aligned left, as words are, and not right, as numbers are.
+    /// Whether its cells stand at the left, as words do, and not at the right, as numbers do.
     pub words: bool,
 }
 
@@ -33,30 +33,30 @@ impl Column {
 pub struct Table {
     /// Its columns.
     pub columns: Vec<Column>,
-    /// Its rows: a cell per column, and the role of the row.
+    /// Its rows: a cell a column, and the look of the row.
     pub rows: Vec<(Vec<String>, Role)>,
-    /// The highlighted row, which is kept in sight.
+    /// The row to keep in sight.
     pub selected: Option<usize>,
     /// The column that the rows are sorted by, and in which direction.
     pub sorted: Option<(usize, Direction)>,
-    /// Headings over neighbouring columns, where there is a row for them.
+    /// Names over neighbouring columns, where there are rows to spare for them.
     pub groups: Vec<(Range<usize>, String)>,
 }
 
 /// Which way a column is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Ascending.
+    /// The least first.
     Up,
-    /// Descending.
+    /// The most first.
     Down,
 }
 
-/// Rows below which the headings of groups are left out.
+/// Rows below which the names of groups of columns are left out.
 const GROUPS: u16 = 8;
 
 impl Table {
-    /// Draws it, scrolled by `offset` rows, or as far as the highlighted row needs; gives the rows that are shown.
+    /// Draws it, scrolled by `offset` rows or as far as the selected row needs; gives back the rows shown.
     pub fn render(&self, offset: usize, theme: Theme, area: Rect, buffer: &mut Buffer) -> Range<usize> {
         let area = area.intersection(buffer.area);
         if area.is_empty() {
@@ -87,12 +87,12 @@ impl Table {
         first..last
     }
 
-    /// Rows that it takes with its titles.
+    /// Rows that it takes with its heading.
     pub fn height(&self) -> u16 {
         self.rows.len() as u16 + 1
     }
 
-    /// The area of the title of each column that fits, with the column's number.
+    /// Where the title of each column that fits can be clicked.
     pub fn titles(&self, theme: Theme, area: Rect) -> Vec<(Rect, usize)> {
         let Some(above) = self.header(area).checked_sub(1) else { return Vec::new() };
         let mut x = area.x;
@@ -104,7 +104,7 @@ impl Table {
         titles
     }
 
-    /// Rows of titles and of headings above them.
+    /// Rows of the heading: titles, and the names of groups above them.
     fn header(&self, area: Rect) -> u16 {
         match area.height {
             0 | 1 => 0,
@@ -112,7 +112,7 @@ impl Table {
         }
     }
 
-    /// Draws each group's heading, a line over its columns with its name in it.
+    /// Each group's name over its columns, with a line as wide as they are.
     fn group_names(&self, shown: &[(usize, u16)], theme: Theme, area: Rect, buffer: &mut Buffer) {
         let mut x = area.x;
         let mut spans: Vec<(usize, u16, u16)> = Vec::new();
@@ -155,7 +155,7 @@ impl Table {
         }
     }
 
-    /// Numbers of the columns that fit, with their widths.
+    /// Columns that fit, with their widths.
     fn fitting(&self, width: u16, theme: Theme) -> Vec<(usize, u16)> {
         let widest = |i: usize| {
             let cells =

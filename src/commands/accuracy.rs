@@ -1,0 +1,274 @@
+//! `wattscope accuracy`: top-1 and top-5 of a network over labelled images.
+
+use super::{
+    args,
+    execute::{Execute, Global},
+    failure::Failure,
+    setup,
+};
+use crate::{
+    backend::device,
+    engine,
+    event::{Accuracy as Measured, DeviceMemory, Precision},
+    images::{
+        ImageError,
+        accuracy::{
+            self, Observer, Outcome,
+            dataset::Dataset,
+            ledger::{self, Ledger, Work},
+            tally::Tally,
+        },
+        infer::Predictor,
+    },
+    model::{self, Model},
+    output,
+    table::Table,
+};
+use clap::{Args, ValueHint};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+const HELP: &str = "\
+Images are in ImageNet's validation layout, DIR/n01440764/*.JPEG, or all in DIR with --labels: a line an image, its name and \
+its class, as an index from 0 to 999 or as n01440764, or the table LOC_val_solution.csv from Kaggle. Images are taken in an \
+order that has nothing to do with their classes, so that --limit and what Ctrl-C leaves are fair samples. What is done is \
+kept in the user's state directory: the same command goes on from there.
+
+Examples:
+  wattscope accuracy resnet50 --weights resnet50-0676ba61.pth --images imagenet/val
+  wattscope accuracy vgg16 --weights vgg16.safetensors --images val --labels labels.txt --limit 1000 --json
+
+Exit status:
+  0    every image that can be read was measured; those that can't are listed
+  1    something failed; what was measured is kept
+  2    bad usage, or weights of another network
+  130  Ctrl-C; what was measured is printed and kept";
+
+/// Measure a network's accuracy over labelled images
+#[derive(Clone, Debug, Args)]
+#[command(after_help = HELP)]
+pub struct Accuracy {
+    /// Network (`wattscope networks` lists them)
+    #[arg(value_name = "ID", value_parser = args::network(), hide_possible_values = true)]
+    pub network: String,
+    /// Its weights, .pth or .safetensors
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: PathBuf,
+    /// Labelled images: a folder with a folder a class, such as ImageNet's validation set
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub images: PathBuf,
+    /// Labels of images that are all in one folder
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub labels: Option<PathBuf>,
+    /// Images in a batch
+    #[arg(short, long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Images to measure, a fair sample of them; all if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Begin again, even if a part was measured before
+    #[arg(long)]
+    pub restart: bool,
+    /// Arithmetic; the device's first if not given
+    #[arg(short, long, value_name = "P", value_parser = args::precision())]
+    pub precision: Option<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
+    pub device: String,
+    /// Print the result as a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Execute for Accuracy {
+    fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
+        let model = model::find(&self.network).map_err(Failure::usage)?;
+        let classes = model.classifier().map_err(Failure::usage)?.classes;
+        let (device, precision) = setup::device_and_precision(&self.device, self.precision)?;
+        let checkpoint = setup::checkpoint(&model, &self.weights)?;
+        let mut dataset = Dataset::open(&self.images, self.labels.as_deref(), classes).map_err(Failure::usage)?;
+        dataset.samples.truncate(self.limit.map_or(usize::MAX, |limit| limit as usize));
+        if device::traits_of(&device).memory == DeviceMemory::Host {
+            accuracy::check_memory(&model, self.batch, precision).map_err(Failure::usage)?;
+        }
+        setup::start_log(global.log.as_deref());
+        engine::setup::keep_caches();
+        let predictor = Predictor::build(&model, &device, precision, Some(&checkpoint), true)?;
+        let work = Work {
+            network: &model.name,
+            weights: &predictor.weights.to_string(),
+            device: &device,
+            precision: precision.name(),
+            images: &self.images,
+            labels: self.labels.as_deref(),
+        };
+        let ledger = Ledger::open(work.file()?, self.restart, &dataset)?;
+        let mut progress = Progress::new(dataset.samples.len(), ledger.tally());
+        let batch = self.batch as usize;
+        let measure = |stop: &AtomicBool| {
+            let outcome = accuracy::measure(&predictor, &dataset, ledger, batch, stop, &mut progress);
+            progress.0.finish_and_clear();
+            outcome
+        };
+        let (code, outcome) = until_interrupted(measure)?;
+        let outcome = outcome?;
+        if let Some(accuracy) = outcome.accuracy.as_ref().filter(|_| outcome.complete) {
+            ledger::keep(&ledger::figures_file()?, accuracy)?;
+        }
+        match (Report::of(&outcome), &outcome.accuracy) {
+            (Some(report), _) if self.json => output::print(&(serde_json::to_string(&report)? + "\n")),
+            (_, Some(accuracy)) => output::print(&text(&predictor, accuracy, &dataset)),
+            _ => {}
+        }
+        complaints(&outcome, &dataset).iter().for_each(|complaint| output::note(complaint));
+        Ok(match outcome.accuracy {
+            _ if !outcome.complete => code,
+            Some(_) => ExitCode::SUCCESS,
+            None => ExitCode::FAILURE,
+        })
+    }
+}
+
+/// Works on another thread until the work is done or the user interrupts it: the exit code of the interruption, and the
+/// result.
+fn until_interrupted<T: Send>(work: impl FnOnce(&AtomicBool) -> T + Send) -> Result<(ExitCode, T), Failure> {
+    let stop = AtomicBool::new(false);
+    let (done, ended) = tokio::sync::oneshot::channel::<()>();
+    let runtime = setup::runtime()?;
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let result = work(&stop);
+            // The receiver is gone where the user has interrupted.
+            let _ = done.send(());
+            result
+        });
+        let code = runtime.block_on(async {
+            tokio::select! {
+                code = setup::interrupted() => ExitCode::from(code),
+                _ = ended => ExitCode::SUCCESS,
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        match worker.join() {
+            Ok(result) => Ok((code, result)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// A line on stderr with the accuracy so far, the rate and the time left, while that is a terminal.
+struct Progress(ProgressBar);
+
+impl Progress {
+    /// Progress among `images`, of which a tally is done already.
+    fn new(images: usize, done: Tally) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(images as u64), ProgressDrawTarget::stderr());
+        // The template is a constant. Were it wrong, the bar would look otherwise and work.
+        let template = "{bar:24} {human_pos}/{human_len}  {msg}  {per_sec}  {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸ "));
+        }
+        bar.set_position(done.images);
+        bar.reset_eta();
+        Self(bar)
+    }
+}
+
+impl Observer for Progress {
+    fn progress(&mut self, tally: Tally, unreadable: usize) {
+        let percent = |right: u64| 100.0 * right as f64 / tally.images.max(1) as f64;
+        let bad = if unreadable > 0 { format!("  {unreadable} unreadable") } else { String::new() };
+        self.0.set_message(format!("top-1 {:.1} %  top-5 {:.1} %{bad}", percent(tally.top1), percent(tally.top5)));
+        self.0.set_position(tally.images + unreadable as u64);
+    }
+
+    fn unreadable(&mut self, error: &ImageError) {
+        tracing::warn!("{error}");
+    }
+}
+
+/// Version of the object of `wattscope accuracy --json`.
+const SCHEMA: u32 = 1;
+
+/// What `wattscope accuracy --json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: u32,
+    #[serde(flatten)]
+    accuracy: &'a Measured,
+    complete: bool,
+    unreadable: Vec<String>,
+}
+
+impl<'a> Report<'a> {
+    /// The report of an outcome; none without a figure.
+    fn of(outcome: &'a Outcome) -> Option<Self> {
+        let unreadable = outcome.unreadable.iter().map(ToString::to_string).collect();
+        let accuracy = outcome.accuracy.as_ref()?;
+        Some(Self { schema: SCHEMA, accuracy, complete: outcome.complete, unreadable })
+    }
+}
+
+/// A result for people: what was measured on how many images, and the figures.
+fn text(predictor: &Predictor, accuracy: &Measured, dataset: &Dataset) -> String {
+    let (done, all) = (accuracy.images, dataset.samples.len());
+    let of = if done as usize == all { String::new() } else { format!(" of {all}") };
+    format!("{} · {done}{of} images\n{}", predictor.title(), table(predictor.model(), accuracy))
+}
+
+/// The figure beside the published one.
+fn table(model: &Model, accuracy: &Measured) -> String {
+    let source = &model.provenance.published;
+    let mut table = Table::new(&["<", "measured %", "95 % interval", "published %"]);
+    let published = [source.top1, source.top5];
+    for (name, share, published) in [("top-1", accuracy.top1, published[0]), ("top-5", accuracy.top5, published[1])] {
+        let published = published.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.2}"));
+        let interval = format!("{:.2} – {:.2}", share.low, share.high);
+        table.row([name.to_owned(), format!("{:.2}", share.percent), interval, published]);
+    }
+    format!("{}published: {}\n", table.render(), source.source)
+}
+
+/// What was left out, and why, line by line.
+fn complaints(outcome: &Outcome, dataset: &Dataset) -> Vec<String> {
+    let images = |n: usize| if n == 1 { "1 image".to_owned() } else { format!("{n} images") };
+    let mut lines = Vec::new();
+    if dataset.unlabelled > 0 {
+        lines.push(format!("{} without a label: left out", images(dataset.unlabelled)));
+    }
+    if !outcome.unreadable.is_empty() {
+        lines.push(format!("{} could not be read:", images(outcome.unreadable.len())));
+        lines.extend(outcome.unreadable.iter().map(|error| format!("  {error}")));
+    }
+    if !outcome.complete {
+        lines.push("interrupted: the same command goes on from here".to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images::ImageFault;
+
+    #[test]
+    fn what_was_left_out_is_said_with_the_reason() {
+        let broken = ImageError { path: "val/broken.jpg".into(), fault: ImageFault::Truncated };
+        let outcome = Outcome { accuracy: None, unreadable: vec![broken], complete: false };
+        let dataset = Dataset { unlabelled: 2, ..Dataset::default() };
+        assert_eq!(
+            complaints(&outcome, &dataset),
+            [
+                "2 images without a label: left out",
+                "1 image could not be read:",
+                "  val/broken.jpg: truncated: a JPEG without its end",
+                "interrupted: the same command goes on from here",
+            ]
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! `wattscope check`: whether a device computes what PyTorch does.
+
+use super::{
+    args,
+    execute::{Execute, Global},
+    failure::Failure,
+};
+use crate::{
+    backend::device,
+    check::{self, Kept, Reference},
+    engine,
+    event::Precision,
+    model, output,
+};
+use clap::Args;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The error is the largest difference of a logit over two images, in standard deviations of the logits, from two references:
+PyTorch's result in double precision (38 logits, which are built in) and f32 on this CPU without folding (all 2000).
+
+Bounds, and how each was set: the largest errors of all 21 networks on a CPU are 8.6e-6 in f32, 5.3e-3 in f16 and 4.2e-2 in
+bf16, with Burn's own kernels 9.0e-3 and 4.5e-2 (VGG-19 each time). f32 may be off by 1e-4, which leaves room for another
+order of summation; f16 by 1e-2, and tf32, which rounds as f16 does, as much; bf16 by 5e-2, and with --no-fold by 2e-1, for
+every batch norm of Burn's then rounds once more (1.1e-1 in Inception-v3).
+
+Results are kept in wattscope/checks.jsonl in the user's state directory, until wattscope or the driver changes. The live
+screen and the records of `run` say what was found for the network in use.
+
+Examples:
+  wattscope check resnet50 --precision f16
+  wattscope check --device cuda:0 --json
+
+Exit status:
+  0  everything is within its bound
+  1  something is not, or could not be run
+  2  bad usage";
+
+/// Compare what a device computes with the CPU: same weights, same input, logits side by side
+#[derive(Clone, Debug, Args)]
+#[command(after_help = HELP)]
+pub struct Check {
+    /// Networks to check; all of them if none is given
+    #[arg(value_name = "ID", value_parser = args::network(), hide_possible_values = true)]
+    pub networks: Vec<String>,
+    /// Precisions, separated by commas; every one that the device has if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = args::precision())]
+    pub precision: Vec<Precision>,
+    /// Device to check: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
+    pub device: String,
+    /// Print each result as a JSON object on a line of its own
+    #[arg(long)]
+    pub json: bool,
+    /// Run batch norms as they are, instead of folding them into the layer before them
+    #[arg(long)]
+    pub no_fold: bool,
+}
+
+impl Execute for Check {
+    fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
+        let devices = device::enumerate();
+        let device = device::resolve(&self.device, &devices).map_err(Failure::usage)?;
+        let precisions = if self.precision.is_empty() { &device.precisions } else { &self.precision };
+        let offered = precisions.iter().try_for_each(|p| device::check_precision(device, *p));
+        offered.map_err(Failure::usage)?;
+        engine::setup::keep_caches();
+        let all = || model::list().into_iter().map(|model| model.name).collect();
+        let networks = if self.networks.is_empty() { all() } else { self.networks.clone() };
+        let fold = !self.no_fold;
+        let mut kept = Vec::new();
+        let (mut made, mut failed) = (0, 0);
+        for network in &networks {
+            let reference = Reference::of(network);
+            for precision in precisions {
+                let checked = match &reference {
+                    Ok(reference) => reference.check(&device.name, *precision, fold).map_err(|e| e.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                let line = check::line(network, &device.name, *precision, &checked, self.json)?;
+                output::print(&(line + "\n"));
+                made += 1;
+                failed += usize::from(!checked.as_ref().is_ok_and(|checked| checked.pass));
+                kept.extend(checked.ok().map(|checked| Kept::new(checked, device, fold)));
+            }
+        }
+        keep(&kept);
+        if !self.json {
+            output::note(&format!("{} of {made} within bounds", made - failed));
+        }
+        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Keeps the results for the live screen and the records. A check whose result can't be kept is still a check.
+fn keep(checks: &[Kept]) {
+    let kept = check::default_file().and_then(|file| check::keep(&file, checks));
+    if let Err(error) = kept {
+        output::note(&format!("the results are not kept for the live screen and the records: {error}"));
+    }
+}

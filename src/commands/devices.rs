@@ -1,0 +1,82 @@
+//! `wattscope devices`: on what can be measured, and why not on more.
+
+use super::{
+    args::Hosts,
+    execute::{Execute, Global},
+    failure::Failure,
+    setup,
+};
+use crate::{agent::posts::Seat, event::DeviceInfo, format::bytes, output, table::Table};
+use clap::Args;
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// List the devices of this host, or of another one, the missing ones with the reason
+#[derive(Clone, Debug, Args)]
+pub struct Devices {
+    /// The hosts whose devices are listed.
+    #[command(flatten)]
+    hosts: Hosts,
+    /// Print an array of JSON objects instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Execute for Devices {
+    fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
+        let targets = setup::targets(&self.hosts, &["auto".to_owned()])?;
+        let seats = setup::runtime()?.block_on(setup::connect(targets))?;
+        let devices: Vec<&[DeviceInfo]> = seats.iter().map(|seat| &seat.site.devices[..]).collect();
+        let text = match (&devices[..], self.json) {
+            ([devices], true) => json(devices)?,
+            (all, true) => json(&all)?,
+            ([devices], false) => table(devices),
+            _ => {
+                let table = |seat: &Seat| format!("{}\n{}", seat.site.host, table(&seat.site.devices));
+                seats.iter().map(table).collect::<Vec<_>>().join("\n")
+            }
+        };
+        output::print(&text);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// The devices as a table, the absent ones with their reasons below.
+fn table(devices: &[DeviceInfo]) -> String {
+    let mut table = Table::new(&["<device", "<title", "<precisions", "memory"]);
+    for device in devices.iter().filter(|d| d.absent.is_none()) {
+        let precisions: Vec<_> = device.precisions.iter().map(|p| p.name()).collect();
+        let memory = device.memory_bytes.map_or_else(|| "not known".to_owned(), bytes);
+        table.row([device.name.clone(), device.title.clone(), precisions.join(", "), memory]);
+    }
+    let absent = devices.iter().filter_map(|d| d.absent.as_ref().map(|reason| format!("{}: {reason}\n", d.name)));
+    table.render() + &absent.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Precision;
+
+    #[test]
+    fn an_absent_device_says_why() {
+        let device = |name: &str, absent: Option<&str>| DeviceInfo {
+            name: name.to_owned(),
+            title: "a processor".to_owned(),
+            precisions: vec![Precision::F32, Precision::F16],
+            memory_bytes: Some(8 << 30),
+            absent: absent.map(str::to_owned),
+            ..DeviceInfo::default()
+        };
+        let table = table(&[device("cpu", None), device("cuda", Some("libcuda.so.1 not found"))]);
+        insta::assert_snapshot!(table, @r"
+        device  title        precisions    memory
+        cpu     a processor  f32, f16    8.00 GiB
+        cuda: libcuda.so.1 not found
+        ");
+    }
+}

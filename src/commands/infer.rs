@@ -1,0 +1,108 @@
+//! `wattscope infer`: what a network takes photographs for.
+
+use super::{
+    args,
+    execute::{Execute, Global},
+    failure::Failure,
+    setup,
+};
+use crate::{
+    engine,
+    event::Precision,
+    format::significant,
+    images::infer::{self, Answer, Predictor},
+    model, output,
+    table::Table,
+};
+use clap::{ArgGroup, Args, ValueHint};
+use std::{path::PathBuf, process::ExitCode};
+
+const HELP: &str = "\
+A photograph is resized, cropped and normalised as the source of the network's weights does, to the last bit of Pillow's \
+resampling. JPEGs decode to within 4 steps of 255 of what Pillow has, PNG and lossless WebP exactly. An EXIF orientation is \
+ignored, as PyTorch's transforms ignore it.
+
+Examples:
+  wattscope infer resnet50 --weights resnet50-0676ba61.pth --image cat.jpg dog.png
+  wattscope infer inception-v3 --weights inception_v3.safetensors --input input.safetensors --logits logits.safetensors
+
+Exit status:
+  0  everything was answered
+  1  something could not be read or run
+  2  bad usage, or weights of another network";
+
+/// Say what a network takes photographs for
+#[derive(Clone, Debug, Args)]
+#[command(after_help = HELP, group = ArgGroup::new("what").required(true))]
+pub struct Infer {
+    /// Network (`wattscope networks` lists them)
+    #[arg(value_name = "ID", value_parser = args::network(), hide_possible_values = true)]
+    pub network: String,
+    /// Its weights, .pth or .safetensors; made-up ones if not given
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub weights: Option<PathBuf>,
+    /// Photographs: JPEG, PNG or WebP
+    #[arg(short, long, value_name = "FILE", num_args = 1.., group = "what", value_hint = ValueHint::FilePath)]
+    pub image: Vec<PathBuf>,
+    /// A prepared input instead: safetensors with one tensor `input` of [n, 3, px, px]
+    #[arg(long, value_name = "FILE", group = "what", value_hint = ValueHint::FilePath)]
+    pub input: Option<PathBuf>,
+    /// Likeliest classes to print
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub top: u16,
+    /// Write the logits to a safetensors file, as a tensor `logits` of [n, 1000]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub logits: Option<PathBuf>,
+    /// Arithmetic; the device's first if not given
+    #[arg(short, long, value_name = "P", value_parser = args::precision())]
+    pub precision: Option<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
+    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
+    pub device: String,
+    /// Run batch norms as they are, instead of folding them into the layer before them
+    #[arg(long)]
+    pub no_fold: bool,
+    /// Print each answer as a JSON object on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Execute for Infer {
+    fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
+        let model = model::find(&self.network).map_err(Failure::usage)?;
+        let (device, precision) = setup::device_and_precision(&self.device, self.precision)?;
+        let checkpoint = self.weights.as_deref().map(|path| setup::checkpoint(&model, path)).transpose()?;
+        engine::setup::keep_caches();
+        let predictor = Predictor::build(&model, &device, precision, checkpoint.as_ref(), !self.no_fold)?;
+        let inputs = match &self.input {
+            Some(path) => predictor.tensor(path)?,
+            None => predictor.photographs(&self.image)?,
+        };
+        let answers = predictor.answers(inputs, usize::from(self.top))?;
+        if let Some(path) = &self.logits {
+            infer::write_logits(path, &answers)?;
+        }
+        if self.json {
+            for answer in &answers {
+                output::print(&(serde_json::to_string(answer)? + "\n"));
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let tables: Vec<_> = answers.iter().map(table).collect();
+        let made_up = "The weights are made up, and so are the answers: --weights FILE loads real ones.\n";
+        let note = if checkpoint.is_none() { made_up } else { "" };
+        output::print(&format!("{}\n{note}\n{}", predictor.title(), tables.join("\n")));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// An answer for people.
+fn table(answer: &Answer) -> String {
+    let mut table = Table::new(&["%", "logit", "class", "<name"]);
+    for guess in &answer.top {
+        let percent = format!("{:.1}", 100.0 * guess.probability);
+        let logit = significant(f64::from(guess.logit), 5);
+        table.row([percent, logit, guess.class.to_string(), guess.name.to_owned()]);
+    }
+    format!("{}\n{}", answer.input, table.render())
+}

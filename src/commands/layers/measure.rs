@@ -1,0 +1,102 @@
+//! The measuring loop: each configuration to steady state, as in a run, and then its layers.
+
+use super::record::Record;
+use crate::{
+    agent::fleet::FleetHandle,
+    event::{Body, Command, Config, Event, Layers, Phase, RunId, Tagged},
+    session::{Recorder, State},
+    sweep::{End, Failed, job::FAREWELL},
+};
+use std::{future::Future, io};
+
+/// Is told how it gets on.
+pub trait Observer {
+    /// An event was folded in.
+    fn progress(&mut self, state: &State);
+
+    /// The layers of a configuration were measured, or not.
+    ///
+    /// # Errors
+    /// What it prints to may be gone; nothing more is measured then.
+    fn measured(&mut self, state: &State, record: Record) -> io::Result<()>;
+}
+
+/// Measures the layers of configurations one after the other on the single station of `agents`, and stops it. Ends early when
+/// `interrupt` is ready or the agent is gone.
+///
+/// # Errors
+/// Those of the observer and of the recorder.
+pub async fn measure(
+    mut agents: FleetHandle,
+    configs: &[Config],
+    mut recorder: Option<Recorder>,
+    interrupt: impl Future<Output = ()>,
+    observer: &mut impl Observer,
+) -> io::Result<End> {
+    let end = tokio::select! {
+        biased;
+        () = interrupt => Ok(End::Interrupted),
+        end = all(&mut agents, configs, &mut recorder, observer) => end,
+    };
+    // A recorder that has failed has said so.
+    agents.farewell(FAREWELL, |tagged| _ = record(&mut recorder, &tagged.event)).await;
+    let closed = recorder.map_or(Ok(0), Recorder::finish);
+    end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
+}
+
+async fn all(
+    agents: &mut FleetHandle,
+    configs: &[Config],
+    recorder: &mut Option<Recorder>,
+    observer: &mut impl Observer,
+) -> io::Result<End> {
+    let mut state = State::default();
+    for config in configs {
+        agents.ask(Command::Run { config: config.clone() });
+        let mut asked = None;
+        let found = loop {
+            let Some(Tagged { event, .. }) = agents.events.recv().await else {
+                observer.measured(&state, Record::of(&state, config, Err(&Failed::StreamEnded)))?;
+                return Ok(End::StreamEnded);
+            };
+            record(recorder, &event)?;
+            state.apply(&event);
+            observer.progress(&state);
+            if let Some(run) = steady(&event.body, config).filter(|run| asked != Some(*run)) {
+                asked = Some(run);
+                agents.ask(Command::Layers);
+            }
+            if let Some(found) = answer(&event.body, config) {
+                break found;
+            }
+        };
+        observer.measured(&state, Record::of(&state, config, found.as_ref()))?;
+    }
+    Ok(End::Complete)
+}
+
+/// The run of a configuration that has just become steady.
+fn steady(body: &Body, config: &Config) -> Option<RunId> {
+    match body {
+        Body::Phase(change) if change.config == *config && change.phase == Phase::Steady => Some(change.run),
+        _ => None,
+    }
+}
+
+/// What became of a configuration, if an event says that.
+fn answer(body: &Body, config: &Config) -> Option<Result<Layers, Failed>> {
+    match body {
+        Body::Layers(layers) if layers.config == *config => Some(Ok(layers.clone())),
+        Body::NoLayers { config: of, reason, .. } | Body::Failing { config: of, reason, .. } if of == config => {
+            Some(Err(Failed::Failing(reason.clone())))
+        }
+        Body::OutOfMemory { config: of, requested_bytes, message, .. } if of == config => {
+            Some(Err(Failed::OutOfMemory { requested_bytes: *requested_bytes, message: message.clone() }))
+        }
+        _ => None,
+    }
+}
+
+fn record(recorder: &mut Option<Recorder>, event: &Event) -> io::Result<()> {
+    recorder.as_mut().map_or(Ok(()), |recorder| recorder.send(event).map_err(io::Error::other))
+}

@@ -1,0 +1,347 @@
+//! `wattscope sweep`: many configurations, in rounds and in random order, into a session file.
+
+use super::{
+    args::{self, Batches, Graph, Hosts, Metrics},
+    execute::{Execute, Global},
+    failure::{Failure, about},
+    progress::{Detail, Printer, exit_code, seconds_left},
+    setup,
+};
+use crate::{
+    agent::{
+        self,
+        posts::{self, Seat},
+    },
+    backend::{DeviceError, device},
+    clock::Clock,
+    event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
+    format::{roughly, significant},
+    session::{Fleet, Recorder, Sweep as Sweeping, read::Losses},
+    sweep::{
+        self, End, Job,
+        file::{self, SweepFile},
+        plan, shard,
+    },
+};
+use clap::{Args, ValueEnum};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+const HELP: &str = "\
+Every configuration is measured to steady state: warm-up until the latency has converged, then S seconds of batches, and of
+power from one second later on, with at least 32 readings where S is below 5. Idle power is read before the first
+engine starts and after the last one was stopped.
+
+FILE is the session itself, compressed if its name ends in .zst. After an interruption the same command goes on with it:
+what is done is not measured again. What did not fit into memory is recorded as such, and so are the larger batches that
+are not tried then.
+
+Several devices, or several --on, share the work: each step goes to whoever is free, and one that is lost gives its step
+back. Under a scheduler each of N processes measures its part, every Nth step of one plan, into FILE with the part in its name
+(x.1of4.jsonl.zst), and `wattscope merge` joins them. --shard auto reads SLURM_PROCID and SLURM_NTASKS, those of a job array
+too, or JOB_COMPLETION_INDEX of an indexed Kubernetes Job; of how many, Kubernetes does not say: auto/N, or JOB_COMPLETIONS
+in the pod's environment. The seed is the job's number, or 2016 where there is none; any host goes on with any part.
+
+Examples:
+  wattscope sweep -o session.jsonl.zst
+  wattscope sweep --networks resnet18,vgg16 --batches 1..32,48 --repeat 1 -o x.jsonl
+  wattscope sweep --networks all --precisions f32,f16 --device cuda:0 --cooldown 5s -o card.jsonl.zst
+  wattscope sweep --on \"ssh box1\" --on \"ssh box2\" -o both.jsonl.zst
+  srun -N 4 wattscope sweep --shard auto -o x.jsonl.zst && wattscope merge x.?of4.jsonl.zst -o x.jsonl.zst
+
+Exit status:
+  0    everything was measured
+  1    something failed; the rest is measured all the same
+  2    bad usage, or FILE holds something else
+  130  Ctrl-C; what was measured until then is in FILE";
+
+/// Measure many configurations, in rounds and in random order, into a session file
+#[derive(Clone, Debug, Args)]
+#[command(after_help = HELP)]
+pub struct Sweep {
+    /// Networks to measure, separated by commas; `paper` for the 14 of Canziani et al. (2016), `all` for every one
+    #[arg(short, long, value_name = "ID,…", value_delimiter = ',', default_value = "paper",
+          value_parser = args::network_or_set(), hide_possible_values = true)]
+    pub networks: Vec<String>,
+    /// Batch sizes, separated by commas; 1..256 stands for the powers of two from 1 to 256
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1..64", value_parser = args::batches)]
+    pub batches: Vec<Batches>,
+    /// Precisions, separated by commas; the device's first if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = args::precision())]
+    pub precisions: Vec<Precision>,
+    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …; several, separated by commas, side by side
+    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', default_value = "auto", value_parser = args::device_name)]
+    pub device: Vec<String>,
+    /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
+    #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = args::seconds)]
+    pub seconds: f64,
+    /// Rounds; each measures every configuration once
+    #[arg(short, long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::MOST_ROUNDS)))]
+    pub repeat: u32,
+    /// Order of each round: random against drift, or as given
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    pub order: Order,
+    /// Seed of the random order; a new one each time, that of FILE where a sweep goes on, and that of the job for shards
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Time in which the engine rests between two configurations, such as 2s or 500ms
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = cooldown)]
+    pub cooldown: Duration,
+    /// The hosts to measure on.
+    #[command(flatten)]
+    pub hosts: Hosts,
+    /// With several devices or hosts: measure everything on each, instead of dealing steps to whoever is free
+    #[arg(long)]
+    pub each: bool,
+    /// Measure one of N parts only, into a file of its own: I/N, or auto, as the scheduler says; auto/N where it does not
+    /// say of how many
+    #[arg(long, value_name = "I/N", value_parser = str::parse::<shard::Asked>)]
+    pub shard: Option<shard::Asked>,
+    /// The session file; one that holds this very sweep, interrupted, is gone on with
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Begin anew, whatever FILE holds
+    #[arg(long)]
+    pub force: bool,
+    /// Print each result as a JSON object on a line of its own, as soon as it is measured
+    #[arg(long)]
+    pub json: bool,
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = args::bytes)]
+    pub memory_limit: Option<u64>,
+    /// Whether graphs are replayed.
+    #[command(flatten)]
+    pub graph: Graph,
+    /// Where metrics are served.
+    #[command(flatten)]
+    pub metrics: Metrics,
+}
+
+/// In which order a sweep measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Each round in another
+    #[default]
+    Random,
+    /// Networks, then precisions, then batch sizes
+    Given,
+}
+
+impl Execute for Sweep {
+    fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
+        let runtime = setup::runtime()?;
+        let exporter = setup::exporter(self.metrics)?;
+        let mut seats = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
+        let Task { plan, seeded, output } = self.task(&seats)?;
+        if self.force && output.exists() {
+            fs::remove_file(&output).map_err(about(output.display()))?;
+        }
+        let mut printer = Printer::new(self.json, Detail::Steps);
+        printer.restore(true);
+        for seat in &mut seats {
+            seat.device = device::resolve(&seat.device, &seat.site.devices).map_err(Failure::usage)?.name.clone();
+        }
+        let places: Vec<_> = seats.iter().map(place).collect();
+        let asked = file::Asked { plan: &plan, seed: seeded, places: &places };
+        let SweepFile { mut recorder, mut fleet, agents, losses } =
+            file::open(&output, &asked, &mut printer).map_err(Failure::usage)?;
+        printer.restore(false);
+        setup::start_log(global.log.as_deref());
+        printer.say(&introduction(&plan, places.len(), &fleet, &output, &losses));
+        if let Some(recorder) = &mut recorder {
+            announce_new_hosts(recorder, &fleet, &agents, &seats, &printer)?;
+        }
+        let (mut code, mut end) = (ExitCode::SUCCESS, End::Complete);
+        if let Some(recorder) = recorder {
+            let (idle, graph) = (sweep::IDLE_BEFORE, self.graph.wanted());
+            let options = agent::Options { idle, graph, ..setup::agent_options(false, self.memory_limit)? };
+            (fleet, end) = runtime.block_on(async {
+                let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
+                let last_runs: Vec<_> = agents.iter().map(last_run).collect();
+                let handle = setup::with_metrics(posts::sit(seats, &options, &last_runs, Clock::start()), exporter);
+                let mut job = Job::new(fleet, Some(recorder), agents, true);
+                let end = sweep::measure(handle, &mut job, setup::interruption(&mut code), &mut printer).await?;
+                io::Result::Ok((job.fleet, end))
+            })?;
+        }
+        printer.say(&conclusion(&fleet, &output));
+        let records = printer.finish();
+        Ok(exit_code(end, code, &records))
+    }
+}
+
+/// What a sweep is asked to do.
+struct Task {
+    plan: Plan,
+    /// Whether the seed was asked for.
+    seeded: bool,
+    /// The session file; for a shard, one of its own.
+    output: PathBuf,
+}
+
+impl Sweep {
+    /// The plan on one of the devices, in the order of a seed.
+    ///
+    /// # Errors
+    /// If the host lacks the device, or the device a precision.
+    pub fn plan(&self, device: &str, devices: &[DeviceInfo], seed: u64) -> Result<Plan, DeviceError> {
+        let batches = self.batches.iter().flat_map(|batches| batches.0.iter().copied()).collect::<Vec<_>>();
+        let configs = args::configs(&self.networks, &self.precisions, &batches, device, devices)?;
+        let seed = (self.order == Order::Random).then_some(self.seed.unwrap_or(seed));
+        Ok(plan::plan(configs, self.repeat, seed, self.seconds, self.cooldown.as_secs_f64()))
+    }
+
+    /// The plan, and the file, of this process: of the whole sweep, or of its shard.
+    fn task(&self, seats: &[Seat]) -> Result<Task, Failure> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let shard = self.shard.map(|asked| asked.resolve(variable)).transpose().map_err(Failure::usage)?;
+        // Six digits are enough orders, and are typed without a mistake.
+        let new = || jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
+        let seed = shard.map_or_else(new, |(_, seed)| seed);
+        let first = &seats[0];
+        let plan_of = |seed| self.plan(&first.device, &first.site.devices, seed).map_err(Failure::usage);
+        let plan = plan_of(seed)?;
+        // The other hosts must have the device and the precisions too.
+        for Seat { site, device } in seats {
+            let device = device::resolve(device, &site.devices).map_err(Failure::usage)?;
+            let offered = plan.configs.iter().try_for_each(|config| device::check_precision(device, config.precision));
+            offered.map_err(Failure::usage)?;
+        }
+        let (seeded, distributed) = (self.seed.is_some(), seats.len() > 1 && !self.each);
+        let Some((shard, _)) = shard else {
+            return Ok(Task { plan: Plan { distributed, ..plan }, seeded, output: self.output.clone() });
+        };
+        // A shard that starts later, even in another job, takes the seed of the shards that have files already.
+        let known = file::seed_of(shard.files(&self.output), &plan).filter(|_| self.seed.is_none());
+        let plan = known.map_or(Ok(plan), plan_of)?;
+        let part = Some((shard.index, shard.count));
+        Ok(Task { plan: Plan { shard: part, distributed, ..plan }, seeded, output: shard.file(&self.output) })
+    }
+}
+
+/// A host and device as the session file of a sweep knows them.
+fn place(Seat { site, device }: &Seat) -> file::Place<'_> {
+    file::Place { host: &site.host, device, devices: &site.devices }
+}
+
+/// Says in the stream and on the terminal that other hosts go on with what some began.
+fn announce_new_hosts(
+    recorder: &mut Recorder,
+    fleet: &Fleet,
+    agents: &[(StationId, Plan)],
+    seats: &[Seat],
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let new = agents.iter().zip(seats).filter(|((on, _), _)| fleet.get((*on).into()).is_none());
+    let new: Vec<&str> = new.map(|(_, seat)| seat.site.host.as_str()).collect();
+    if !fleet.has_begun() || new.is_empty() {
+        return Ok(());
+    }
+    let (before, now) = (fleet.names(false).join(", "), new.join(", "));
+    let text = format!("{now} goes on with what was begun on {before}");
+    printer.say(&text);
+    let body = Body::Notice { level: Level::Info, text };
+    // At the zero of the clock that the resumed session has.
+    Ok(recorder.send(Event { t: 0, body })?)
+}
+
+/// A time with an optional unit: `2s`, `500ms`, `1min`; seconds by default.
+fn cooldown(s: &str) -> Result<Duration, String> {
+    let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
+    let (number, unit) = s.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "min" => 60.0,
+        _ => return Err(format!("unknown unit '{unit}': ms, s or min")),
+    };
+    match number.parse::<f64>().map(|number| number * factor) {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a time of at most an hour, such as 2s, 500ms or 1min".to_owned()),
+    }
+}
+
+/// What a sweep is about to do, in how many places, and what of it is done.
+fn introduction(plan: &Plan, places: usize, fleet: &Fleet, file: &Path, losses: &Losses) -> String {
+    let file = file.display();
+    let sweeps = fleet.sweeps();
+    if sweeps.is_empty() {
+        let seconds = Sweeping::new(plan.clone(), 0).seconds_left(0);
+        let seconds = if plan.distributed { seconds / places.max(1) as f64 } else { seconds };
+        let each = match (places > 1, plan.distributed) {
+            (true, true) => format!(", distributed over {places} stations"),
+            (true, false) => format!(", on each of {places} stations"),
+            _ => String::new(),
+        };
+        return format!("{}{each}, into {file}; at least {}", intent(plan), roughly(seconds));
+    }
+    let sum = |of: fn(&Sweeping) -> usize| sweeps.iter().map(of).sum::<usize>();
+    let (done, all) = (sum(Sweeping::count), sum(Sweeping::total));
+    let lost = if losses.is_empty() { String::new() } else { format!("; {losses}") };
+    match all - done {
+        0 => format!("{file}: all {all} steps are done already{lost}"),
+        to_go => {
+            let seconds = seconds_left(fleet, &sweeps.iter().collect::<Vec<_>>(), places);
+            format!("{file}: {done} of {all} steps are done, {to_go} to go{lost}; about {} left", roughly(seconds))
+        }
+    }
+}
+
+/// `48 steps: 4 networks × 4 batch sizes × 3 rounds on cpu, in random order (seed 7)`.
+fn intent(plan: &Plan) -> String {
+    let networks: BTreeSet<_> = plan.configs.iter().map(|c| &c.network).collect();
+    let batches: BTreeSet<_> = plan.configs.iter().map(|c| c.batch).collect();
+    let precisions: BTreeSet<_> = plan.configs.iter().map(|c| c.precision).collect();
+    let devices: BTreeSet<_> = plan.configs.iter().map(|c| c.device.as_str()).collect();
+    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let factors = [
+        counted(networks.len(), "network"),
+        counted(batches.len(), "batch size"),
+        counted(precisions.len(), "precision"),
+        counted(plan.repeat as usize, "round"),
+    ];
+    let order = plan.seed.map_or_else(|| "as given".to_owned(), |seed| format!("in random order (seed {seed})"));
+    let devices = devices.into_iter().collect::<Vec<_>>().join(", ");
+    let part = plan.shard.map(|(index, count)| {
+        let own = Sweeping::new(plan.clone(), 0).total();
+        format!("shard {} of {count}, {own} of ", index + 1)
+    });
+    let steps = counted(plan.steps(), "step");
+    format!("{}{steps}: {} on {devices}, {order}", part.unwrap_or_default(), factors.join(" × "))
+}
+
+/// What a sweep came to.
+fn conclusion(fleet: &Fleet, file: &Path) -> String {
+    let sweeps = fleet.sweeps();
+    if sweeps.is_empty() {
+        return "nothing was measured".to_owned();
+    }
+    let sum = |of: fn(&Sweeping) -> usize| sweeps.iter().map(of).sum::<usize>();
+    let (done, failed, all) = (sum(Sweeping::count), sum(Sweeping::failures), sum(Sweeping::total));
+    let file = file.display();
+    let mut said = format!("{} of {all} steps measured", done - failed);
+    if failed > 0 {
+        said += &format!(", {failed} failed or skipped");
+    }
+    if done < all {
+        return format!("{said}; the same command goes on with {file}");
+    }
+    for (name, state) in fleet.names(true).iter().zip(fleet.stations()) {
+        let name = if fleet.is_several() { format!("{name}: ") } else { String::new() };
+        if let Some((before, after)) = state.idle_drift(state.device().unwrap_or_default()) {
+            let drift = 100.0 * (after - before) / before;
+            said += &format!(
+                "; {name}idle power {} W before, {} W after ({drift:+.1} %)",
+                significant(before, 3),
+                significant(after, 3)
+            );
+        }
+    }
+    format!("{said}; in {file}")
+}

@@ -1,0 +1,125 @@
+//! The help: every key, and what every number means.
+
+use super::Drawn;
+use crate::ui::{
+    keymap::KEYMAP,
+    theme::Role,
+    view::View,
+    widgets::pane::{Part, columns, frame, place, row, wrap},
+};
+use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+
+/// What is printed, and what it means.
+const MEANINGS: [(&str, &str); 9] = [
+    ("latency", "wall time of one batch, device synchronised before and after; the median of the steady batches"),
+    ("±%", "half of the median's 95 % interval, as a share of the median"),
+    ("throughput", "images a second over the steady phase, gaps between batches included"),
+    (
+        "utilisation",
+        "the driver's share of time in which any kernel ran: not how busy the units were; that is the share of peak FLOPs, 2 operations a MAC over the peak measured on this device",
+    ),
+    (
+        "power",
+        "mean of the steady phase after 1 s of settling, as the named sensor reads it; boards' sensors are off by up to 5 %",
+    ),
+    ("idle, Δ", "power before the engine started, and power above that"),
+    ("J/image", "energy an image, idle power included, from the energy counter where the card has one"),
+    (
+        "roof",
+        "of a layer: the lower of what the device computes and what its memory delivers at that many FLOPs a byte, and what the layer reaches of it; cache: more than the memory delivers",
+    ),
+    (
+        "STEADY",
+        "the latency has converged: from there on batches count; NOT STEADY: warm-up timed out, and they count all the same",
+    ),
+];
+
+/// Draws it over whatever is there: keys and meanings side by side, or below each other and scrolled.
+pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
+    let area = area.intersection(buffer.area);
+    let label = KEYMAP.iter().map(|b| columns(b.label)).max().unwrap_or(0) + 2;
+    let help = |label: &str, help: &'static str| match label {
+        "d D" if view.fleet.is_several() => "station: next, previous; every screen is of it",
+        _ => help,
+    };
+    let keys: Vec<Entry> =
+        KEYMAP.iter().map(|b| Entry::new(b.label, help(b.label, b.help).to_owned(), label)).collect();
+    let left = (label + KEYMAP.iter().map(|b| columns(b.help)).max().unwrap_or(0)) as u16 + 3;
+    let beside = area.width.saturating_sub(left + 4);
+    if beside >= 44 {
+        let meanings = meanings(usize::from(beside.min(84)) - WORD);
+        let rows = keys.len().max(meanings.len()) as u16;
+        let inner = open(view, &title("? or esc closes"), area, left + beside.min(84), rows, buffer);
+        entries(&keys, view, Rect { width: left.min(inner.width), ..inner }, buffer);
+        let x = inner.x + left.min(inner.width);
+        entries(&meanings, view, Rect { x, width: inner.right() - x, ..inner }, buffer);
+        return;
+    }
+    let width = area.width.saturating_sub(4).min(left.max(76));
+    let meanings = meanings(usize::from(width).saturating_sub(WORD));
+    let list: Vec<Entry> = keys.into_iter().chain([Entry::new("", String::new(), 0)]).chain(meanings).collect();
+    let inner = open(view, &title("[ ] scrolls, ? or esc closes"), area, width, list.len() as u16, buffer);
+    drawn.page = usize::from(inner.height).saturating_sub(1).max(1);
+    drawn.last_page = list.len().saturating_sub(usize::from(inner.height));
+    let first = view.looks.scroll.min(drawn.last_page);
+    entries(&list[first..], view, inner, buffer);
+}
+
+fn title(closes: &str) -> [Part; 2] {
+    [Part::new(0, Role::Title, "HELP"), Part::new(1, Role::Dim, closes)]
+}
+
+/// Columns of the word that is explained.
+const WORD: usize = 13;
+
+struct Entry {
+    word: &'static str,
+    text: String,
+    indent: usize,
+}
+
+impl Entry {
+    fn new(word: &'static str, text: String, indent: usize) -> Self {
+        Self { word, text, indent }
+    }
+}
+
+fn meanings(width: usize) -> Vec<Entry> {
+    let lines = |(word, text): &(&'static str, &str)| -> Vec<Entry> {
+        let word = *word;
+        let lines = wrap(text, width).into_iter().enumerate();
+        lines.map(|(i, line)| Entry::new(if i == 0 { word } else { "" }, line, WORD)).collect()
+    };
+    MEANINGS.iter().flat_map(lines).collect()
+}
+
+/// Clears a frame in the middle of the screen; gives back what it encloses.
+pub fn open(view: &View<'_>, title: &[Part], area: Rect, width: u16, rows: u16, buffer: &mut Buffer) -> Rect {
+    let (width, height) = ((width + 4).min(area.width), (rows + 2).min(area.height));
+    let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
+    let over = Rect { x, y, width, height };
+    clear(over, buffer);
+    let inner = frame(title, view.theme, over, buffer);
+    let pad = u16::from(inner.width > 2);
+    Rect { x: inner.x + pad, width: inner.width - pad, ..inner }
+}
+
+fn entries(list: &[Entry], view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+    for (i, entry) in list.iter().take(usize::from(area.height)).enumerate() {
+        let line = Rect { y: area.y + i as u16, height: 1, ..area };
+        let gap = " ".repeat(entry.indent.saturating_sub(columns(&view.theme.text(entry.word))));
+        let word = Part::new(0, Role::Strong, format!("{}{gap}", entry.word));
+        row(&[word, Part::new(0, Role::Plain, entry.text.clone()).joined()], view.theme, line, buffer);
+    }
+}
+
+fn clear(area: Rect, buffer: &mut Buffer) {
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            if let Some(cell) = buffer.cell_mut((x, y)) {
+                cell.reset();
+            }
+        }
+        place(&Line::raw(" ".repeat(usize::from(area.width))), Rect { y, height: 1, ..area }, buffer);
+    }
+}
