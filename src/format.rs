@@ -136,7 +136,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// An estimated stretch of time: `40 s`, `12 min`, `3.5 h`.
+/// An estimated duration: `40 s`, `12 min`, `3.5 h`.
 pub fn roughly(seconds: f64) -> String {
     match seconds / 60.0 {
         minutes if minutes < 1.0 => format!("{:.0} s", (seconds / 5.0).ceil() * 5.0),

@@ -12,7 +12,7 @@ use std::{
 };
 use support::{Terminal, alive, engines};
 
-/// One terminal at a time: engines take every core.
+/// One terminal at a time: an engine uses every core.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +68,7 @@ fn the_first_run_is_steady_and_the_keys_turn_the_knobs() {
 }
 
 #[test]
-fn a_killed_engine_is_said_and_replaced() {
+fn a_killed_engine_is_reported_and_replaced() {
     let _alone = alone();
     let terminal = Terminal::start(&["--device", "cpu", "--network", "squeezenet1.1"], 36, 120);
     terminal.wait_for("steady", 15.0, |s| steady(s, &["SqueezeNet"]));
@@ -92,7 +92,7 @@ fn out_of_memory_is_shown_on_its_batch_and_the_last_good_one_goes_on() {
 }
 
 #[test]
-fn every_way_of_being_ended_ends_the_engine_too() {
+fn whatever_ends_the_program_ends_the_engine_too() {
     let _alone = alone();
     let ends: [(&str, i32, Option<u32>); 4] = [
         ("SIGTERM", libc::SIGTERM, Some(143)),
@@ -150,7 +150,7 @@ fn a_sweep_measures_and_comes_back_to_where_it_began() {
     terminal.press("\r");
     terminal.wait_for("its progress", 10.0, |s| s.contains("0/1") && s.contains("esc stops it"));
     terminal.press(RIGHT);
-    terminal.wait_for("a word on the knobs", 3.0, |s| s.contains("a sweep is running"));
+    terminal.wait_for("the hint that knobs are locked", 3.0, |s| s.contains("a sweep is running"));
     terminal.wait_for("its end", 60.0, |s| s.contains("sweep done: 1 measured"));
     terminal.wait_for("what was before", 30.0, |s| steady(s, &["SqueezeNet", "batch 2 "]));
     terminal.press("q");

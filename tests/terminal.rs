@@ -1,4 +1,4 @@
-//! The screen in a real pseudo-terminal: what ends it, what it leaves behind, and that it never outlives its terminal.
+//! The screen in a real pseudo-terminal: what ends it, how it leaves the terminal, and that it never outlives it.
 //!
 //! The program under test is this test binary itself, started again with [`CHILD`] set.
 
@@ -23,7 +23,7 @@ use wattscope::{
 
 const CHILD: &str = "WATTSCOPE_TEST_SCREEN";
 
-/// What the screen is left with by the agent's end of things: an agent that announces a CPU and then only listens.
+/// An agent that announces a CPU and then only reads commands.
 fn agent() -> AgentHandle {
     let (commands, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let (say, events) = tokio::sync::mpsc::unbounded_channel();
@@ -40,7 +40,7 @@ fn agent() -> AgentHandle {
     AgentHandle { commands, events }
 }
 
-/// Not a test of its own: the program that the tests look at.
+/// The program under test, where [`CHILD`] is set; otherwise nothing.
 #[test]
 fn child() {
     let Ok(mode) = std::env::var(CHILD) else { return };
@@ -82,7 +82,7 @@ impl Program {
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let tape = Arc::clone(&seen);
+        let received = Arc::clone(&seen);
         let done = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&done);
         thread::spawn(move || {
@@ -90,7 +90,7 @@ impl Program {
             while let Ok(n @ 1..) = reader.read(&mut bytes)
                 && !over.load(Ordering::SeqCst)
             {
-                tape.lock().unwrap().extend_from_slice(&bytes[..n]);
+                received.lock().unwrap().extend_from_slice(&bytes[..n]);
             }
         });
         let keys = pair.master.take_writer().unwrap();
@@ -126,7 +126,7 @@ impl Program {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     }
 
-    /// Closes our end of the terminal, the reader's, too, which a last frame wakes up for that.
+    /// Closes our end of the terminal. A last frame wakes the reader up, so that its copy is closed, too.
     fn hang_up(&mut self) {
         self.done.store(true, Ordering::SeqCst);
         self.press("2");
@@ -159,7 +159,7 @@ impl Program {
     }
 }
 
-/// The state of a process as the kernel writes it; none where there is none any more.
+/// The state of a process in /proc; none where the process is gone.
 fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
@@ -186,7 +186,7 @@ fn keys_and_signals_end_it_with_their_codes_and_give_the_terminal_back() {
 
 #[test]
 fn a_terminal_that_vanishes_without_a_hangup_ends_it() {
-    // A session of its own has no controlling terminal, so that nobody sends it SIGHUP.
+    // A session of its own has no controlling terminal, and gets no SIGHUP.
     let mut program = Program::start("run", &["setsid", "--wait"]);
     program.wait_for_text("cpu");
     let parent = program.child.process_id().unwrap();
@@ -202,14 +202,14 @@ fn a_terminal_that_vanishes_without_a_hangup_ends_it() {
 
 #[test]
 fn it_stops_for_the_shell_and_comes_back() {
-    // A shell that does jobs: without one there is nobody to stop for.
+    // A shell with job control: without one, the process is not stopped.
     let mut program = Program::start("run", &["bash", "-mc", "\"$0\" \"$@\"; echo stopped $?; fg >/dev/null"]);
     program.wait_for_text("cpu");
     program.press("2");
     program.wait_for_text("nothing was steady yet");
     let before = program.seen.lock().unwrap().len();
     program.press("\u{1a}");
-    let stopped = |tape: &[u8]| tape.windows(11).any(|w| w == b"stopped 148");
+    let stopped = |bytes: &[u8]| bytes.windows(11).any(|w| w == b"stopped 148");
     program.wait_for("stop", |_| stopped(&program.seen.lock().unwrap()[before..]));
     program
         .wait_for("return", |screen| screen.alternate_screen() && screen.contents().contains("nothing was steady yet"));

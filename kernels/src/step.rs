@@ -17,7 +17,7 @@ pub trait Step: Send + Sync {
     /// What it reads and writes.
     fn traffic(&self) -> Traffic;
 
-    /// Number of tasks for so many images.
+    /// Number of tasks for `images` images.
     fn tasks(&self, images: usize, workers: usize) -> usize;
 
     /// Runs one task, of those that `tasks` counts for `arena.images` images and as many workers.

@@ -86,7 +86,7 @@ impl Live {
             tracing::warn!("no unnamed recording is made: {error}");
         }
         let options = ui::Options {
-            wishes: ui::Wishes {
+            initial: ui::InitialConfig {
                 network: Some(self.network),
                 batch: Some(self.batch),
                 precision: self.precision,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     event::Nanos,
     session::{recordings, replay::Player},
-    ui::{self, app},
+    ui::{self, timeline},
 };
 use clap::Args;
 use std::{
@@ -73,7 +73,7 @@ fn speed(s: &str) -> Result<f64, String> {
         }
         None => s.trim_end_matches(['x', '×']).parse().ok(),
     };
-    let valid = |x: &f64| (app::SLOWEST..=app::FASTEST).contains(x);
+    let valid = |x: &f64| (timeline::SLOWEST..=timeline::FASTEST).contains(x);
     number.filter(valid).ok_or_else(|| "a number of times from 1/16 to 256, such as 4 or 0.5".to_owned())
 }
 

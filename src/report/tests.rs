@@ -10,7 +10,7 @@ use super::{
 use crate::{
     event::{Body, Event, Graph, Level},
     session::State,
-    ui::demo::{self, Script},
+    testing::demo::{self, Script},
 };
 use proptest::prelude::*;
 use std::fs;

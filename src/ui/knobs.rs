@@ -1,21 +1,21 @@
-//! The knobs: what the user wants to be measured, and how each turn of a knob changes it.
+//! The knobs (network, batch size, precision, device): the configuration to begin with, and how each key changes it.
 
 use crate::{
     backend::device::traits,
     event::{Config, DeviceInfo, DeviceKind, Precision},
 };
 
-/// The largest batch size that doubling reaches: beyond it no device has memory, and typing goes further.
+/// Largest batch size that doubling reaches: more than any device has memory for. A typed one may be larger.
 const LARGEST: u32 = 1 << 16;
 
-/// What the user asked for on the command line.
+/// The configuration to begin with, as given on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct InitialConfig {
     /// Registry id of the network; the first one by default.
     pub network: Option<String>,
     /// Batch size; 1 by default.
     pub batch: Option<u32>,
-    /// Precision; by default the device's own.
+    /// Precision; the first of the device's by default.
     pub precision: Option<Precision>,
     /// Device; by default the first usable card, or else the processor.
     pub device: Option<String>,
@@ -26,50 +26,50 @@ pub fn usable(devices: &[DeviceInfo]) -> impl Iterator<Item = &DeviceInfo> {
     devices.iter().filter(|d| d.absent.is_none() && !d.precisions.is_empty())
 }
 
-/// The first configuration, and what the user should know where it isn't the one wished for; none where no device can run
-/// anything.
-pub fn first(wishes: &Wishes, networks: &[String], devices: &[DeviceInfo]) -> (Option<Config>, Option<String>) {
+/// The initial configuration of the only station, and a warning where it is not the one that was asked for; none where no
+/// device can run a network.
+pub fn initial(asked: &InitialConfig, networks: &[String], devices: &[DeviceInfo]) -> (Option<Config>, Option<String>) {
     let by_default = || usable(devices).find(|d| traits(d).kind == DeviceKind::Card).or_else(|| usable(devices).next());
-    let wished = wishes.device.as_deref().filter(|name| *name != "auto");
-    let found = wished.and_then(|name| usable(devices).find(|d| d.name == name || d.name == format!("{name}:0")));
+    let named = asked.device.as_deref().filter(|name| *name != "auto");
+    let found = named.and_then(|name| usable(devices).find(|d| d.name == name || d.name == format!("{name}:0")));
     let mut notes = Vec::new();
     let Some(device) = found.or_else(by_default) else { return (None, Some("no device can run a network".to_owned())) };
-    if let (Some(name), None) = (wished, found) {
+    if let (Some(name), None) = (named, found) {
         let reason = devices.iter().find(|d| d.name == name || name.starts_with(&format!("{}:", d.name)));
         let reason = reason.and_then(|d| d.absent.as_deref()).unwrap_or("no such device");
         notes.push(format!("{name}: {reason}; running on {}", device.name));
     }
-    let precision = wishes.precision.filter(|p| device.precisions.contains(p)).or(device.precisions.first().copied());
-    if let (Some(wished), Some(taken)) = (wishes.precision, precision)
-        && wished != taken
+    let precision = asked.precision.filter(|p| device.precisions.contains(p)).or(device.precisions.first().copied());
+    if let (Some(asked), Some(taken)) = (asked.precision, precision)
+        && asked != taken
     {
-        notes.push(format!("{} does not compute in {wished}: running in {taken}", device.name));
+        notes.push(format!("{} does not compute in {asked}: running in {taken}", device.name));
     }
-    let network = wishes.network.clone().or_else(|| networks.first().cloned());
+    let network = asked.network.clone().or_else(|| networks.first().cloned());
     let config = network.zip(precision).map(|(network, precision)| Config {
         network,
-        batch: wishes.batch.unwrap_or(1).max(1),
+        batch: asked.batch.unwrap_or(1).max(1),
         precision,
         device: device.name.clone(),
     });
     (config, (!notes.is_empty()).then(|| notes.join("; ")))
 }
 
-/// The first configuration of one of several stations: on the device that it is there for and on no other. Where that is
-/// missing, or can't compute so, whoever is asked for it says why. None where no device was named and none can run.
-pub fn exactly(wishes: &Wishes, networks: &[String], devices: &[DeviceInfo]) -> Option<Config> {
-    let named = wishes.device.as_deref().filter(|name| *name != "auto");
+/// The initial configuration of one of several stations: on its own device and no other. Where that device is missing, or
+/// lacks the precision, the agent reports the reason. None where no device was named and none can run a network.
+pub fn initial_of_station(asked: &InitialConfig, networks: &[String], devices: &[DeviceInfo]) -> Option<Config> {
+    let named = asked.device.as_deref().filter(|name| *name != "auto");
     let device = match named {
         Some(name) => name.to_owned(),
-        None => first(wishes, networks, devices).0?.device,
+        None => initial(asked, networks, devices).0?.device,
     };
     let default = || devices.iter().find(|d| d.name == device).and_then(|d| d.precisions.first().copied());
-    let precision = wishes.precision.or_else(default).unwrap_or(Precision::F32);
-    let network = wishes.network.clone().or_else(|| networks.first().cloned())?;
-    Some(Config { network, batch: wishes.batch.unwrap_or(1).max(1), precision, device })
+    let precision = asked.precision.or_else(default).unwrap_or(Precision::F32);
+    let network = asked.network.clone().or_else(|| networks.first().cloned())?;
+    Some(Config { network, batch: asked.batch.unwrap_or(1).max(1), precision, device })
 }
 
-/// The batch size a step up or down: a power of two.
+/// The next power of two above or below a batch size.
 pub fn step_batch(batch: u32, up: bool) -> u32 {
     let below = 1 << (31 - batch.max(1).leading_zeros());
     match (up, batch == below) {
@@ -79,19 +79,19 @@ pub fn step_batch(batch: u32, up: bool) -> u32 {
     }
 }
 
-/// The item `by` places further in a list, stopping at its ends; the first one where the current one is not in it.
+/// The item `by` places after the current one, stopping at the ends of the list; the first one where the list lacks it.
 pub fn step<'a>(list: &'a [String], current: &str, by: isize) -> Option<&'a String> {
     let Some(at) = list.iter().position(|id| id == current) else { return list.first() };
     list.get(at.saturating_add_signed(by).min(list.len() - 1))
 }
 
-/// The next precision that a device has, or the one before, around the ends.
+/// The next or previous precision of a device, wrapping around.
 pub fn cycle_precision(current: Precision, device: &DeviceInfo, forward: bool) -> Precision {
     let has: Vec<_> = Precision::ALL.into_iter().filter(|p| device.precisions.contains(p)).collect();
     around(&has, |p| *p == current, forward).copied().unwrap_or(current)
 }
 
-/// The next device that can run networks, or the one before, around the ends.
+/// The next or previous device that can run networks, wrapping around.
 pub fn cycle_device<'a>(current: &str, devices: &'a [DeviceInfo], forward: bool) -> Option<&'a DeviceInfo> {
     let present: Vec<_> = usable(devices).collect();
     around(&present, |d| d.name == current, forward).copied()
@@ -107,10 +107,10 @@ fn around<T>(list: &[T], is_current: impl Fn(&T) -> bool, forward: bool) -> Opti
     list.get(next)
 }
 
-/// Reads a batch size as typed.
+/// Parses a batch size.
 ///
 /// # Errors
-/// Says what a batch size is, where the text is none.
+/// What is wrong with the text, in words for the user.
 pub fn parse_batch(text: &str) -> Result<u32, String> {
     match text.trim().parse::<u64>() {
         Ok(0) => Err("a batch holds at least 1 image".to_owned()),
@@ -169,31 +169,36 @@ mod tests {
     #[test]
     fn the_first_configuration_follows_the_devices() {
         let networks = ["alexnet".to_owned()];
-        let (config, note) = first(&Wishes::default(), &networks, &devices());
+        let (config, note) = initial(&InitialConfig::default(), &networks, &devices());
         assert_eq!((config.unwrap().to_string(), note), ("alexnet · batch 1 · tf32 · cuda:0".to_owned(), None));
 
-        let wishes = Wishes { device: Some("cuda:1".into()), precision: Some(Precision::Bf16), ..Wishes::default() };
-        let (config, note) = first(&wishes, &networks, &devices()[..2]);
+        let asked = InitialConfig {
+            device: Some("cuda:1".into()),
+            precision: Some(Precision::Bf16),
+            ..InitialConfig::default()
+        };
+        let (config, note) = initial(&asked, &networks, &devices()[..2]);
         assert_eq!(config.unwrap().device, "cpu");
         let note = note.unwrap();
         assert!(note.ends_with("running on cpu; cpu does not compute in bf16: running in f32"), "{note}");
 
-        let wishes = Wishes { device: Some("cuda:0".into()), ..Wishes::default() };
-        let (_, note) = first(&wishes, &networks, &devices()[..2]);
+        let asked = InitialConfig { device: Some("cuda:0".into()), ..InitialConfig::default() };
+        let (_, note) = initial(&asked, &networks, &devices()[..2]);
         assert_eq!(note.unwrap(), "cuda:0: libcuda.so.1 not found; running on cpu");
-        assert_eq!(first(&Wishes::default(), &networks, &[]).0, None);
+        assert_eq!(initial(&InitialConfig::default(), &networks, &[]).0, None);
     }
 
     #[test]
     fn one_of_several_stations_stays_on_its_own_device() {
         let networks = ["alexnet".to_owned()];
         let on = |device: &str, precision| {
-            let wishes = Wishes { device: Some(device.into()), precision, ..Wishes::default() };
-            exactly(&wishes, &networks, &devices()).map(|config| format!("{} {}", config.precision, config.device))
+            let asked = InitialConfig { device: Some(device.into()), precision, ..InitialConfig::default() };
+            initial_of_station(&asked, &networks, &devices())
+                .map(|config| format!("{} {}", config.precision, config.device))
         };
         assert_eq!(on("cuda:0", None).unwrap(), "tf32 cuda:0");
         assert_eq!(on("auto", None).unwrap(), "tf32 cuda:0");
-        assert_eq!(on("cuda:7", None).unwrap(), "f32 cuda:7", "which is not there, and whoever is asked says so");
+        assert_eq!(on("cuda:7", None).unwrap(), "f32 cuda:7", "the agent reports that it is missing");
         assert_eq!(on("cpu", Some(Precision::F16)).unwrap(), "f16 cpu");
     }
 

@@ -1,9 +1,8 @@
-//! A against B: a configuration held fast, and how what runs now differs from it.
+//! The comparison of A with B: A is a configuration that the user pinned, B the one that runs.
 
 use super::{
-    format,
     theme::{Role, Theme},
-    widgets::{gauge::Ghost, pane::Part},
+    widgets::{gauge::Reference, pane::Part},
 };
 use crate::{
     analysis::{
@@ -11,74 +10,76 @@ use crate::{
         stats::Z95,
     },
     event::{Config, RunId},
+    format,
     session::{RunResult, run::Power},
 };
 
-/// Smallest relative error believed of a median: the histogram behind it holds three digits.
+/// Least relative error of a median: the histogram behind it has three significant digits.
 pub const HISTOGRAM_ERROR: f64 = 0.001;
 
-/// Gain error of a board's power sensor. On one card it cancels out; between two it does not (arXiv 2312.02741).
+/// Relative gain error of a board's power sensor. It cancels out on one card, but not between two (arXiv 2312.02741).
 const SENSOR_GAIN: f64 = 0.05;
 
-/// A configuration held fast: A.
+/// A pinned configuration: A.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pin {
-    /// What it came to when it was pinned.
+    /// Its result when it was pinned.
     pub result: RunResult,
-    /// Name of its network as printed.
+    /// Printed name of its network.
     pub title: String,
-    /// The name of its station, where it is seen from another.
+    /// The name of its station, as seen from another one.
     pub elsewhere: Option<String>,
 }
 
-/// A configuration held fast on one of several stations, seen from there and from elsewhere.
+/// A pinned configuration and its station: as seen from that station, and from the others.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pinned {
-    /// Its station.
+pub struct PinnedStation {
+    /// The number of its station.
     pub on: usize,
     here: Pin,
     elsewhere: Pin,
 }
 
-impl Pinned {
-    /// Holds `pin` fast on a station of that name.
+impl PinnedStation {
+    /// Pins a configuration of station `on`, whose name is `station`.
     pub fn new(pin: Pin, on: usize, station: String) -> Self {
         Self { on, elsewhere: Pin { elsewhere: Some(station), ..pin.clone() }, here: pin }
     }
 
-    /// As it is seen from a station.
-    pub const fn from(&self, on: usize) -> &Pin {
+    /// As seen from a station.
+    pub const fn seen_from(&self, on: usize) -> &Pin {
         if on == self.on { &self.here } else { &self.elsewhere }
     }
 
-    /// What it is.
+    /// The configuration.
     pub const fn config(&self) -> &Config {
         &self.here.result.config
     }
 }
 
-/// A quantity that A and B both have.
+/// A quantity that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
-    /// Median latency of a batch. ms.
+    /// Median latency of a batch, ms.
     Latency,
     /// Images/s.
     Throughput,
-    /// Utilisation of the device. %.
+    /// Utilisation of the device, %.
     Utilisation,
-    /// Gross power. W.
+    /// Gross power, W.
     Power,
-    /// Energy an image. J.
+    /// Energy per image, J.
     Energy,
 }
 
-/// Half of the 95 % interval of a result's median, relative to it.
+/// Half of the 95 % interval of a result's median latency, relative to it.
 pub fn relative_error(result: &RunResult) -> f64 {
     result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
 }
 
 impl Compared {
-    /// The value of a result; none where it has none. `elsewhere`: the other one is of another device.
+    /// The value of a result and its error; none where the result lacks the quantity. `elsewhere`: A and B are of different
+    /// devices.
     fn of(self, result: &RunResult, elsewhere: bool) -> Option<Estimate> {
         let relative = relative_error(result);
         let about = |value: f64, share: f64| Estimate { value, error: value * share };
@@ -90,14 +91,14 @@ impl Compared {
         Some(match self {
             Self::Latency => about(result.latency_ms.p50, relative),
             Self::Throughput => about(result.images_per_s, relative),
-            // Drivers give whole per cents.
+            // Drivers report whole per cents.
             Self::Utilisation => Estimate { value: result.utilisation?, error: 0.5 },
             Self::Power => about(power?.gross_w, watts(power?)),
             Self::Energy => about(power?.joules_per_image, watts(power?).hypot(relative)),
         })
     }
 
-    /// Which way it is better. A larger batch takes longer, which is neither good nor bad.
+    /// Which direction is better. A larger batch takes longer, which is neither better nor worse.
     const fn better(self, same_batch: bool) -> Better {
         match self {
             Self::Latency if !same_batch => Better::Neither,
@@ -107,7 +108,7 @@ impl Compared {
         }
     }
 
-    /// A value as it is printed.
+    /// A value as printed.
     pub fn print(self, value: f64) -> String {
         match self {
             Self::Utilisation => format::percent(value),
@@ -128,7 +129,7 @@ impl Compared {
 }
 
 impl Pin {
-    /// `ResNet-50 · b32 · f16`; the device only where it is not `device`.
+    /// `ResNet-50 · b32 · f16`, with the device where it is not `device`.
     pub fn name(&self, device: Option<&str>) -> String {
         let config = &self.result.config;
         let elsewhere = device.is_some_and(|d| d != config.device).then_some(&config.device);
@@ -137,22 +138,22 @@ impl Pin {
         format!("{} · b{} · {}{device}", self.title, config.batch, config.precision)
     }
 
-    /// Whether a result is A's own run: nothing can be told by holding that against itself.
+    /// Whether a result is of A's own run, which is not compared with itself.
     pub fn is_of(&self, result: &RunResult) -> bool {
         self.elsewhere.is_none() && self.is_of_run(result.run, &result.config)
     }
 
-    /// Whether its numbers are those of a run of its own station.
+    /// Whether a run of its own station is the one that was pinned.
     pub fn is_of_run(&self, run: RunId, config: &Config) -> bool {
         self.result.run == run && self.result.config == *config
     }
 
-    /// A's value of a quantity.
+    /// A's value of a quantity; none where it has none.
     pub fn value(&self, quantity: Compared) -> Option<f64> {
         quantity.of(&self.result, false).map(|e| e.value).filter(|v| v.is_finite())
     }
 
-    /// How B differs from A in a quantity that both have.
+    /// The difference of B from A; none where one of them lacks the quantity.
     pub fn difference(&self, quantity: Compared, b: &RunResult) -> Option<Difference> {
         let (mine, theirs) = (&self.result.config, &b.config);
         let elsewhere = self.elsewhere.is_some() || mine.device != theirs.device;
@@ -160,21 +161,27 @@ impl Pin {
         Difference::between(a, b, quantity.better(mine.batch == theirs.batch))
     }
 
-    /// What a gauge shows of A beside B, which is none while nothing counts yet. `top` is the end of the quantity's
-    /// scale, where it has one.
-    pub fn ghost(&self, quantity: Compared, b: Option<&RunResult>, top: Option<f64>, theme: Theme) -> Option<Ghost> {
+    /// What a gauge shows of A beside B; `b` is none until B is steady. `top`: the end of the quantity's scale, where it has
+    /// one.
+    pub fn reference(
+        &self,
+        quantity: Compared,
+        b: Option<&RunResult>,
+        top: Option<f64>,
+        theme: Theme,
+    ) -> Option<Reference> {
         let a = self.value(quantity)?;
         let mut parts = vec![Part::new(2, Role::Dim, format!("A {}{}", quantity.print(a), quantity.unit()))];
         let difference = b.and_then(|b| self.difference(quantity, b));
-        parts.extend(difference.map(|d| said(d, 0, theme)).into_iter().flatten());
+        parts.extend(difference.map(|d| difference_parts(d, 0, theme)).into_iter().flatten());
         let now = b.and_then(|b| quantity.of(b, false)).map(|e| e.value);
-        Some(Ghost { a, now, top, parts })
+        Some(Reference { a, now, top, parts })
     }
 }
 
-/// A difference in words: its size, and whether it is for the better. `≈` where it lies within the errors. `drop` says
-/// how soon it goes where there is no room.
-pub fn said(difference: Difference, drop: u8, theme: Theme) -> Vec<Part> {
+/// A difference as text: its size, and whether B is better or worse; `≈` where it lies within the errors. `drop`: how soon it
+/// is left out where there is no room.
+pub fn difference_parts(difference: Difference, drop: u8, theme: Theme) -> Vec<Part> {
     let number = format::signed_percent(difference.share, difference.error);
     let (role, glyph, word) = match difference.judgement {
         Judgement::Same => return vec![Part::new(drop, Role::Strong, format!("{} A", theme.pick("≈", "same as")))],
@@ -192,7 +199,7 @@ pub fn said(difference: Difference, drop: u8, theme: Theme) -> Vec<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::demo;
+    use crate::testing::demo;
 
     fn result(ms: f64, watts: f64, device: &str) -> RunResult {
         let mut script = demo::live();

@@ -1,12 +1,12 @@
-//! The signals that end, stop or resume a terminal program.
+//! The signals that end, suspend or resume a terminal program.
 
 use std::io;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// A signal that arrived.
+/// A signal that was caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGINT from outside; Ctrl-C is a key while the screen is up.
+    /// SIGINT from another process; Ctrl-C is a key while the terminal is in raw mode.
     Interrupt,
     /// SIGTERM.
     Terminate,
@@ -14,37 +14,37 @@ pub enum Signal {
     HangUp,
     /// SIGQUIT.
     Quit,
-    /// SIGTSTP from outside; Ctrl-Z is a key while the screen is up.
-    Stop,
+    /// SIGTSTP from another process; Ctrl-Z is a key while the terminal is in raw mode.
+    Suspend,
     /// SIGCONT.
     Continue,
 }
 
-/// All of them, caught for as long as the process lives.
+/// Handlers of all of them, installed for as long as the process lives.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Stream,
     terminate: Stream,
     hang_up: Stream,
     quit: Stream,
-    stop: Stream,
+    suspend: Stream,
     cont: Stream,
 }
 
 impl Signals {
-    /// Catches them from now on.
-    pub fn catch() -> io::Result<Self> {
+    /// Installs the handlers.
+    pub fn install() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
             quit: signal(SignalKind::quit())?,
-            stop: signal(SignalKind::from_raw(libc::SIGTSTP))?,
+            suspend: signal(SignalKind::from_raw(libc::SIGTSTP))?,
             cont: signal(SignalKind::from_raw(libc::SIGCONT))?,
         })
     }
 
-    /// The next one; those that end the program first.
+    /// The next signal; those that end the program come first.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
@@ -52,9 +52,9 @@ impl Signals {
             Some(()) = self.hang_up.recv() => Signal::HangUp,
             Some(()) = self.quit.recv() => Signal::Quit,
             Some(()) = self.interrupt.recv() => Signal::Interrupt,
-            Some(()) = self.stop.recv() => Signal::Stop,
+            Some(()) = self.suspend.recv() => Signal::Suspend,
             Some(()) = self.cont.recv() => Signal::Continue,
-            // Streams of signals do not end.
+            // Signal streams do not end.
             else => std::future::pending().await,
         }
     }

@@ -1,6 +1,6 @@
-//! The terminal: taken, drawn on, lent to the shell, and given back whatever happens.
+//! The terminal: set to raw mode and its alternate screen, drawn on, and restored whatever ends the program.
 
-use super::UiError;
+use super::exit::UiError;
 use crossterm::{
     cursor, event, execute, queue,
     terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, enable_raw_mode},
@@ -18,70 +18,73 @@ use std::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// A key, a click, a new size.
+/// A key, a click or a resize.
 pub type Input = event::Event;
 
-/// Whether the terminal is ours at the moment, and with the mouse.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the terminal is in raw mode on its alternate screen.
+static ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// The terminal while it is ours.
+/// The terminal in raw mode on its alternate screen.
 pub struct Terminal {
-    canvas: Canvas<BufWriter<Stdout>>,
+    frames: SyncTerminal<BufWriter<Stdout>>,
     mouse: bool,
 }
 
 impl Terminal {
-    /// Takes the terminal: raw, on its alternate screen, given back by a panic, too.
+    /// Enters raw mode and the alternate screen; a panic restores the terminal, too.
+    ///
+    /// # Errors
+    /// Where standard input or output is no terminal, or it refuses the mode.
     pub fn enter(mouse: bool) -> Result<Self, UiError> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(UiError::NoTerminal);
         }
         restore_on_panic();
-        take(mouse).and_then(|()| Canvas::new(BufWriter::with_capacity(1 << 16, io::stdout()))).map_or_else(
+        enter_raw(mouse).and_then(|()| SyncTerminal::new(BufWriter::with_capacity(1 << 16, io::stdout()))).map_or_else(
             |error| {
                 restore();
                 Err(UiError::Terminal(error))
             },
-            |canvas| Ok(Self { canvas, mouse }),
+            |frames| Ok(Self { frames, mouse }),
         )
     }
 
     /// Draws a frame.
     pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        self.canvas.draw(draw)
+        self.frames.draw(draw)
     }
 
-    /// Forgets what the screen shows: the next frame draws every cell.
-    pub fn forget(&mut self) -> io::Result<()> {
-        take(self.mouse)?;
-        self.canvas.forget()
+    /// Enters raw mode again where it was left, and makes the next frame redraw every cell.
+    pub fn invalidate(&mut self) -> io::Result<()> {
+        enter_raw(self.mouse)?;
+        self.frames.invalidate()
     }
 
-    /// Gives the terminal back and stops this process until somebody continues it. [`Self::forget`] takes it again.
+    /// Restores the terminal and stops this process until it is continued. [`Self::invalidate`] enters raw mode again.
     pub fn suspend(&mut self) {
         restore();
-        stop();
+        stop_process();
     }
 
-    /// Gives the terminal back.
+    /// Restores the terminal.
     pub fn leave(self) {
         restore();
     }
 }
 
-/// Something to draw on by writing.
-pub struct Canvas<W: Write> {
-    /// Never dropped: ratatui's own `Drop` prints to stderr when the terminal is dead, which may abort.
+/// A terminal that puts each frame into a synchronised update.
+pub struct SyncTerminal<W: Write> {
+    /// Never dropped: ratatui's `Drop` prints to stderr when the terminal is gone, which may abort.
     inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<W>>>,
 }
 
-impl<W: Write> Canvas<W> {
-    /// A canvas as large as the terminal.
+impl<W: Write> SyncTerminal<W> {
+    /// As large as the terminal behind `out`.
     pub fn new(out: W) -> io::Result<Self> {
         Ok(Self { inner: ManuallyDrop::new(ratatui::Terminal::new(CrosstermBackend::new(out))?) })
     }
 
-    /// A canvas of a fixed size, for tests.
+    /// Of a fixed size, for tests.
     #[cfg(test)]
     pub fn fixed(out: W, area: ratatui::layout::Rect) -> io::Result<Self> {
         let options = ratatui::TerminalOptions { viewport: ratatui::Viewport::Fixed(area) };
@@ -89,7 +92,7 @@ impl<W: Write> Canvas<W> {
         Ok(Self { inner: ManuallyDrop::new(inner) })
     }
 
-    /// Draws a frame between the marks of a synchronised update, so that terminals which know them never show half of it.
+    /// Draws a frame as a synchronised update: a terminal that supports them never shows half a frame.
     pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         let drawn = self.inner.draw(draw).map(|_| ());
@@ -97,15 +100,16 @@ impl<W: Write> Canvas<W> {
         drawn
     }
 
-    /// Not by `clear`: that asks the terminal where its cursor is, and the thread that reads the keys would take the answer.
-    fn forget(&mut self) -> io::Result<()> {
+    /// Makes the next frame redraw every cell. Not by `clear`, which asks the terminal for the cursor's position: the thread
+    /// that reads the keys would consume the answer.
+    fn invalidate(&mut self) -> io::Result<()> {
         let size = self.inner.size()?;
         self.inner.resize((ratatui::layout::Position::ORIGIN, size).into())
     }
 }
 
-fn take(mouse: bool) -> io::Result<()> {
-    TAKEN.store(true, Ordering::SeqCst);
+fn enter_raw(mouse: bool) -> io::Result<()> {
+    ENTERED.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     let mut out = io::stdout();
     execute!(out, EnterAlternateScreen, cursor::Hide)?;
@@ -115,19 +119,19 @@ fn take(mouse: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the terminal back, as far as it lets us: a dead one can't be given back, and nobody is there to read why.
+/// Restores the terminal. Errors are ignored: a terminal that is gone can't be restored, and could not show a message.
 pub fn restore() {
-    if TAKEN.swap(false, Ordering::SeqCst) {
+    if ENTERED.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), EndSynchronizedUpdate, event::DisableMouseCapture, cursor::Show);
         let _ = ratatui::try_restore();
     }
 }
 
-/// Stops this process as SIGTSTP does where nobody catches it. Not SIGSTOP: that would stop it for good where there is no
-/// shell to continue it, while the kernel ignores SIGTSTP there.
-fn stop() {
-    // SAFETY: both structures outlive the calls; an all-zero one is valid and means the default action. The handler that
-    // was there is put back once somebody has continued the process.
+/// Stops this process as an uncaught SIGTSTP does. Not by SIGSTOP, which would stop it for good where no shell can continue
+/// it: the kernel ignores SIGTSTP for such a process.
+fn stop_process() {
+    // SAFETY: both structures outlive the calls, and an all-zero one is valid: the default action. The previous handler is
+    // installed again once the process continues.
     unsafe {
         let (mut default, mut ours): (libc::sigaction, libc::sigaction) = (std::mem::zeroed(), std::mem::zeroed());
         default.sa_sigaction = libc::SIG_DFL;
@@ -138,7 +142,7 @@ fn stop() {
     }
 }
 
-/// A panic gives the terminal back first, is logged then, and reported at last, where it can be read.
+/// Makes a panic restore the terminal before it is logged and reported, so that the report can be read.
 fn restore_on_panic() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -151,28 +155,28 @@ fn restore_on_panic() {
     });
 }
 
-/// Keys, clicks and new sizes as they come. The channel ends with the terminal.
+/// Keys, clicks and resizes as they come. The channel closes when the terminal can't be read any more.
 ///
-/// A thread of its own reads them: when a terminal vanishes without a hangup, crossterm 0.29 reads its end over and over
-/// and never returns (crossterm#793), and that must not happen on the thread which finds out and leaves.
+/// A thread of its own reads them: when a terminal vanishes without a hangup, crossterm 0.29 polls its end for ever
+/// (crossterm#793), and the thread that detects this by [`hung_up`] must not be blocked.
 pub fn input() -> UnboundedReceiver<io::Result<Input>> {
     let (send, receive) = unbounded_channel();
     let read = move || {
         loop {
             let input = event::read();
-            let over = input.is_err();
-            if send.send(input).is_err() || over {
+            let failed = input.is_err();
+            if send.send(input).is_err() || failed {
                 return;
             }
         }
     };
-    // Without the thread the channel ends at once, and with it the screen.
+    // Without the thread the channel closes at once, and the screen ends.
     let _ = thread::Builder::new().name("keys".to_owned()).spawn(read);
     receive
 }
 
 /// Whether the terminal has hung up.
-pub fn gone() -> bool {
+pub fn hung_up() -> bool {
     let mut ends = [libc::STDIN_FILENO, libc::STDOUT_FILENO].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: `ends` outlives the call, which does not wait.
     let ready = unsafe { libc::poll(ends.as_mut_ptr(), ends.len() as libc::nfds_t, 0) };

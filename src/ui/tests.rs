@@ -1,28 +1,23 @@
-//! The screens as a user sees them, driven by scripted streams.
+//! The screens as a user sees them, driven by made-up streams.
 
-use super::{
-    demo::{self, Script},
-    keymap::KEYMAP,
-    screens::Screen,
-    terminal::Canvas,
-    *,
-};
+use super::{keymap::KEYMAP, screens, terminal::SyncTerminal, *};
 use crate::{
     agent::fleet::Addressed,
     event::{Body, Checked, Command, Config, Event, Level, Link, LinkState, Phase, Precision, StationId, Tagged},
     session::{Fleet, State},
+    testing::demo::{self, Script},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 use ratatui::{Terminal as Screenful, backend::TestBackend, layout::Rect};
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
 fn options() -> Options {
     let paper = vec!["alexnet".into(), "googlenet".into(), "resnet50".into()];
     Options { networks: demo::networks(), paper, depth: Some(Depth::None), ..Options::default() }
 }
 
-/// An app that wished for what the script runs first, and then saw all of it.
+/// An app that was started with the first configuration of the script and has folded in all of it.
 fn app_with(mut options: Options, script: &Script) -> App {
     let theme = options.theme();
     let first = script.events.iter().find_map(|e| match &e.body {
@@ -30,8 +25,11 @@ fn app_with(mut options: Options, script: &Script) -> App {
         _ => None,
     });
     if let Some(config) = first {
-        options.wishes =
-            Wishes { network: Some(config.network.clone()), batch: Some(config.batch), ..Wishes::default() };
+        options.initial = InitialConfig {
+            network: Some(config.network.clone()),
+            batch: Some(config.batch),
+            ..InitialConfig::default()
+        };
     }
     let mut app = App::new(options, theme);
     for event in &script.events {
@@ -41,11 +39,9 @@ fn app_with(mut options: Options, script: &Script) -> App {
     app
 }
 
-impl App {
-    /// The commands for whatever station.
-    fn take_commands(&mut self) -> Vec<Command> {
-        self.take_orders().into_iter().map(|order| order.command).collect()
-    }
+/// The commands for all stations.
+fn commands(app: &mut App) -> Vec<Command> {
+    app.take_commands().into_iter().map(|addressed| addressed.command).collect()
 }
 
 fn app(script: &Script) -> App {
@@ -139,7 +135,7 @@ fn link(state: LinkState) -> Body {
 }
 
 #[test]
-fn live_screen_of_a_far_engine() {
+fn live_screen_of_a_remote_host() {
     let mut script = demo::live();
     let (rtt_ns, down_bytes_per_s, up_bytes_per_s) = (Some(12_345_678), 8_123.0, 412.0);
     script.say(link(LinkState::Up { rtt_ns, down_bytes_per_s, up_bytes_per_s }));
@@ -150,7 +146,7 @@ fn live_screen_of_a_far_engine() {
 }
 
 #[test]
-fn live_screen_before_a_far_engine_is_reached() {
+fn live_screen_before_a_remote_host_is_reached() {
     let mut app = App::new(options(), options().theme());
     let mut say = |body| {
         app.apply(&Event { t: 5_000_000_000, body });
@@ -170,7 +166,7 @@ fn live_screen_before_a_far_engine_is_reached() {
 }
 
 #[test]
-fn what_was_checked_is_said_beside_the_run() {
+fn the_status_shows_the_result_of_a_check() {
     let mut script = demo::live();
     let config = script.events.iter().rev().find_map(|event| match &event.body {
         Body::Phase(change) => Some(change.config.clone()),
@@ -198,27 +194,27 @@ const TWO: [(&str, &str); 2] = [("bench", "cuda:0"), ("bench", "cuda:1")];
 const FOUR: [(&str, &str); 4] =
     [("gpu-box", "cuda:0"), ("gpu-box", "cuda:1"), ("node-17", "cuda:0"), ("node-18", "cuda:0")];
 
-/// An app of several stations that has seen everything.
+/// An app of several stations that has folded in all of their events.
 fn fleet_app(stations: &[(&str, &str)], marker: Marker) -> App {
     let devices: Vec<String> = stations.iter().map(|(_, device)| (*device).to_owned()).collect();
-    let wishes = Wishes { network: Some("resnet50".into()), batch: Some(8), ..Wishes::default() };
-    let options = Options { stations: devices, wishes, marker, ..options() };
+    let initial = InitialConfig { network: Some("resnet50".into()), batch: Some(8), ..InitialConfig::default() };
+    let options = Options { stations: devices, initial, marker, ..options() };
     let theme = options.theme();
     let mut app = App::new(options, theme);
     for tagged in demo::fleet(stations) {
-        app.hear(&tagged);
-        app.take_orders();
+        app.apply_tagged(&tagged);
+        app.take_commands();
     }
     app
 }
 
-/// Says something on a station now.
+/// Applies an event of a station now.
 fn say(app: &mut App, on: StationId, body: Body) {
     let t = app.fleet().now();
-    app.hear(&Tagged { station: on, event: Event { t, body } });
+    app.apply_tagged(&Tagged { station: on, event: Event { t, body } });
 }
 
-/// What became of two of the four stations.
+/// Two of the four stations fail.
 fn trouble(app: &mut App) {
     let config = app.fleet()[1].run.as_ref().unwrap().config.clone();
     let reason = "killed by signal 9 (SIGKILL): the kernel was out of memory".to_owned();
@@ -238,16 +234,16 @@ fn live_screen_of_two_and_of_four_stations() {
 }
 
 #[test]
-fn a_knob_turns_every_station_on_its_own_device_and_the_focus_moves_by_keys_clicks_and_pages() {
+fn knobs_turn_on_every_station_and_a_station_is_selected_by_keys_clicks_and_pages() {
     let mut app = fleet_app(&FOUR, Marker::Braille);
     press(&mut app, "→");
     let run = |on, device| Addressed {
         to: Some(on),
         command: Command::Run { config: demo::config("resnet50", 64, Precision::F16, device) },
     };
-    assert_eq!(app.take_orders(), [run(0, "cuda:0"), run(1, "cuda:1"), run(2, "cuda:0"), run(3, "cuda:0")]);
+    assert_eq!(app.take_commands(), [run(0, "cuda:0"), run(1, "cuda:1"), run(2, "cuda:0"), run(3, "cuda:0")]);
     press(&mut app, "r");
-    assert_eq!(app.take_orders().len(), 4);
+    assert_eq!(app.take_commands().len(), 4);
     let focus = |app: &mut App| {
         let shown = show(app, 80, 24);
         let status = shown.lines().nth(22).unwrap().trim().to_owned();
@@ -273,7 +269,7 @@ fn a_knob_turns_every_station_on_its_own_device_and_the_focus_moves_by_keys_clic
 }
 
 #[test]
-fn what_a_station_says_has_its_name_and_a_station_that_is_gone_says_why_and_comes_back() {
+fn notices_name_their_station_and_a_station_that_is_gone_shows_why_until_it_comes_back() {
     let mut app = fleet_app(&FOUR, Marker::Braille);
     trouble(&mut app);
     let shown = show(&mut app, 150, 40);
@@ -300,27 +296,27 @@ fn a_pin_on_one_station_is_compared_with_all_of_them() {
 fn a_sweep_runs_on_every_station_and_a_replay_of_several_shows_them_again() {
     let mut app = fleet_app(&TWO, Marker::Braille);
     press(&mut app, "w⏎");
-    let plans: Vec<_> = app.take_orders().into_iter().filter(|o| matches!(o.command, Command::Plan { .. })).collect();
+    let plans: Vec<_> = app.take_commands().into_iter().filter(|o| matches!(o.command, Command::Plan { .. })).collect();
     let device = |order: &Addressed| match &order.command {
         Command::Plan { plan } => plan.configs[0].device.clone(),
         _ => String::new(),
     };
     assert_eq!(plans.iter().map(device).collect::<Vec<_>>(), ["cuda:0", "cuda:1"]);
     press(&mut app, "⎋");
-    assert_eq!(app.take_commands().iter().filter(|c| **c == Command::EndSweep).count(), 2);
+    assert_eq!(commands(&mut app).iter().filter(|c| **c == Command::EndSweep).count(), 2);
 
-    let mut tape = crate::session::replay::Player::default();
+    let mut recording = crate::session::replay::Player::default();
     let mut fleet = Fleet::default();
     for tagged in demo::fleet(&TWO) {
-        tape.push(&tagged, &fleet);
+        recording.push(&tagged, &fleet);
         fleet.apply(&tagged);
     }
-    let mut app = App::replay(options(), options().theme(), tape, 40_000_000_000, 1.0);
+    let mut app = App::replay(options(), options().theme(), recording, 40_000_000_000, 1.0);
     let shown = show(&mut app, 120, 36);
     assert!(shown.contains("bench · cuda:0") && shown.contains("bench · cuda:1"), "{shown}");
     press(&mut app, "d→");
     assert!(show(&mut app, 120, 36).contains("station 2 of 2"));
-    assert_eq!(app.take_commands(), []);
+    assert_eq!(commands(&mut app), []);
 }
 
 #[test]
@@ -360,7 +356,7 @@ fn live_screen_beside_a_pinned_configuration() {
 }
 
 #[test]
-fn only_what_is_steady_can_be_pinned_and_the_same_key_lets_it_go() {
+fn only_steady_runs_can_be_pinned_and_the_same_key_unpins_them() {
     let pinned = |app: &mut App| show(app, 120, 36).contains("pinned as A");
     let mut troubled = app(&demo::troubled());
     press(&mut troubled, "c");
@@ -385,7 +381,11 @@ fn the_zoo_is_sorted_by_any_column_both_ways_and_by_clicks() {
     press(&mut app, "o");
     assert_eq!(first(&mut app), "VGG-16");
     press(&mut app, "sssssss");
-    assert_eq!((first(&mut app), app.looks().sort.column), ("AlexNet".into(), Some(7)), "ties keep their order");
+    assert_eq!(
+        (first(&mut app), app.view_state().own().sort.column),
+        ("AlexNet".into(), Some(7)),
+        "ties keep their order"
+    );
     let click = |app: &mut App, title: &str| {
         let shown = show(app, 120, 36);
         let (row, line) = shown.lines().enumerate().find(|(_, l)| l.contains("top-1 %")).unwrap();
@@ -398,7 +398,11 @@ fn the_zoo_is_sorted_by_any_column_both_ways_and_by_clicks() {
     click(&mut app, "params");
     assert_eq!(first(&mut app), "GoogLeNet");
     press(&mut app, "SSSS");
-    assert_eq!((first(&mut app), app.looks().sort.column), ("AlexNet".into(), None), "the registry's own order");
+    assert_eq!(
+        (first(&mut app), app.view_state().own().sort.column),
+        ("AlexNet".into(), None),
+        "the registry's own order"
+    );
 }
 
 #[test]
@@ -421,7 +425,7 @@ fn findings_one_by_one() {
 }
 
 #[test]
-fn the_energy_budget_turns_and_buys() {
+fn the_energy_budget_can_be_changed_and_decides_which_networks_fit() {
     let mut app = app(&demo::sweep());
     press(&mut app, "e");
     assert!(show(&mut app, 120, 30).contains("the energy budget is on the findings screen"));
@@ -463,14 +467,14 @@ fn layers_screen_once_they_are_measured() {
 }
 
 #[test]
-fn layers_are_asked_for_once_and_only_by_who_looks_at_them() {
+fn layer_times_are_requested_once_and_only_while_the_layers_screen_is_shown() {
     let mut script = demo::live();
     let mut app = app(&script);
     let config = demo::f16("resnet50", 32);
-    assert_eq!(app.take_commands(), []);
+    assert_eq!(commands(&mut app), []);
     press(&mut app, "5");
-    assert_eq!(app.take_commands(), [Command::Layers]);
-    assert_eq!(app.take_commands(), [], "once");
+    assert_eq!(commands(&mut app), [Command::Layers]);
+    assert_eq!(commands(&mut app), [], "once");
     let told = script.events.len();
     script.say(Body::LayersBegun { run: 2 });
     script.events[told..].iter().for_each(|e| _ = app.apply(e));
@@ -480,18 +484,22 @@ fn layers_are_asked_for_once_and_only_by_who_looks_at_them() {
     script.events[told..].iter().for_each(|e| _ = app.apply(e));
     assert!(show(&mut app, 80, 24).contains("no times: an operation that can't be run by itself: Foo"));
     press(&mut app, "→");
-    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 64) }], "nothing of what is over");
+    assert_eq!(
+        commands(&mut app),
+        [Command::Run { config: demo::f16("resnet50", 64) }],
+        "no layer times of a run that is over"
+    );
     let told = script.events.len();
     script.measure(&demo::f16("resnet50", 64), demo::Profile { ms: 8.0, watts: 600.0, percent: 97.0 }, 1.0);
     let mut asked = Vec::new();
     for event in &script.events[told..] {
         app.apply(event);
-        asked.extend(app.take_commands());
+        asked.extend(commands(&mut app));
     }
-    assert_eq!(asked, [Command::Layers], "as soon as the next one is steady");
+    assert_eq!(asked, [Command::Layers], "as soon as the next run is steady");
     let mut recording = app_with(Options { watch_only: true, ..options() }, &demo::live());
     press(&mut recording, "5");
-    assert_eq!(recording.take_commands(), []);
+    assert_eq!(commands(&mut recording), []);
 }
 
 #[test]
@@ -499,9 +507,9 @@ fn a_replay_shows_the_layers_that_were_recorded() {
     let script = demo::layered();
     let mut app = replayed(&script, 1.0);
     press(&mut app, "5");
-    app.play(Duration::from_secs(49));
+    app.advance(Duration::from_secs(49));
     assert!(show(&mut app, 120, 36).contains("times were not measured"));
-    app.play(Duration::from_secs(60));
+    app.advance(Duration::from_secs(60));
     assert!(show(&mut app, 120, 36).contains("ROOFLINE"), "{}", show(&mut app, 120, 36));
 }
 
@@ -519,31 +527,31 @@ fn first_frame_before_any_event() {
 #[test]
 fn the_first_run_follows_the_devices() {
     let mut app = App::new(options(), Theme::default());
-    assert_eq!(app.take_commands(), []);
+    assert_eq!(commands(&mut app), []);
     for event in &Script::gpu(0.1).events {
         app.apply(event);
     }
     let config = demo::f16("alexnet", 1);
-    assert_eq!(app.take_commands(), [Command::Run { config }]);
-    assert_eq!(app.take_commands(), [], "sent once");
+    assert_eq!(commands(&mut app), [Command::Run { config }]);
+    assert_eq!(commands(&mut app), [], "sent once");
 }
 
 #[test]
-fn a_key_held_down_asks_for_the_newest_only() {
+fn a_key_held_down_requests_the_newest_configuration_only() {
     let mut app = app(&demo::live());
     press(&mut app, "→→→→");
-    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 512) }]);
-    assert_eq!(app.take_commands(), []);
+    assert_eq!(commands(&mut app), [Command::Run { config: demo::f16("resnet50", 512) }]);
+    assert_eq!(commands(&mut app), []);
     press(&mut app, "→←r");
-    assert_eq!(app.take_commands().len(), 2, "one run and one reset");
+    assert_eq!(commands(&mut app).len(), 2, "one run and one reset");
 }
 
 #[test]
-fn knobs_follow_the_agent_when_it_steps_back() {
+fn knobs_follow_the_agent_when_it_goes_back_after_out_of_memory() {
     let mut script = demo::live();
     let mut app = app(&script);
     press(&mut app, "→");
-    app.take_commands();
+    commands(&mut app);
     let told = script.events.len();
     let (small, large) = (demo::f16("resnet50", 32), demo::f16("resnet50", 64));
     script.out_of_memory(&large);
@@ -554,7 +562,7 @@ fn knobs_follow_the_agent_when_it_steps_back() {
         seen.push(app.wanted().unwrap().batch);
     }
     assert_eq!((seen.first(), seen.last()), (Some(&64), Some(&32)));
-    assert_eq!(app.take_commands(), [], "following is not asking");
+    assert_eq!(commands(&mut app), [], "the knobs follow without a request");
 }
 
 #[test]
@@ -562,25 +570,25 @@ fn a_stale_phase_does_not_move_the_knobs() {
     let mut script = demo::live();
     let mut app = app(&script);
     press(&mut app, "→");
-    app.take_commands();
+    commands(&mut app);
     script.phase(&demo::f16("resnet50", 32), Phase::Steady);
     app.apply(script.events.last().unwrap());
     assert_eq!(app.wanted().unwrap().batch, 64);
 }
 
 #[test]
-fn knobs_stop_at_what_there_is() {
+fn knobs_stop_at_the_ends_of_what_is_available() {
     let mut app = app(&demo::no_power());
     press(&mut app, "↑pd");
-    assert_eq!(app.take_commands(), []);
+    assert_eq!(commands(&mut app), []);
     assert!(show(&mut app, 100, 30).contains("no other device: cuda: libcuda.so.1 not found"));
     press(&mut app, "↓");
     let config = Config { network: "googlenet".into(), ..app.state().run.as_ref().unwrap().config.clone() };
-    assert_eq!(app.take_commands(), [Command::Run { config }]);
+    assert_eq!(commands(&mut app), [Command::Run { config }]);
 }
 
 #[test]
-fn precisions_and_devices_cycle_through_what_is_there() {
+fn precisions_and_devices_cycle_through_those_available() {
     let mut app = app(&demo::live());
     let mut seen = Vec::new();
     for _ in 0..4 {
@@ -593,27 +601,27 @@ fn precisions_and_devices_cycle_through_what_is_there() {
 }
 
 #[test]
-fn the_prompt_takes_any_number_and_explains_what_is_none() {
+fn the_prompt_takes_any_number_and_explains_errors() {
     let mut app = app(&demo::live());
     press(&mut app, "b0⏎");
     assert!(show(&mut app, 80, 24).contains("at least 1"));
     press(&mut app, "⌫x");
     assert!(show(&mut app, 80, 24).contains("whole number"));
     press(&mut app, "⌫24q⌫⏎");
-    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 24) }]);
+    assert_eq!(commands(&mut app), [Command::Run { config: demo::f16("resnet50", 24) }]);
     assert!(show(&mut app, 80, 24).contains("[24]"));
     press(&mut app, "b99⎋");
-    assert_eq!((app.take_commands(), app.looks().prompt.clone()), (vec![], None));
+    assert_eq!((commands(&mut app), app.view_state().prompt.clone()), (vec![], None));
 }
 
-/// Answers what an app asks for, as an agent would, until it asks for nothing or `most` runs were begun.
-fn obey(app: &mut App, script: &mut Script, most: usize) -> Vec<Command> {
-    let mut obeyed = Vec::new();
+/// Carries out an app's commands as an agent would, until there are none or `most` runs were started.
+fn carry_out(app: &mut App, script: &mut Script, most: usize) -> Vec<Command> {
+    let mut done = Vec::new();
     loop {
-        let runs = obeyed.iter().filter(|c| matches!(c, Command::Run { .. })).count();
-        let commands = if runs < most { app.take_commands() } else { Vec::new() };
+        let runs = done.iter().filter(|c| matches!(c, Command::Run { .. })).count();
+        let commands = if runs < most { commands(app) } else { Vec::new() };
         if commands.is_empty() {
-            return obeyed;
+            return done;
         }
         let told = script.events.len();
         for command in &commands {
@@ -634,7 +642,7 @@ fn obey(app: &mut App, script: &mut Script, most: usize) -> Vec<Command> {
             }
         }
         script.events[told..].iter().for_each(|event| _ = app.apply(event));
-        obeyed.extend(commands);
+        done.extend(commands);
     }
 }
 
@@ -648,12 +656,12 @@ fn a_sweep_measures_its_batch_sizes_and_comes_back() {
     let mut script = demo::live();
     let mut app = app(&script);
     press(&mut app, "w↓←←←←⏎");
-    obey(&mut app, &mut script, 2);
+    carry_out(&mut app, &mut script, 2);
     for (width, height) in [(80, 24), (120, 36)] {
         insta::assert_snapshot!(format!("sweep_{width}x{height}"), show(&mut app, width, height));
     }
     assert!(show(&mut app, 60, 12).contains("SWEEP"));
-    let commands = obey(&mut app, &mut script, 9);
+    let commands = carry_out(&mut app, &mut script, 9);
     let before = demo::f16("resnet50", 32);
     assert_eq!(commands.last(), Some(&Command::Run { config: before.clone() }), "{commands:?}");
     assert!(commands.contains(&Command::Rest { stop_engine: true }), "idle power is read once more");
@@ -661,34 +669,34 @@ fn a_sweep_measures_its_batch_sizes_and_comes_back() {
     batches.sort_unstable();
     assert_eq!(batches, [1, 2, 4, 8, 32], "the sweep's three, and what was looked at before");
     assert_eq!(app.wanted(), Some(&before));
-    let said = super::sweep::summary(app.state(), false);
+    let said = super::sweep_driver::summary(app.state(), false);
     assert!(said.starts_with("sweep done: 3 measured; idle power"), "{said}");
 }
 
 #[test]
-fn knobs_are_locked_in_a_sweep_and_esc_stops_it() {
+fn knobs_are_locked_during_a_sweep_and_esc_stops_it() {
     let mut script = demo::live();
     let mut app = app(&script);
     press(&mut app, "w→→⏎");
-    obey(&mut app, &mut script, 1);
-    app.take_commands();
+    carry_out(&mut app, &mut script, 1);
+    commands(&mut app);
     press(&mut app, "→pbrw");
-    assert_eq!((app.take_commands(), &app.looks().prompt, &app.looks().sweep), (vec![], &None, &None));
+    assert_eq!((commands(&mut app), &app.view_state().prompt, &app.view_state().sweep), (vec![], &None, &None));
     assert!(show(&mut app, 120, 36).contains("a sweep is running: esc stops it"));
     press(&mut app, "?⎋");
-    assert!(!app.looks().help, "esc closes the help first");
+    assert!(!app.view_state().help, "esc closes the help first");
     press(&mut app, "⎋");
     let stop = [Command::EndSweep, Command::Run { config: demo::f16("resnet50", 32) }];
-    assert_eq!(app.take_commands(), stop);
+    assert_eq!(commands(&mut app), stop);
     assert!(show(&mut app, 120, 36).contains("sweep stopped: "));
     press(&mut app, "→");
-    assert_eq!(app.take_commands().len(), 1, "the knobs turn again");
+    assert_eq!(commands(&mut app).len(), 1, "the knobs turn again");
     press(&mut app, "w⎋");
-    assert_eq!((app.take_commands(), &app.looks().sweep), (vec![], &None));
+    assert_eq!((commands(&mut app), &app.view_state().sweep), (vec![], &None));
 }
 
 #[test]
-fn freezing_holds_the_view_and_not_the_measuring() {
+fn freezing_stops_the_view_but_not_the_measurement() {
     let mut script = demo::live();
     let mut app = app(&script);
     press(&mut app, " ");
@@ -711,20 +719,20 @@ fn freezing_holds_the_view_and_not_the_measuring() {
 fn a_recording_takes_no_commands_and_its_knobs_follow_it() {
     let mut app = app_with(Options { watch_only: true, ..options() }, &demo::live());
     press(&mut app, "→r");
-    assert_eq!(app.take_commands(), []);
+    assert_eq!(commands(&mut app), []);
     assert_eq!(app.wanted().unwrap().batch, 32);
     assert!(show(&mut app, 80, 24).contains("knobs do nothing"));
 }
 
 /// A recording of a script, played from its beginning.
 fn replayed(script: &Script, speed: f64) -> App {
-    let mut tape = crate::session::replay::Player::default();
+    let mut recording = crate::session::replay::Player::default();
     let mut fleet = Fleet::default();
     for event in &script.events {
-        tape.push(&event.into(), &fleet);
+        recording.push(&event.into(), &fleet);
         fleet.apply(&event.into());
     }
-    App::replay(options(), options().theme(), tape, 0, speed)
+    App::replay(options(), options().theme(), recording, 0, speed)
 }
 
 #[test]
@@ -733,35 +741,35 @@ fn a_replay_plays_pauses_seeks_and_ends_where_the_live_screen_ended() {
     let live = app(&script);
     let mut app = replayed(&script, 4.0);
     assert!(app.playing());
-    app.play(Duration::from_secs(5));
+    app.advance(Duration::from_secs(5));
     let screen = show(&mut app, 120, 36);
     assert!(screen.contains("▶ 00:20 / 00:51 ×4") && screen.contains("batch 8 "), "{screen}");
     press(&mut app, " ");
-    app.play(Duration::from_secs(60));
+    app.advance(Duration::from_secs(60));
     press(&mut app, ">>>,");
     assert!(!app.playing() && app.frozen());
     let screen = show(&mut app, 120, 36);
     assert!(screen.contains("‖ 00:49 / 00:51") && screen.contains("batch 32 "), "{screen}");
     press(&mut app, "<<{{{ ");
-    app.play(Duration::from_secs(2));
+    app.advance(Duration::from_secs(2));
     let screen = show(&mut app, 120, 36);
     assert!(screen.contains("▶ 00:30 / 00:51 ×0.5"), "{screen}");
     press(&mut app, "}}}}}}}}}");
-    app.play(Duration::from_secs(10));
+    app.advance(Duration::from_secs(10));
     assert!(!app.playing());
     assert!(show(&mut app, 120, 36).contains("■ 00:51 / 00:51"), "the end");
     assert_eq!(app.shown(), live.state());
     press(&mut app, " ");
-    app.play(Duration::from_millis(10));
+    app.advance(Duration::from_millis(10));
     assert!(app.playing() && app.shown().results.is_empty(), "from the beginning again");
     press(&mut app, "R→r");
-    assert_eq!(app.take_commands(), []);
+    assert_eq!(commands(&mut app), []);
 }
 
 #[test]
 fn replay_screen() {
     let mut app = replayed(&demo::live(), 1.0);
-    app.play(Duration::from_secs(30));
+    app.advance(Duration::from_secs(30));
     press(&mut app, " ");
     for (width, height) in [(80, 24), (120, 36)] {
         insta::assert_snapshot!(format!("replay_{width}x{height}"), show(&mut app, width, height));
@@ -793,7 +801,7 @@ fn the_live_screen_rewinds_while_measuring_goes_on() {
 }
 
 #[test]
-fn the_header_says_for_how_long_is_recorded() {
+fn the_header_shows_the_length_of_the_recording() {
     let mut app = app(&demo::live());
     app.recorded_since(Some(10_000_000_000));
     assert!(show(&mut app, 120, 36).lines().next().unwrap().ends_with("● REC 00:41"));
@@ -803,7 +811,7 @@ fn the_header_says_for_how_long_is_recorded() {
 }
 
 #[test]
-fn the_rail_and_the_tabs_can_be_clicked_unless_the_mouse_is_off() {
+fn batch_sizes_and_tabs_can_be_clicked_unless_the_mouse_is_off() {
     let click = |app: &mut App, shown: &str, what: &str| {
         let (row, line) = shown.lines().enumerate().find(|(_, l)| l.contains(what)).unwrap();
         let column = line[..line.find(what).unwrap()].chars().count() as u16 + 1;
@@ -813,19 +821,19 @@ fn the_rail_and_the_tabs_can_be_clicked_unless_the_mouse_is_off() {
     let mut app = app(&demo::live());
     let shown = show(&mut app, 120, 36);
     click(&mut app, &shown, " 128 ");
-    assert_eq!(app.take_commands(), [Command::Run { config: demo::f16("resnet50", 128) }]);
+    assert_eq!(commands(&mut app), [Command::Run { config: demo::f16("resnet50", 128) }]);
     click(&mut app, &shown, "3 zoo");
-    assert_eq!(app.looks().screen, Screen::Zoo);
+    assert_eq!(screens::get(app.view_state().screen).name, "zoo");
 
     let mut app = app_with(Options { no_mouse: true, ..options() }, &demo::live());
     let shown = show(&mut app, 120, 36);
     click(&mut app, &shown, "3 zoo");
-    assert_eq!(app.looks().screen, Screen::Live);
+    assert_eq!(screens::get(app.view_state().screen).name, "live");
 }
 
 #[test]
-fn every_key_of_the_table_is_handled() {
-    for (code, modifiers, _) in KEYMAP.iter().flat_map(|b| b.keys) {
+fn every_key_of_the_keymap_is_handled() {
+    for (code, modifiers, _) in KEYMAP.iter().flat_map(|b| b.keys.iter()) {
         let mut app = app(&demo::zoo());
         app.handle(KeyEvent::new(*code, *modifiers));
         show(&mut app, 90, 30);
@@ -853,8 +861,8 @@ fn a_frame_is_one_synchronised_update_and_shows_what_it_should() {
     let area = Rect::new(0, 0, 100, 30);
     let mut app = app(&demo::live());
     let expected = show(&mut app, 100, 30);
-    let out = Tape::default();
-    let mut canvas = Canvas::fixed(out.clone(), area).unwrap();
+    let out = Output::default();
+    let mut canvas = SyncTerminal::fixed(out.clone(), area).unwrap();
     canvas.draw(|frame| app.draw(frame)).unwrap();
     let bytes = out.0.borrow().clone();
     assert!(bytes.starts_with(b"\x1b[?2026h") && bytes.ends_with(b"\x1b[?2026l"));
@@ -864,14 +872,14 @@ fn a_frame_is_one_synchronised_update_and_shows_what_it_should() {
     assert_eq!(shown.join("\n"), expected);
 }
 
-/// Bytes a second that ten frames a second of the rest of a script take, after its first `begun` events.
+/// Bytes a second that ten frames a second take for the events of a script after the first `begun`.
 fn bytes_a_second(script: &Script, begun: usize) -> usize {
     let options = Options { depth: Some(Depth::Rgb), ..options() };
     let theme = options.theme();
     let mut app = App::new(options, theme);
     app.recorded_since(Some(0));
-    let out = Tape::default();
-    let mut canvas = Canvas::fixed(out.clone(), Rect::new(0, 0, 150, 34)).unwrap();
+    let out = Output::default();
+    let mut canvas = SyncTerminal::fixed(out.clone(), Rect::new(0, 0, 150, 34)).unwrap();
     script.events[..begun].iter().for_each(|e| _ = app.apply(e));
     canvas.draw(|frame| app.draw(frame)).unwrap();
     let first = out.0.borrow().len();
@@ -906,11 +914,11 @@ fn ten_frames_a_second_cost_less_than_ten_kilobytes() {
     assert!(rate < 10_000, "nothing but noise: {rate} bytes a second");
 }
 
-/// A terminal's end of the line, to be read later.
+/// Bytes written to a terminal.
 #[derive(Clone, Default)]
-struct Tape(Rc<RefCell<Vec<u8>>>);
+struct Output(Rc<RefCell<Vec<u8>>>);
 
-impl io::Write for Tape {
+impl io::Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -1018,7 +1026,7 @@ proptest! {
         for (step, body) in bodies {
             t += step;
             let on = (step % app.fleet().len() as u64) as StationId;
-            app.hear(&Tagged { station: on, event: Event { t, body } });
+            app.apply_tagged(&Tagged { station: on, event: Event { t, body } });
         }
         press(&mut app, &keys);
         let shown = show(&mut app, width, height);

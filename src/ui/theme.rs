@@ -1,7 +1,7 @@
-//! How things look: colours by how many the terminal has, and glyphs by which its font has.
+//! The theme: colours for the colour depth of the terminal, and glyphs for its font.
 //!
-//! Colours are picked for contrast on black and on white alike, since nobody tells a program which of the two it is on.
-//! Nothing is said by colour alone: without colour, weight and words still say it.
+//! Colours have contrast on black and on white, since a program does not know its terminal's background. Colour never carries
+//! meaning alone: without it, weight and words are enough.
 
 use ratatui::{
     buffer::Buffer,
@@ -9,7 +9,7 @@ use ratatui::{
 };
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// How many colours the terminal shows.
+/// Colour depth of the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Depth {
     /// None: weight and inversion only.
@@ -24,7 +24,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// Reads the depth off the environment: `NO_COLOR`, `COLORTERM`, `TERM`.
+    /// Detects the depth from the environment: `NO_COLOR`, `COLORTERM`, `TERM`.
     pub fn detect(env: impl Fn(&str) -> Option<String>) -> Self {
         let var = |name| env(name).unwrap_or_default();
         let (term, colorterm) = (var("TERM"), var("COLORTERM"));
@@ -100,51 +100,51 @@ impl fmt::Display for Marker {
     }
 }
 
-/// What a piece of the screen means; its look follows from it.
+/// What a piece of the screen means; its style follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Text.
     Plain,
     /// A number or word to be read first.
     Strong,
-    /// Frames, axes, units: there when looked for.
+    /// Frames, axes, units: in the background.
     Dim,
     /// The name of a pane.
     Title,
-    /// A curve, or what does not count yet.
+    /// A curve, and numbers that are not steady yet.
     Trace,
-    /// What is steady, and counts.
+    /// Steady numbers.
     Steady,
-    /// What is on its way: building, tuning, warming up; and warnings.
+    /// Building, tuning, warming up; and warnings.
     Warn,
-    /// What failed.
+    /// Failures.
     Bad,
-    /// Where the user is: the current batch, tab, row.
+    /// The selected batch size, tab, row.
     Current,
     /// A limit: the power cap.
     Limit,
 }
 
-/// Depth and marker together.
+/// Colour depth and marker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
-    /// How many colours there are.
+    /// Colour depth.
     pub depth: Depth,
     /// What curves are drawn with.
     pub marker: Marker,
 }
 
-/// A colour in each palette: 16, 256, RGB.
-type Ladder = (Color, u8, (u8, u8, u8));
+/// A colour at each depth: of 16, of 256, RGB.
+type ColourDepths = (Color, u8, (u8, u8, u8));
 
-const BLUE: Ladder = (Color::Blue, 32, (0, 120, 205));
-const GREEN: Ladder = (Color::Green, 28, (0, 138, 50));
-const ORANGE: Ladder = (Color::Magenta, 130, (186, 100, 0));
-const RED: Ladder = (Color::Red, 160, (217, 48, 40));
-const GREY: Ladder = (Color::Reset, 243, (120, 120, 120));
+const BLUE: ColourDepths = (Color::Blue, 32, (0, 120, 205));
+const GREEN: ColourDepths = (Color::Green, 28, (0, 138, 50));
+const ORANGE: ColourDepths = (Color::Magenta, 130, (186, 100, 0));
+const RED: ColourDepths = (Color::Red, 160, (217, 48, 40));
+const GREY: ColourDepths = (Color::Reset, 243, (120, 120, 120));
 
 impl Theme {
-    /// The look of a role.
+    /// The style of a role.
     pub fn style(self, role: Role) -> Style {
         let plain = Style::new();
         match role {
@@ -161,7 +161,7 @@ impl Theme {
         }
     }
 
-    fn coloured(self, (ansi, indexed, (r, g, b)): Ladder) -> Style {
+    fn coloured(self, (ansi, indexed, (r, g, b)): ColourDepths) -> Style {
         match self.depth {
             Depth::None => Style::new(),
             Depth::Ansi16 => Style::new().fg(ansi),
@@ -175,12 +175,12 @@ impl Theme {
         self.marker == Marker::Ascii
     }
 
-    /// One of two glyphs: the good one, or its ASCII stand-in.
+    /// A glyph, or its ASCII replacement where only ASCII may be shown.
     pub fn pick(self, glyph: &'static str, ascii: &'static str) -> &'static str {
         if self.ascii() { ascii } else { glyph }
     }
 
-    /// Text as the screen may show it: with ASCII only, signs become words where one letter would not do.
+    /// Text as the screen may show it: where only ASCII may be, signs are replaced by characters or words.
     pub fn text<'a>(self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         let text = text.into();
         if !self.ascii() || text.is_ascii() {
@@ -204,8 +204,8 @@ impl Theme {
         Cow::Owned(plain)
     }
 
-    /// The last word on ASCII: whatever text came from a driver, a host name or a file, nothing else leaves for the screen.
-    pub fn sweep(self, buffer: &mut Buffer) {
+    /// Replaces what is not ASCII in a frame, such as text of a driver, a host name or a file, where only ASCII may be shown.
+    pub fn force_ascii(self, buffer: &mut Buffer) {
         if !self.ascii() {
             return;
         }
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_follows_the_environment() {
+    fn the_colour_depth_follows_the_environment() {
         let depth = |vars: &[(&str, &str)]| {
             Depth::detect(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
         };

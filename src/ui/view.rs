@@ -1,12 +1,13 @@
-//! What screens read: the state, and the choices of whoever looks at it. A screen is a function of this.
+//! What screens read: the state of the stream and the user's choices. A screen is a function of this.
 
 use super::{
-    Options,
-    app::{Looks, WINDOWS},
-    desk::Desk,
-    memo::{Insight, Memo},
-    pin::{Pin, Pinned},
+    analysis_cache::{Analysis, AnalysisCache},
+    options::Options,
+    pin::{Pin, PinnedStation},
+    station_control::StationControl,
     theme::{Role, Theme},
+    timeline::Playback,
+    view_state::ViewState,
 };
 use crate::{
     event::{Config, DeviceInfo, DeviceTraits, Level, Nanos, NetworkFacts, Phase},
@@ -14,86 +15,76 @@ use crate::{
 };
 use std::rc::Rc;
 
-/// A word from the screen itself: what a key did not do, and why.
+/// How long a hint or a notice is shown, ns.
+pub const HINT_FOR: Nanos = 10_000_000_000;
+
+/// A message of the screen itself, such as why a key did nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// When.
+    /// When, ns of the session's clock.
     pub t: Nanos,
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
-    /// What.
+    /// The text.
     pub text: String,
-}
-
-/// How a recording is played.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Playback {
-    /// Whether time passes.
-    pub playing: bool,
-    /// How fast, times the speed of life.
-    pub speed: f64,
-    /// Where it is. ns.
-    pub at: Nanos,
-    /// Where it ends. ns.
-    pub end: Nanos,
 }
 
 /// Everything that a frame is drawn from.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    /// What the streams of all stations have come to; held back where the view is frozen.
+    /// The states of all stations at the moment that is shown.
     pub fleet: &'a Fleet,
-    /// What that of one of them has come to.
+    /// The state of the station that is drawn.
     pub state: &'a State,
-    /// That station.
+    /// The number of that station.
     pub on: usize,
-    /// The station that the user looks at.
+    /// The number of the station that the user selected.
     pub focus: usize,
-    /// The knobs of every station.
-    pub desks: &'a [Desk],
-    /// How things look.
+    /// The controls of every station.
+    pub controls: &'a [StationControl],
+    /// Colour depth and glyphs.
     pub theme: Theme,
-    /// What the user looks at.
-    pub looks: &'a Looks,
+    /// What the user chose to look at.
+    pub ui: &'a ViewState,
     /// How the program was started.
     pub options: &'a Options,
-    /// What the user wants measured.
+    /// The configuration that the user wants measured on the station.
     pub wanted: Option<&'a Config>,
-    /// Whether the view is held.
+    /// Whether the view stands still.
     pub frozen: bool,
-    /// Newest moment of the stream, whatever the view holds.
+    /// The newest moment of the stream, whether or not it is shown. ns.
     pub live: Nanos,
-    /// When the recording began that the user asked for.
+    /// When the recording began that the user asked for, ns.
     pub recording: Option<Nanos>,
-    /// How a recording is played; none where the stream is live.
+    /// The position of a replay; none where the stream is live.
     pub playback: Option<&'a Playback>,
-    /// Whether the stream is over.
+    /// Whether the stream has ended.
     pub ended: bool,
-    /// Whether a configuration was asked for and not answered yet.
+    /// Whether a configuration was requested and not answered yet.
     pub in_flight: bool,
-    /// Whether this screen runs a sweep.
-    pub conducting: bool,
-    /// A word from the screen.
+    /// Whether this screen drives a sweep on the station.
+    pub drives_sweep: bool,
+    /// A message of the screen, while it is new.
     pub hint: Option<&'a Hint>,
-    /// The configuration that others are compared with, as it is seen from this station.
+    /// The pinned configuration that others are compared with, as seen from the station.
     pub pin: Option<&'a Pin>,
-    /// The same as it is seen from every station.
-    pub pinned: Option<&'a Pinned>,
-    /// What the analysis made of the results.
-    pub memo: Option<&'a Memo>,
+    /// The pinned configuration as seen from any station.
+    pub pinned: Option<&'a PinnedStation>,
+    /// The cached analysis of the results.
+    pub analysis: Option<&'a AnalysisCache>,
 }
 
 impl<'a> View<'a> {
-    /// A view of the first station by somebody who wants nothing.
-    pub fn new(fleet: &'a Fleet, theme: Theme, looks: &'a Looks, options: &'a Options) -> Self {
+    /// A view of the first station in which the user has asked for nothing yet.
+    pub fn new(fleet: &'a Fleet, theme: Theme, ui: &'a ViewState, options: &'a Options) -> Self {
         Self {
             fleet,
             state: fleet.first(),
             on: 0,
             focus: 0,
-            desks: &[],
+            controls: &[],
             theme,
-            looks,
+            ui,
             options,
             wanted: None,
             frozen: false,
@@ -102,64 +93,64 @@ impl<'a> View<'a> {
             playback: None,
             ended: false,
             in_flight: false,
-            conducting: false,
+            drives_sweep: false,
             hint: None,
             pin: None,
             pinned: None,
-            memo: None,
+            analysis: None,
         }
     }
 
     /// The same view of another station.
     #[must_use]
     pub fn of(self, on: usize) -> Self {
-        let desk = self.desks.get(on);
+        let control = self.controls.get(on);
         Self {
             state: &self.fleet[on],
             on,
-            wanted: desk.and_then(|desk| desk.wanted.as_ref()),
-            in_flight: desk.is_some_and(Desk::is_in_flight),
-            conducting: desk.is_some_and(|desk| desk.conduct.is_some()),
-            pin: self.pinned.map(|pinned| pinned.from(on)),
+            wanted: control.and_then(|control| control.wanted.as_ref()),
+            in_flight: control.is_some_and(StationControl::is_in_flight),
+            drives_sweep: control.is_some_and(|control| control.sweep.is_some()),
+            pin: self.pinned.map(|pinned| pinned.seen_from(on)),
             ..self
         }
     }
 
-    /// The configuration that the numbers are of: what runs, or what is wanted where nothing does; after the last run of a
-    /// recording, that one.
+    /// The configuration of the numbers that are shown: the one that runs, else the one that is wanted, else the last one of
+    /// a recording.
     pub fn config(&self) -> Option<&'a Config> {
         self.state.run.as_ref().map(|r| &r.config).or(self.wanted).or(self.state.marks.back().map(|mark| &mark.config))
     }
 
-    /// The device that the numbers are of.
+    /// The device of the numbers that are shown.
     pub fn device(&self) -> Option<&'a str> {
         self.config().map(|c| c.device.as_str())
     }
 
-    /// What that device says about itself.
+    /// What is known about that device.
     pub fn device_info(&self) -> Option<&'a DeviceInfo> {
         let name = self.device()?;
         self.state.devices.iter().find(|d| d.name == name)
     }
 
-    /// How that device differs from others.
+    /// What distinguishes that device from others.
     pub fn traits(&self) -> Option<&'a DeviceTraits> {
         self.device().map(|name| self.state.traits(name))
     }
 
-    /// Facts about a network, where they were read already.
+    /// Facts about a network, once its graph was read.
     pub fn facts(&self, network: &str) -> Option<&'a NetworkFacts> {
         self.state.networks.get(network)
     }
 
-    /// Name of a network as printed; its id where it has not said more yet.
+    /// Printed name of a network; its id until its facts are known.
     pub fn title(&self, network: &str) -> String {
         self.facts(network).map_or_else(|| network.to_owned(), |f| f.title.clone())
     }
 
-    /// Whether there is a sweep to be told of.
+    /// Whether a sweep runs whose progress is to be shown.
     pub fn sweeping(&self) -> bool {
-        self.conducting || self.state.sweeping() && self.fleet.sweeping()
+        self.drives_sweep || self.state.sweeping() && self.fleet.sweeping()
     }
 
     /// The run in progress, while it is steady.
@@ -167,50 +158,50 @@ impl<'a> View<'a> {
         self.state.run.as_ref().filter(|r| r.phase == Phase::Steady)
     }
 
-    /// Whether the latency had converged when counting began, as far as was said.
+    /// Whether the latency had converged when the steady phase began; true where the stream does not say.
     pub fn converged(&self) -> bool {
         self.steady().is_some_and(|r| r.warm_up.is_none_or(|w| w.converged))
     }
 
-    /// What the run in progress is compared with: not with itself.
+    /// The pinned configuration, unless it is the run that is shown.
     pub fn against(&self) -> Option<&'a Pin> {
         let run = self.state.run.as_ref();
         let own = |pin: &&Pin| pin.elsewhere.is_none() && run.is_some_and(|r| pin.is_of_run(r.id, &r.config));
         self.pin.filter(|pin| !own(pin))
     }
 
-    /// The look of numbers that count: steady ones, or those of a run that never converged.
-    pub fn counted(&self) -> Role {
+    /// The role of numbers of the steady phase: a warning where the latency never converged.
+    pub fn steady_role(&self) -> Role {
         if self.converged() { Role::Steady } else { Role::Warn }
     }
 
-    /// Every network, in the registry's order; those that only the stream knows come last.
+    /// Every network in the registry's order, then those that only the stream knows.
     pub fn networks(&self) -> Vec<String> {
         let known = &self.options.networks;
         let rest = self.state.networks.keys().filter(|id| !known.contains(id));
         known.iter().chain(rest).cloned().collect()
     }
 
-    /// Results of the device and precision that the user looks at.
+    /// Results of the device and precision that are shown.
     pub fn results(&self) -> Vec<RunResult> {
         let Some(config) = self.config() else { return Vec::new() };
         let same = |c: &Config| c.device == config.device && c.precision == config.precision;
         self.state.all_results().into_iter().filter(|r| same(&r.config)).collect()
     }
 
-    /// What the analysis says about the device and precision that the user looks at.
-    pub fn insight(&self) -> Option<Rc<Insight>> {
+    /// The analysis of the device and precision that are shown.
+    pub fn analysis(&self) -> Option<Rc<Analysis>> {
         let config = self.config()?;
-        Some(match self.memo {
-            Some(memo) => memo.insight(self.state, config),
-            None => Rc::new(Insight::of(self.state, config)),
+        Some(match self.analysis {
+            Some(cache) => cache.get(self.state, config),
+            None => Rc::new(Analysis::of(self.state, config)),
         })
     }
 
-    /// Right end and length of time axes.
+    /// Right end and length of time axes, ns.
     pub fn time(&self) -> (Nanos, Nanos) {
         let now = self.fleet.now();
         let now = self.playback.map_or(now, |playback| playback.at.max(now));
-        (now, WINDOWS[self.looks.window.min(WINDOWS.len() - 1)] * 1_000_000_000)
+        (now, self.ui.window_ns())
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn with<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
     SCRATCH.with_borrow_mut(f)
 }
 
-/// A buffer for so many f32, whose contents are arbitrary.
+/// Grows a buffer to `len` f32, whose contents are arbitrary.
 pub(super) fn reserve(buffer: &mut Vec<ChannelVector>, len: usize) -> *mut f32 {
     let vectors = len.div_ceil(LANES);
     if buffer.len() < vectors {

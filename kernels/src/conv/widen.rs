@@ -10,7 +10,7 @@ use crate::layout::{ChannelVector, FeatureMap};
 use crate::simd::{F32x16, LANES};
 
 impl<E: Element> Conv<E> {
-    /// Input lines that so many output rows of one image need.
+    /// Input lines that `rows` output rows of one image need.
     const fn input_lines(&self, rows: usize) -> usize {
         let [per_row, _] = self.line_strides();
         (rows - 1) * per_row + (self.shape.kernel[0] - 1) * self.shape.dilation[0] + 1

@@ -1,6 +1,5 @@
-//! The paper's four claims, each with its data, its figure and its verdict on this device.
+//! The four claims of the paper, each with its data, its figure and its verdict on this device.
 
-use super::Drawn;
 use crate::{
     analysis::{
         figure::{Curve as Drawing, Figure, Kind, Point, Scale},
@@ -8,14 +7,17 @@ use crate::{
         stats::median,
     },
     event::{Accuracy, Share},
+    format,
     ui::{
-        format,
-        memo::Insight,
+        action::Action,
+        analysis_cache::Analysis,
+        binding::{Binding, char},
+        screen::{Drawn, Response, Screen},
         theme::{Role, Theme},
         view::View,
         widgets::{
             fitted::Fitted,
-            pane::{Part, frame, row, wrap, wrapped},
+            pane::{Part, frame, padded, row, take_bottom, take_top, wrap, wrapped},
             plot::{Curve, Mark, Plot},
             table::{Column, Table},
         },
@@ -23,44 +25,60 @@ use crate::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Room from which all four are shown with their figures.
+/// The findings screen.
+pub static SCREEN: Screen = Screen {
+    name: "findings",
+    bindings: &[Binding::new(
+        &[char('e', Action::BudgetDown), char('E', Action::BudgetUp)],
+        "e E",
+        "findings: energy budget, lower, higher",
+    )],
+    draw,
+    respond,
+    elsewhere,
+    ..Screen::BASE
+};
+
+/// Steps of the energy budget per factor of ten.
+const BUDGET_STEPS: f64 = 20.0;
+
+/// Columns and rows from which all four are shown with their figures.
 const OVERVIEW: (u16, u16) = (100, 28);
 
-/// Columns that the table of estimates takes beside a figure, and below which it is left out.
+/// Columns of the table of estimates; it is left out where the figure beside it would have fewer.
 const ESTIMATES: u16 = 66;
 
-/// Value below which a number of the table is only said to be small: a probability of 10⁻²⁰ is no better than one of 10⁻³.
+/// Values below are shown as `<0.001`: a probability of 10⁻²⁰ means no more than one of 10⁻³.
 const SMALLEST: f64 = 0.001;
 
-/// Draws it: all four where there is room, and a page each.
-pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
-    let Some(insight) = view.insight() else {
+/// Draws all four where there is room, and a page for each.
+fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
+    let Some(analysis) = view.analysis() else {
         let text = "the findings are questions to what was measured: nothing was yet";
         wrapped(text, Role::Dim, view.theme, area, buffer);
-        return;
+        return Drawn::default();
     };
     let overview = area.width >= OVERVIEW.0 && area.height >= OVERVIEW.1;
     let pages = if overview { 5 } else { 4 };
-    drawn.page = 1;
-    drawn.last_page = pages - 1;
-    let page = view.looks.scroll.min(pages - 1);
+    let drawn = Drawn { last_page: pages - 1, ..Drawn::default() };
+    let page = view.ui.scroll.min(pages - 1);
     let mut area = area;
     if area.height >= 12 {
-        strip(view, &insight, page.checked_sub(pages - 4), super::top(&mut area), buffer);
+        verdicts(view, &analysis, page.checked_sub(pages - 4), take_top(&mut area), buffer);
     }
     if let Some(text) = own_accuracies(view).filter(|_| area.height >= 14) {
-        row(&[Part::new(0, Role::Dim, text)], view.theme, super::bottom(&mut area), buffer);
+        row(&[Part::new(0, Role::Dim, text)], view.theme, take_bottom(&mut area), buffer);
     }
     let Some(single) = page.checked_sub(pages - 4) else {
-        for (i, finding) in insight.findings.iter().enumerate() {
+        for (i, finding) in analysis.findings.iter().enumerate() {
             let (column, line) = (i as u16 % 2, i as u16 / 2);
             let (x, y) = (area.width * column / 2, area.height * line / 2);
             let (width, height) = (area.width * (column + 1) / 2 - x, area.height * (line + 1) / 2 - y);
             panel(view, finding, Rect { x: area.x + x, y: area.y + y, width, height }, buffer);
         }
-        return;
+        return drawn;
     };
-    let finding = &insight.findings[single];
+    let finding = &analysis.findings[single];
     let table = if area.width >= 2 * ESTIMATES && !finding.estimates.is_empty() { ESTIMATES } else { 0 };
     panel(view, finding, Rect { width: area.width - table, ..area }, buffer);
     if table > 0 {
@@ -68,17 +86,39 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
         let inner = frame(&[Part::new(0, Role::Title, "behind the verdict")], view.theme, right, buffer);
         estimates(&finding.estimates).render(0, view.theme, padded(inner), buffer);
     }
+    drawn
 }
 
-/// The energy budget in force, J an image: the user's, or what half of the networks fit into. None without energies.
-pub fn budget(view: &View<'_>) -> Option<f64> {
-    let insight = view.insight()?;
-    let energies = insight.findings[2].figures.first()?;
+/// Turns the energy budget, from the one that is shown.
+fn respond(view: &View<'_>, action: Action) -> Option<Response> {
+    let steps = match action {
+        Action::BudgetDown => -1.0,
+        Action::BudgetUp => 1.0,
+        _ => return None,
+    };
+    Some(match budget(view) {
+        Some(budget) => Response::Limit(budget * 10f64.powf(steps / BUDGET_STEPS)),
+        None => Response::Hint(NO_ENERGY.to_owned()),
+    })
+}
+
+fn elsewhere(view: &View<'_>, action: Action) -> Option<&'static str> {
+    let is_mine = matches!(action, Action::BudgetDown | Action::BudgetUp);
+    is_mine.then(|| if budget(view).is_some() { "the energy budget is on the findings screen" } else { NO_ENERGY })
+}
+
+/// Why there is no energy budget.
+const NO_ENERGY: &str = "no energy was measured yet";
+
+/// The energy budget, J/image: the user's, by default the one that half of the networks fit into. None without energies.
+fn budget(view: &View<'_>) -> Option<f64> {
+    let analysis = view.analysis()?;
+    let energies = analysis.findings[2].figures.first()?;
     let half = median(energies.points.iter().map(|p| p.x))?;
-    Some(view.looks.budget.unwrap_or(half))
+    Some(view.ui.own().limit.unwrap_or(half))
 }
 
-/// The accuracies that were measured on this host, beside the published ones that the findings are about; none without any.
+/// The accuracies that were measured on this host beside the published ones, which the findings are about; none without any.
 fn own_accuracies(view: &View<'_>) -> Option<String> {
     let own = |(id, own): (&String, &Accuracy)| {
         let published =
@@ -90,11 +130,7 @@ fn own_accuracies(view: &View<'_>) -> Option<String> {
     (!all.is_empty()).then(|| format!(" accuracy is as published; top-1 % measured here: {}", all.join(", ")))
 }
 
-fn padded(area: Rect) -> Rect {
-    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
-}
-
-fn look(verdict: &Verdict) -> Role {
+fn verdict_role(verdict: &Verdict) -> Role {
     match verdict {
         Verdict::Supported => Role::Steady,
         Verdict::Contradicted => Role::Bad,
@@ -102,24 +138,25 @@ fn look(verdict: &Verdict) -> Role {
     }
 }
 
-/// The four verdicts in a row, and how to go from one to the next.
-fn strip(view: &View<'_>, insight: &Insight, single: Option<usize>, area: Rect, buffer: &mut Buffer) {
+/// Draws the four verdicts in a row, and the keys to go from one to the next.
+fn verdicts(view: &View<'_>, analysis: &Analysis, single: Option<usize>, area: Rect, buffer: &mut Buffer) {
     let mut parts = Vec::new();
-    for (i, f) in insight.findings.iter().enumerate() {
+    for (i, f) in analysis.findings.iter().enumerate() {
         let role = if single == Some(i) { Role::Current } else { Role::Title };
         parts.push(Part::new(0, role, format!(" {} ", f.number)));
         parts.push(Part::new(if single == Some(i) { 1 } else { 2 }, Role::Plain, format!(" {}", f.title)).joined());
-        parts.push(Part::new(0, look(&f.verdict), format!(" {}", f.verdict.words())).joined());
+        parts.push(Part::new(0, verdict_role(&f.verdict), format!(" {}", f.verdict.words())).joined());
     }
     parts.push(Part::new(3, Role::Dim, "[ ] one by one"));
     row(&parts, view.theme, area, buffer);
 }
 
+/// Draws a finding: its claim, its figure where there is room, and its verdict.
 fn panel(view: &View<'_>, finding: &Finding, area: Rect, buffer: &mut Buffer) {
     let theme = view.theme;
     let title = [
         Part::new(0, Role::Title, finding.number.to_string()),
-        Part::new(0, look(&finding.verdict), format!(" {}", finding.verdict.words())).joined(),
+        Part::new(0, verdict_role(&finding.verdict), format!(" {}", finding.verdict.words())).joined(),
         Part::new(1, Role::Plain, format!("n = {}", finding.n)),
         Part::new(2, Role::Dim, finding.scope.clone()),
     ];
@@ -127,10 +164,10 @@ fn panel(view: &View<'_>, finding: &Finding, area: Rect, buffer: &mut Buffer) {
     let claim = wrapped(&format!("“{}”", finding.claim), Role::Plain, theme, inner, buffer);
     inner.y += claim;
     inner.height -= claim;
-    let said = said(view, finding);
+    let sentences = sentences(view, finding);
     let width = usize::from(inner.width);
     let rows = |role_text: &(Role, String)| wrap(&theme.text(role_text.1.as_str()), width).len() as u16;
-    let mut below: u16 = said.iter().map(rows).sum();
+    let mut below: u16 = sentences.iter().map(rows).sum();
     let figure = main_figure(finding).filter(|f| !f.points.is_empty() && inner.height >= below + 5);
     if let Some(figure) = figure {
         let plot = Rect { height: inner.height - below, ..inner };
@@ -139,7 +176,7 @@ fn panel(view: &View<'_>, finding: &Finding, area: Rect, buffer: &mut Buffer) {
         inner.y += plot.height;
         inner.height -= plot.height;
     }
-    for (role, text) in &said {
+    for (role, text) in &sentences {
         let taken = wrapped(text, *role, theme, Rect { height: inner.height.min(below), ..inner }, buffer);
         below = below.saturating_sub(taken);
         inner.y += taken;
@@ -147,30 +184,31 @@ fn panel(view: &View<'_>, finding: &Finding, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The verdict's sentence, what it needs, and what the budget buys.
-fn said(view: &View<'_>, finding: &Finding) -> Vec<(Role, String)> {
-    let role = look(&finding.verdict);
-    let mut said = Vec::new();
+/// What the finding says, what it lacks, and which networks fit into the energy budget.
+fn sentences(view: &View<'_>, finding: &Finding) -> Vec<(Role, String)> {
+    let role = verdict_role(&finding.verdict);
+    let mut sentences = Vec::new();
     match finding.verdict.needs() {
-        // What there is no data for says so once.
-        Some(needs) if finding.says.ends_with(needs) => said.push((role, finding.says.clone())),
+        // Without any data both sentences are the same.
+        Some(needs) if finding.says.ends_with(needs) => sentences.push((role, finding.says.clone())),
         Some(needs) => {
-            said.push((Role::Plain, finding.says.clone()));
-            said.push((role, format!("needs {needs}")));
+            sentences.push((Role::Plain, finding.says.clone()));
+            sentences.push((role, format!("needs {needs}")));
         }
-        None => said.push((role, finding.says.clone())),
+        None => sentences.push((role, finding.says.clone())),
     }
     if let Some(budget) = budget(view).filter(|_| finding.number == 3) {
-        said.push((Role::Strong, bought(finding, budget)));
+        sentences.push((Role::Strong, budget_sentence(finding, budget)));
     }
-    said
+    sentences
 }
 
-fn bought(finding: &Finding, budget: f64) -> String {
-    let bought = affordable(finding, budget);
+/// `e E budget 0.05 J/image: best ResNet-50 76.1 %, …`
+fn budget_sentence(finding: &Finding, budget: f64) -> String {
+    let affordable = affordable(finding, budget);
     let joules = format::significant(budget, 3);
-    let (Some(best), Some(largest)) = (bought.best, bought.largest) else {
-        return format!("e E budget {joules} J/image: none of {} fits", bought.of);
+    let (Some(best), Some(largest)) = (affordable.best, affordable.largest) else {
+        return format!("e E budget {joules} J/image: none of {} fits", affordable.of);
     };
     format!(
         "e E budget {joules} J/image: best {} {} %, largest {} {} G-ops; {} of {} fit",
@@ -178,26 +216,26 @@ fn bought(finding: &Finding, budget: f64) -> String {
         format::significant(best.y, 3),
         largest.title,
         format::significant(largest.y, 3),
-        bought.fit,
-        bought.of,
+        affordable.fit,
+        affordable.of,
     )
 }
 
-/// The figure that the claim is about: of the second one, the paper's own with the bound.
+/// The figure of the claim: the one that is in the paper where there are several.
 fn main_figure(finding: &Finding) -> Option<&Figure> {
     finding.figures.iter().find(|f| f.paper.is_some()).or_else(|| finding.figures.first())
 }
 
 fn draw_figure(figure: &Figure, budget: Option<f64>, theme: Theme, mut area: Rect, buffer: &mut Buffer) {
     if area.height >= 7 {
-        caption(figure, theme, super::top(&mut area), buffer);
+        caption(figure, theme, take_top(&mut area), buffer);
     }
     let lowest = figure.points.iter().map(|p| p.y).fold(f64::INFINITY, f64::min);
     let plot = Plot {
         curves: vec![Curve { points: labelled(&figure.points), role: Role::Trace, joined: false }],
         fits: figure.curves.iter().filter_map(fitted).collect(),
         batches: figure.x.scale == Scale::Log2,
-        // Accuracies lie close together: an axis from 0 would show none of it.
+        // Accuracies are close together: an axis from 0 would hide their differences.
         floor: if figure.y.from_zero { 0.0 } else { (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0 },
         x_name: if figure.x.unit.is_empty() { figure.x.name } else { figure.x.unit },
         marks: budget.map(|x| Mark { x, interval: None, label: "budget".to_owned() }).into_iter().collect(),
@@ -206,7 +244,7 @@ fn draw_figure(figure: &Figure, budget: Option<f64>, theme: Theme, mut area: Rec
     plot.render(theme, area, buffer);
 }
 
-/// What y is, which figure of the paper this repeats, and what the curves are.
+/// Draws the name of the y axis, the number of the figure in the paper, and the legend.
 fn caption(figure: &Figure, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let paper = figure.paper.map(|n| format!("the paper's Figure {n}")).unwrap_or_default();
     let mut parts = vec![Part::new(0, Role::Plain, figure.y.title()), Part::new(1, Role::Dim, paper)];
@@ -224,7 +262,7 @@ const fn role(kind: Kind) -> Role {
     }
 }
 
-/// A curve of the figure as the screen draws it; rivals are left to the report.
+/// A curve of the figure; none for those that only the report shows.
 fn fitted(curve: &Drawing) -> Option<Fitted> {
     if matches!(curve.kind, Kind::Rival | Kind::Paper) || curve.line.len() < 2 {
         return None;
@@ -233,12 +271,13 @@ fn fitted(curve: &Drawing) -> Option<Fitted> {
     Some(Fitted { line: curve.line.clone(), band, role: role(curve.kind), solid: curve.kind == Kind::Frontier })
 }
 
-/// Points, each network named once: at its largest batch.
+/// The points; each network is labelled once, at its largest batch size.
 fn labelled(points: &[Point]) -> Vec<(f64, f64, Option<String>)> {
     let last = |p: &Point| points.iter().filter(|o| o.network == p.network).map(|o| o.batch).max() == Some(p.batch);
     points.iter().map(|p| (p.x, p.y, last(p).then(|| p.title.clone()))).collect()
 }
 
+/// The table of estimates with their intervals.
 fn estimates(estimates: &[Estimate]) -> Table {
     let number = |v: f64| match v {
         v if !v.is_finite() => "-".to_owned(),

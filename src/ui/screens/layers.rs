@@ -1,16 +1,18 @@
-//! The layers of the current network: where its time goes once that is measured, and until then where the
-//! multiply-accumulates and the parameters are.
+//! The layers of the current network: their times and the roofline once those are measured, until then their
+//! multiply-accumulates and parameters.
 
-use super::Drawn;
 use crate::{
     analysis::roofline::{self, Achieved, Roof},
     event::{Config, LayerClock, LayerFacts, LayerTime, Layers, NetworkFacts},
+    format,
     ui::{
-        format,
+        action::Action,
+        screen::{Drawn, Response, Screen},
         theme::{Role, Theme},
         view::View,
+        view_state::Sort,
         widgets::{
-            pane::{Part, frame, wrapped},
+            pane::{Part, frame, padded, wrapped},
             roofline::{Point, Roofline},
             table::{Column, Direction, Table},
         },
@@ -18,44 +20,57 @@ use crate::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Cells of a bar that stands for the largest share.
+/// The layers screen.
+pub static SCREEN: Screen = Screen { name: "layers", draw, respond, times_layers: true, ..Screen::BASE };
+
+/// Cells of the bar of the largest share.
 const BAR: usize = 20;
-/// The same beside measured times: what a layer is matters more.
+/// The same in a table of times that is not wide enough for a long bar.
 const SHORT_BAR: usize = 6;
-/// Columns of a table from which there is room for both.
+/// Columns of a table of times from which it is.
 const ROOMY: u16 = 140;
-/// Columns from which the roofline stands beside the table, and those that it takes then.
+/// Columns from which the roofline is beside the table, and its columns there.
 const BESIDE: (u16, u16) = (136, 52);
-/// Rows from which it stands below, and those that it takes then.
+/// Rows from which it is below the table, and its rows there.
 const BELOW: (u16, u16) = (24, 13);
-/// Layers whose names stand on the roofline: those that take the most time.
+/// How many layers are labelled on the roofline: those that take the most time.
 const NAMED: usize = 4;
-/// The column of times.
+/// Number of the column of times.
 const TIME: usize = 6;
 
-/// Draws it.
-pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
+fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
     let Some(config) = view.wanted.or(view.config()) else {
         wrapped("no network yet", Role::Dim, view.theme, area, buffer);
-        return;
+        return Drawn::default();
     };
     match view.state.layers(config) {
-        Some(Ok(layers)) => measured(view, layers, area, buffer, drawn),
-        Some(Err(reason)) => counted(view, config, Some(reason), area, buffer, drawn),
-        None => counted(view, config, None, area, buffer, drawn),
+        Some(Ok(layers)) => measured(view, layers, area, buffer),
+        Some(Err(reason)) => counted(view, config, Some(reason), area, buffer),
+        None => counted(view, config, None, area, buffer),
     }
 }
 
-/// Where the time goes.
-fn measured(view: &View<'_>, layers: &Layers, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
+/// There are two orders: as executed and by time. Every key for sorting goes to the other one.
+fn respond(view: &View<'_>, action: Action) -> Option<Response> {
+    let sorts = [Action::SortNext, Action::SortBack, Action::SortReverse].contains(&action);
+    let other = if by_time(view) { None } else { Some(TIME) };
+    sorts.then_some(Response::Sort(Sort { column: other, reversed: false }))
+}
+
+fn by_time(view: &View<'_>) -> bool {
+    view.ui.own().sort.column == Some(TIME)
+}
+
+/// Draws the table of times and the roofline.
+fn measured(view: &View<'_>, layers: &Layers, area: Rect, buffer: &mut Buffer) -> Drawn {
     let achieved = roofline::achieved(&layers.layers, view.state.roofs(&layers.config));
     let (area, spare) = split(area);
     plot(view, layers, &achieved, spare, buffer);
     let inner = padded(frame(&title(view, layers), view.theme, area, buffer));
     let bar = if area.width < ROOMY { SHORT_BAR } else { BAR };
     let mut order: Vec<usize> = (0..layers.layers.len()).collect();
-    if view.looks.by_time {
-        // Stable: those that take none stay in their order.
+    if by_time(view) {
+        // A stable sort: layers without a time stay in their order.
         order.sort_by_key(|i| std::cmp::Reverse(layers.layers[*i].time_ns));
     }
     let largest = achieved.iter().flatten().map(|a| a.share).fold(0.0, f64::max);
@@ -82,22 +97,22 @@ fn measured(view: &View<'_>, layers: &Layers, area: Rect, buffer: &mut Buffer, d
             Column::words(1, "roof"),
         ],
         rows: order.iter().map(row).collect(),
-        sorted: view.looks.by_time.then_some((TIME, Direction::Down)),
+        sorted: by_time(view).then_some((TIME, Direction::Down)),
         ..Table::default()
     };
-    let shown = table.render(view.looks.scroll, view.theme, inner, buffer);
-    drawn.page = shown.len();
-    drawn.last_page = layers.layers.len().saturating_sub(shown.len());
+    let shown = table.render(view.ui.scroll, view.theme, inner, buffer);
+    let last_page = layers.layers.len().saturating_sub(shown.len());
+    Drawn { page: shown.len(), last_page, ..Drawn::default() }
 }
 
-/// What was measured, how the sum compares with the whole, and what measuring adds.
+/// The time of the whole network, the sum of the layers relative to it, the overhead of measuring, the clock, the order.
 fn title(view: &View<'_>, layers: &Layers) -> Vec<Part> {
     let (whole, wall) = (layers.whole_ns as f64, layers.whole_wall_ns as f64);
     let clock = match layers.clock {
         LayerClock::Device => "device clock",
         LayerClock::Wall => "wall clock",
     };
-    let order = if view.looks.by_time { "by time, s: as executed" } else { "s: by time" };
+    let order = if by_time(view) { "by time, s: as executed" } else { "s: by time" };
     let mut parts = vec![
         Part::new(0, Role::Title, format!("LAYERS of {}", view.title(&layers.config.network))),
         Part::new(0, Role::Plain, format!("{} ms a batch", format::significant(whole / 1e6, 3))),
@@ -114,6 +129,7 @@ fn title(view: &View<'_>, layers: &Layers) -> Vec<Part> {
     parts
 }
 
+/// The cells of a row of the table of times.
 fn times(
     index: usize,
     layer: &LayerTime,
@@ -151,7 +167,7 @@ fn times(
     ]
 }
 
-/// The table's area, and what is left for the roofline.
+/// The areas of the table and of the roofline.
 fn split(area: Rect) -> (Rect, Rect) {
     if area.width >= BESIDE.0 && area.height >= BELOW.1 {
         let left = area.width - BESIDE.1;
@@ -164,7 +180,7 @@ fn split(area: Rect) -> (Rect, Rect) {
     (area, Rect { height: 0, ..area })
 }
 
-/// The layers that compute, under their roofs; the ones that take the most time by name.
+/// Draws the roofline of the layers that compute; the ones that take the most time are labelled.
 fn plot(view: &View<'_>, layers: &Layers, achieved: &[Option<Achieved>], area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
@@ -184,7 +200,7 @@ fn plot(view: &View<'_>, layers: &Layers, achieved: &[Option<Achieved>], area: R
     let inner = padded(frame(&title, view.theme, area, buffer));
     let mut timed: Vec<(usize, &Achieved)> =
         achieved.iter().enumerate().filter_map(|(i, a)| Some((i, a.as_ref().filter(|a| a.flops > 0.0)?))).collect();
-    // The ones that take the most come last: on top, and with their names first.
+    // Those that take the most time come last: they are drawn on top and labelled first.
     timed.sort_by(|a, b| a.1.share.total_cmp(&b.1.share));
     let named = timed.len().saturating_sub(NAMED);
     let point = |(at, (i, a)): (usize, &(usize, &Achieved))| Point {
@@ -201,17 +217,17 @@ fn plot(view: &View<'_>, layers: &Layers, achieved: &[Option<Achieved>], area: R
     Roofline { roofs, points }.render(view.theme, inner, buffer);
 }
 
-/// A number before its unit.
+/// A number with a space for its unit.
 fn spaced(value: f64) -> String {
     let text = format::si(value);
     if text.contains(' ') { text } else { text + " " }
 }
 
-/// Where the multiply-accumulates and the parameters are, and why the time is not known.
-fn counted(view: &View<'_>, config: &Config, reason: Option<&str>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
+/// Draws the table of multiply-accumulates and parameters, and why there are no times.
+fn counted(view: &View<'_>, config: &Config, reason: Option<&str>, area: Rect, buffer: &mut Buffer) -> Drawn {
     let facts = view.facts(&config.network);
     let mut title = vec![Part::new(0, Role::Title, format!("LAYERS of {}", view.title(&config.network)))];
-    let (role, times) = standing(view, config, reason);
+    let (role, times) = missing_times(view, config, reason);
     title.push(Part::new(1, role, times));
     if let Some(f) = facts {
         title.push(Part::new(2, Role::Plain, format!("{} layers", f.layers.len())));
@@ -233,27 +249,23 @@ fn counted(view: &View<'_>, config: &Config, reason: Option<&str>, area: Rect, b
             inner,
             buffer,
         );
-        return;
+        return Drawn::default();
     };
-    let shown = table(facts, view.theme).render(view.looks.scroll, view.theme, inner, buffer);
-    drawn.page = shown.len();
-    drawn.last_page = facts.layers.len().saturating_sub(shown.len());
+    let shown = table(facts, view.theme).render(view.ui.scroll, view.theme, inner, buffer);
+    let last_page = facts.layers.len().saturating_sub(shown.len());
+    Drawn { page: shown.len(), last_page, ..Drawn::default() }
 }
 
-/// How it stands with the times that are not there.
-fn standing(view: &View<'_>, config: &Config, reason: Option<&str>) -> (Role, &'static str) {
+/// Why there are no times yet.
+fn missing_times(view: &View<'_>, config: &Config, reason: Option<&str>) -> (Role, &'static str) {
     let run = view.state.run.as_ref().filter(|run| run.config == *config);
     match run {
         _ if reason.is_some() => (Role::Bad, "no times"),
         Some(run) if run.aside.is_some_and(|(_, away)| away) => (Role::Warn, "measuring the layers …"),
         _ if view.playback.is_some() || view.ended => (Role::Dim, "times were not measured"),
-        _ if view.conducting || view.state.sweeping() => (Role::Dim, "times after the sweep"),
+        _ if view.drives_sweep || view.state.sweeping() => (Role::Dim, "times after the sweep"),
         _ => (Role::Warn, "times once it is steady"),
     }
-}
-
-fn padded(area: Rect) -> Rect {
-    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
 }
 
 fn shape(output: &[u64], theme: Theme) -> String {

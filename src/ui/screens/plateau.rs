@@ -1,16 +1,17 @@
-//! The plateau screen: everything against batch size, filled in as configurations are measured.
+//! The plateau screen: every quantity against batch size, filled in as configurations are measured.
 
 use crate::{
     analysis::plateau::{Course, Shape},
+    format,
     session::RunResult,
     ui::{
-        format,
-        memo::Quantity as Shaped,
+        analysis_cache::Quantity as Shaped,
+        screen::{Drawn, Screen},
         theme::Role,
         view::View,
         widgets::{
             fitted::Fitted,
-            pane::{Part, frame, row, wrapped},
+            pane::{Part, frame, padded, row, take_bottom, wrapped},
             plot::{Curve, Mark, Plot},
             table::{Column, Table},
         },
@@ -18,15 +19,18 @@ use crate::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
+/// The plateau screen.
+pub static SCREEN: Screen = Screen { name: "plateau", draw, ..Screen::BASE };
+
 /// A quantity that is drawn against batch size.
 struct Quantity {
     /// Its name and unit.
     name: &'static str,
-    /// The figure of the paper that shows it.
+    /// Number of the figure in the paper.
     paper: Option<u8>,
     /// Its value; none where a result has none.
     value: fn(&RunResult) -> Option<f64>,
-    /// Its shape, where that is looked for, and the unit of it.
+    /// Its shape and the unit of that, where the shape is analysed.
     shape: Option<(Shaped, &'static str)>,
 }
 
@@ -69,17 +73,18 @@ const QUANTITIES: [Quantity; 6] = [
     },
 ];
 
-/// Rows from which every shape is told, not that of throughput alone.
+/// Rows from which all shapes are summarised, not that of throughput alone.
 const ALL_SHAPES: u16 = 26;
 
+/// Memory of a run, bytes: what the allocator reserved, or what comes closest.
 fn memory(r: &RunResult) -> Option<u64> {
     r.memory.reserved.or(r.memory.in_use).or(r.device_memory_used).or(r.memory.resident)
 }
 
-/// Draws it: plots, and the numbers beside them where there is room.
-pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+/// Draws the plots, and the table beside them where there is room.
+fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
     if area.is_empty() {
-        return;
+        return Drawn::default();
     }
     let mut results = view.results();
     results.sort_by_key(|r| r.config.batch);
@@ -91,47 +96,45 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
         summary(view, rows, &mut area, buffer);
     }
     if area.width < 100 || area.height < 8 {
-        return plots(view, &results, &network, area, buffer);
+        plots(view, &results, &network, area, buffer);
+        return Drawn::default();
     }
     let width = 58.min(area.width / 2);
     let (left, right) = (Rect { width: area.width - width, ..area }, Rect { x: area.right() - width, width, ..area });
     plots(view, &results, &network, left, buffer);
     let title = [Part::new(0, Role::Title, view.title(&network)), Part::new(1, Role::Plain, setting(view))];
     let inner = frame(&title, view.theme, right, buffer);
-    table(&current, view).render(view.looks.scroll, view.theme, padded(inner), buffer);
-}
-
-fn padded(area: Rect) -> Rect {
-    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
+    table(&current, view).render(view.ui.scroll, view.theme, padded(inner), buffer);
+    Drawn::default()
 }
 
 fn setting(view: &View<'_>) -> String {
     view.config().map(|c| format!("{} on {}", c.precision, c.device)).unwrap_or_default()
 }
 
-/// What the batch sizes measured so far say, the shape of a quantity a row, or what is missing.
+/// Draws the shape of each quantity in a row, at most `rows`, or what the analysis still needs.
 fn summary(view: &View<'_>, rows: usize, area: &mut Rect, buffer: &mut Buffer) {
-    let Some(insight) = view.insight() else { return };
+    let Some(analysis) = view.analysis() else { return };
     let shaped = QUANTITIES.iter().filter_map(|q| q.shape.map(|s| (q, s)));
-    let told = shaped.filter_map(|(q, (shape, unit))| {
-        let course = insight.courses.get(&shape).filter(|c| c.n > 0)?;
+    let summaries = shaped.filter_map(|(q, (shape, unit))| {
+        let course = analysis.courses.get(&shape).filter(|c| c.n > 0)?;
         let name = q.name.split(' ').next().unwrap_or_default().to_lowercase();
         Some(vec![
             Part::new(0, Role::Title, format!(" {name}: ")),
-            Part::new(0, look(course), course.says(unit)).joined(),
+            Part::new(0, shape_role(course), course.says(unit)).joined(),
         ])
     });
-    let mut told: Vec<_> = told.take(rows).collect();
-    if let Some(first) = told.first_mut() {
+    let mut summaries: Vec<_> = summaries.take(rows).collect();
+    if let Some(first) = summaries.first_mut() {
         let arrows = view.theme.pick("← → measures more", "left and right measure more");
         first.push(Part::new(1, Role::Dim, arrows));
     }
-    for parts in told.iter().rev() {
-        row(parts, view.theme, super::bottom(area), buffer);
+    for parts in summaries.iter().rev() {
+        row(parts, view.theme, take_bottom(area), buffer);
     }
 }
 
-const fn look(course: &Course) -> Role {
+const fn shape_role(course: &Course) -> Role {
     match course.shape {
         Shape::Plateau | Shape::Constant => Role::Steady,
         Shape::Undecided { .. } | Shape::Capped => Role::Warn,
@@ -139,13 +142,14 @@ const fn look(course: &Course) -> Role {
     }
 }
 
+/// Draws as many quantities as there is room for, the most important ones first.
 fn plots(view: &View<'_>, results: &[RunResult], network: &str, area: Rect, buffer: &mut Buffer) {
     let columns: u16 = if area.width >= 56 { 2 } else { 1 };
     let rows = (area.height / 7).clamp(1, if columns == 2 { 3 } else { 5 });
     let shown = usize::from(columns * rows).min(QUANTITIES.len());
     for (i, quantity) in QUANTITIES.iter().take(shown).enumerate() {
         let (column, line) = (i as u16 % columns, i as u16 / columns);
-        // The last plot of an odd number takes the whole row.
+        // The last one of an odd number takes the whole row.
         let wide = i + 1 == shown && shown % 2 == 1 && columns == 2;
         let across = if wide { 1 } else { columns };
         let (x, y) = (area.width * column / across, area.height * line / rows);
@@ -156,6 +160,7 @@ fn plots(view: &View<'_>, results: &[RunResult], network: &str, area: Rect, buff
     }
 }
 
+/// Draws a quantity: the curve of the current network, those of the others, and the fit.
 fn plot(view: &View<'_>, quantity: &Quantity, results: &[RunResult], network: &str, area: Rect, buffer: &mut Buffer) {
     let (name, value) = (quantity.name, quantity.value);
     let paper = quantity.paper.map(|n| format!("paper's Figure {n}")).unwrap_or_default();
@@ -170,7 +175,7 @@ fn plot(view: &View<'_>, quantity: &Quantity, results: &[RunResult], network: &s
         of.filter_map(|r| Some((f64::from(r.config.batch), value(r)?, None))).collect()
     };
     let own = points(network);
-    // The current network sets the scale: beside a small one, a large one would be a flat line.
+    // The current network sets the scale: on that of a larger one it might be a flat line.
     let highest = own.iter().map(|p| p.1).reduce(f64::max);
     let in_sight = highest.unwrap_or(f64::INFINITY);
     let others = view.networks().into_iter().filter(|id| id != network);
@@ -195,10 +200,10 @@ fn plot(view: &View<'_>, quantity: &Quantity, results: &[RunResult], network: &s
     plot.render(view.theme, inner, buffer);
 }
 
-/// The curve that was chosen for the current network, with its interval, and its knee.
+/// The fitted curve of the current network with its interval, and its knee.
 fn shape(view: &View<'_>, quantity: &Quantity) -> (Vec<Fitted>, Vec<Mark>) {
-    let Some((insight, (shape, _))) = view.insight().zip(quantity.shape) else { return Default::default() };
-    let Some(course) = insight.courses.get(&shape) else { return Default::default() };
+    let Some((analysis, (shape, _))) = view.analysis().zip(quantity.shape) else { return Default::default() };
+    let Some(course) = analysis.courses.get(&shape) else { return Default::default() };
     let line = course.curve.iter().map(|c| (c.0, c.1)).collect();
     let band = course.curve.iter().map(|c| (c.0, c.2.low, c.2.high)).collect();
     let knee = course.knee.map(|(k, i)| Mark { x: k, interval: Some((i.low, i.high)), label: format!("knee {k:.0}") });
@@ -217,6 +222,7 @@ fn absent(view: &View<'_>, name: &str, results: &[RunResult]) -> String {
     }
 }
 
+/// The results of the current network by batch size.
 fn table(current: &[&RunResult], view: &View<'_>) -> Table {
     let busy = format!("{} %", view.traits().map_or("util", |traits| &traits.utilisation_of));
     let running = view.config().map(|c| c.batch);

@@ -1,16 +1,18 @@
-//! The zoo: every network, what was published about it beside what was measured here.
+//! The zoo: every network, published facts beside what was measured here.
 
-use super::Drawn;
 use crate::{
     event::{Accuracy, NetworkFacts},
+    format,
     session::{RunResult, run::Power},
     ui::{
-        format,
-        keymap::Action,
+        action::Action,
+        binding::{Binding, char},
+        screen::{Drawn, Response, Screen},
         theme::Role,
         view::View,
+        view_state::Sort,
         widgets::{
-            pane::{Part, frame},
+            pane::{Part, frame, padded},
             plot::{Curve, Plot},
             table::{Column, Direction, Table},
         },
@@ -19,8 +21,22 @@ use crate::{
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::{cmp::Ordering, ops::Range};
 
+/// The zoo.
+pub static SCREEN: Screen = Screen {
+    name: "zoo",
+    bindings: &[Binding::new(
+        &[char('s', Action::SortNext), char('S', Action::SortBack), char('o', Action::SortReverse)],
+        "s S o",
+        "zoo: sort by next, previous column, reverse; layers by time",
+    )],
+    draw,
+    respond,
+    networks: order,
+    ..Screen::BASE
+};
+
 /// The columns: published facts, then what was measured here.
-pub static COLUMNS: [Column; 13] = [
+static COLUMNS: [Column; 13] = [
     Column::words(0, "network"),
     Column::number(5, "year"),
     Column::number(6, "px"),
@@ -36,14 +52,13 @@ pub static COLUMNS: [Column; 13] = [
     Column::number(8, "FLOP %"),
 ];
 
-/// Columns of what is known without measuring, and of what was measured.
+/// Columns of published facts, and of measured values.
 const GROUPS: (Range<usize>, Range<usize>) = (1..7, 7..COLUMNS.len());
 
-/// Rows below which a figure shows nothing worth its frame.
+/// Least rows of a figure, its frame included.
 const FIGURE: u16 = 9;
 
-/// A network, its facts and its measured row: the configuration with the best throughput on the current device in the
-/// current precision.
+/// A network: its facts, and its result with the highest throughput on the current device in the current precision.
 struct Entry<'a> {
     id: String,
     title: String,
@@ -58,7 +73,7 @@ impl Entry<'_> {
         self.best.as_ref().and_then(|r| r.power.as_ref().ok())
     }
 
-    /// The number that a column shows.
+    /// The value of a column; none where it is not known.
     fn number(&self, column: usize) -> Option<f64> {
         let (facts, best) = (self.facts, self.best.as_ref());
         match column {
@@ -100,7 +115,7 @@ impl Entry<'_> {
     }
 }
 
-/// Every network in the order that is shown, the unknown last whichever way it is sorted.
+/// Every network in the order of the table. Unknown values come last in both directions.
 fn entries<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
     let results = view.results();
     let best = |id: &str| {
@@ -118,7 +133,7 @@ fn entries<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
         })
         .collect();
     let Some((column, direction)) = sorted(view) else {
-        if view.looks.sort.reversed {
+        if view.ui.own().sort.reversed {
             entries.reverse();
         }
         return entries;
@@ -134,21 +149,33 @@ fn entries<'a>(view: &View<'a>) -> Vec<Entry<'a>> {
     entries
 }
 
-/// The column and direction: words from A on, numbers from the highest down, unless the other way round.
+/// The column that the table is sorted by and its direction: words ascending, numbers descending, unless reversed.
 fn sorted(view: &View<'_>) -> Option<(usize, Direction)> {
-    let sort = view.looks.sort;
+    let sort = view.ui.own().sort;
     let column = sort.column.filter(|c| *c < COLUMNS.len())?;
     let up = COLUMNS[column].words != sort.reversed;
     Some((column, if up { Direction::Up } else { Direction::Down }))
 }
 
-/// The networks in the order that is shown.
-pub fn order(view: &View<'_>) -> Vec<String> {
+/// Registry ids of the networks in the order of the table.
+fn order(view: &View<'_>) -> Vec<String> {
     entries(view).into_iter().map(|e| e.id).collect()
 }
 
-/// Draws it.
-pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
+fn respond(view: &View<'_>, action: Action) -> Option<Response> {
+    let sort = view.ui.own().sort;
+    let sorted: Sort = match action {
+        Action::SortNext => sort.step(COLUMNS.len(), true),
+        Action::SortBack => sort.step(COLUMNS.len(), false),
+        Action::SortBy(column) => sort.by(column),
+        Action::SortReverse => sort.reverse(),
+        _ => return None,
+    };
+    Some(Response::Sort(sorted))
+}
+
+/// Draws the table, and figures below it where there is room.
+fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
     let entries = entries(view);
     let title = [
         Part::new(0, Role::Title, format!("ZOO, {} networks", entries.len())),
@@ -158,15 +185,14 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn)
     ];
     let (area, spare) = split(area, entries.len());
     figures(view, &entries, spare, buffer);
-    let inner = frame(&title, view.theme, area, buffer);
-    let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
+    let inner = padded(frame(&title, view.theme, area, buffer));
     let table = table(view, &entries);
-    let shown = table.render(view.looks.scroll, view.theme, inner, buffer);
-    drawn.page = shown.len();
-    drawn.last_page = entries.len().saturating_sub(shown.len());
-    if !view.looks.help {
-        let titles = table.titles(view.theme, inner);
-        drawn.hits.extend(titles.into_iter().map(|(area, column)| (area, Action::SortBy(column))));
+    let shown = table.render(view.ui.scroll, view.theme, inner, buffer);
+    let titles = if view.ui.help { Vec::new() } else { table.titles(view.theme, inner) };
+    Drawn {
+        click_targets: titles.into_iter().map(|(area, column)| (area, Action::SortBy(column))).collect(),
+        page: shown.len(),
+        last_page: entries.len().saturating_sub(shown.len()),
     }
 }
 
@@ -175,7 +201,7 @@ fn table(view: &View<'_>, entries: &[Entry<'_>]) -> Table {
     let pinned = |id: &str| view.pin.is_some_and(|pin| pin.result.config.network == id);
     let row = |e: &Entry<'_>| {
         let cells = (0..COLUMNS.len()).map(|column| e.cell(column, pinned(&e.id))).collect();
-        (cells, look(view, e))
+        (cells, row_role(view, e))
     };
     let setting = view.config().map(|c| format!(": {}, {}", c.precision, c.device)).unwrap_or_default();
     Table {
@@ -187,7 +213,7 @@ fn table(view: &View<'_>, entries: &[Entry<'_>]) -> Table {
     }
 }
 
-/// The table's rows, and what is left below it where that is enough for figures.
+/// The area of the table, and the area below it where that is large enough for figures.
 fn split(area: Rect, networks: usize) -> (Rect, Rect) {
     let needed = networks as u16 + 4;
     match area.height.checked_sub(needed) {
@@ -199,7 +225,7 @@ fn split(area: Rect, networks: usize) -> (Rect, Rect) {
     }
 }
 
-/// Published accuracy against what it costs: operations, as in the paper's second figure, and time as measured here.
+/// Draws published accuracy against operations, as in the paper's second figure, and against the measured time per image.
 fn figures(view: &View<'_>, entries: &[Entry<'_>], area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
@@ -222,8 +248,7 @@ fn figure(
     buffer: &mut Buffer,
 ) {
     let title = [Part::new(0, Role::Title, "TOP-1 [%]"), Part::new(0, Role::Title, format!(" {name}")).joined()];
-    let inner = frame(&title, view.theme, area, buffer);
-    let inner = Rect { x: inner.x + 1.min(inner.width), width: inner.width.saturating_sub(2), ..inner };
+    let inner = padded(frame(&title, view.theme, area, buffer));
     let current = view.config().map(|c| c.network.as_str());
     let point = |e: &Entry<'_>| Some((x(e)?, e.facts?.top1?, Some(e.title.clone())));
     let curve = |own: bool, role: Role| {
@@ -236,7 +261,8 @@ fn figure(
     Plot { curves, floor, ..Plot::default() }.render(view.theme, inner, buffer);
 }
 
-fn look(view: &View<'_>, entry: &Entry<'_>) -> Role {
+/// The role of a row: measured, failed or not measured yet.
+fn row_role(view: &View<'_>, entry: &Entry<'_>) -> Role {
     let failed = view.state.failures.keys().any(|c| c.network == entry.id);
     match entry.best {
         Some(_) => Role::Plain,

@@ -24,7 +24,7 @@ impl Size {
         }
     }
 
-    /// Columns that a text takes, the gap behind its last character left out.
+    /// Columns that a text takes.
     pub fn columns(self, text: &str) -> u16 {
         match self {
             Self::Line => text.chars().count() as u16,
@@ -34,7 +34,7 @@ impl Size {
     }
 }
 
-/// Rows of a digit, three pixels wide, the leftmost the highest bit.
+/// Pixel rows of the digits, three pixels wide; the highest bit is the leftmost.
 const DIGITS: [[u8; 5]; 10] = [
     [0b111, 0b101, 0b101, 0b101, 0b111],
     [0b110, 0b010, 0b010, 0b010, 0b111],
@@ -48,7 +48,7 @@ const DIGITS: [[u8; 5]; 10] = [
     [0b111, 0b101, 0b111, 0b001, 0b111],
 ];
 
-/// Seven segments in three rows of ASCII.
+/// Seven-segment digits in three rows of ASCII.
 const SEGMENTS: [[&str; 3]; 10] = [
     [" _ ", "| |", "|_|"],
     ["   ", "  |", "  |"],
@@ -62,7 +62,7 @@ const SEGMENTS: [[&str; 3]; 10] = [
     [" _ ", "|_|", " _|"],
 ];
 
-/// Pixels of a character, six rows of at most three, and how many across.
+/// Pixels of a character, six rows of at most three, and its width.
 fn pixels(c: char) -> ([u8; 6], u16) {
     match c {
         '0'..='9' => {
@@ -77,8 +77,8 @@ fn pixels(c: char) -> ([u8; 6], u16) {
     }
 }
 
-/// Columns that the pixels of a character take: strokes that go down are two wide, so that they are as strong as those
-/// that go across, and what they enclose is narrow, so that four digits and a comma fit into a quarter of 120 columns.
+/// Widths of the pixel columns of a character, in cells. Vertical strokes are two cells wide, since a cell is twice as high as
+/// wide, and the space between them is one, so that four digits and a comma fit into a quarter of 120 columns.
 fn strokes(c: char) -> &'static [usize] {
     match c {
         '1' => &[2, 2, 1],
@@ -87,12 +87,12 @@ fn strokes(c: char) -> &'static [usize] {
     }
 }
 
-/// Columns of a text whose characters take so many, with one between them.
+/// Columns of a text whose characters are `width` wide, with a gap of one between them.
 fn columns(text: &str, width: impl Fn(char) -> u16) -> u16 {
     text.chars().map(|c| width(c) + 1).sum::<u16>().saturating_sub(1)
 }
 
-/// Draws a number from the upper left of `area`; what does not fit is cut.
+/// Draws a number at the upper left of `area`; what does not fit is cut off.
 pub fn render(text: &str, size: Size, role: Role, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let style = theme.style(role).add_modifier(Modifier::BOLD);
     for (row, line) in rows(text, size, theme).iter().enumerate().take(usize::from(area.height)) {
@@ -133,7 +133,7 @@ fn halves(c: char, row: usize) -> String {
 
 fn blocks(c: char, row: usize, pixel: &str) -> String {
     let (pixels, width) = pixels(c);
-    // Five rows hold no descender: a comma differs from a point by its upper half.
+    // Five rows have no room below the baseline: a comma differs from a point by a pixel above it.
     let line = if c == ',' && row == 3 { 1 } else { pixels[row] };
     let stroke =
         |(column, wide): (usize, &usize)| if bit(line, column as u16, width) { pixel } else { " " }.repeat(*wide);

@@ -21,12 +21,12 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// An empty one.
+    /// An empty bitmap.
     pub fn new(area: Rect, marker: Marker) -> Self {
         Self { area, marker, cells: vec![(0, Style::new()); usize::from(area.width) * usize::from(area.height)] }
     }
 
-    /// Dots in one cell, across and down.
+    /// Dots of a cell, across and down.
     pub const fn resolution(marker: Marker) -> (u16, u16) {
         match marker {
             Marker::Braille => (2, 4),
@@ -41,7 +41,7 @@ impl Canvas {
         (i64::from(self.area.width) * i64::from(x), i64::from(self.area.height) * i64::from(y))
     }
 
-    /// Sets a dot, counted from the upper left; outside there is nothing to set.
+    /// Sets a dot, counted from the upper left; one outside is ignored.
     pub fn dot(&mut self, x: i64, y: i64, style: Style) {
         let (w, h) = self.size();
         if x < 0 || y < 0 || x >= w || y >= h {
@@ -61,7 +61,7 @@ impl Canvas {
         }
     }
 
-    /// Joins two dots. Both ends should be within a screen or so of the canvas: every dot between them is visited.
+    /// Draws a line between two dots. It visits every dot between them, so the ends should not be far outside the canvas.
     pub fn line(&mut self, (x0, y0): (i64, i64), (x1, y1): (i64, i64), style: Style) {
         let steps = (x1 - x0).abs().max((y1 - y0).abs());
         self.dot(x0, y0, style);
@@ -71,7 +71,7 @@ impl Canvas {
         }
     }
 
-    /// Whether a cell of the canvas has no dot; what is outside has none.
+    /// Whether a cell has no dot; one outside has none.
     pub fn blank(&self, column: u16, row: u16) -> bool {
         if column >= self.area.width || row >= self.area.height {
             return true;
@@ -80,22 +80,22 @@ impl Canvas {
         self.cells.get(index).is_none_or(|(bits, _)| *bits == 0)
     }
 
-    /// Draws the cells that have dots, and leaves what others show as it is.
+    /// Draws the cells that have dots; the others keep their symbols.
     ///
-    /// Blank cells take the look of the dots to their left all the same: nobody sees it, and a terminal that is told of a
-    /// noisy curve is then not told of a new colour at every gap, which were most of the bytes.
+    /// Blank cells take the style of the dots to their left. It is not visible there, and saves an escape sequence at every
+    /// gap of a noisy curve, which would be most of the bytes of a frame.
     pub fn render(&self, buffer: &mut Buffer) {
         for (row, cells) in self.cells.chunks(usize::from(self.area.width.max(1))).enumerate() {
-            let mut look = cells.iter().find(|(bits, _)| *bits != 0).map(|(_, style)| *style);
+            let mut last = cells.iter().find(|(bits, _)| *bits != 0).map(|(_, style)| *style);
             for (column, (bits, style)) in cells.iter().enumerate() {
                 let at = (self.area.x + column as u16, self.area.y + row as u16);
                 let Some(cell) = buffer.cell_mut(at) else { continue };
                 if *bits != 0 {
-                    look = Some(*style);
+                    last = Some(*style);
                     cell.set_char(self.symbol(*bits));
                 }
-                if let Some(look) = look.filter(|_| *bits != 0 || cell.symbol() == " ") {
-                    cell.set_style(look);
+                if let Some(last) = last.filter(|_| *bits != 0 || cell.symbol() == " ") {
+                    cell.set_style(last);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Curves that were fitted, not measured: dashed, with what the data does not exclude dotted around them.
+//! Fitted curves: dashed, with their confidence interval dotted.
 
 use super::canvas::Canvas;
 use crate::ui::theme::{Role, Theme};
@@ -6,13 +6,13 @@ use crate::ui::theme::{Role, Theme};
 /// A fitted curve.
 #[derive(Clone, Debug)]
 pub struct Fitted {
-    /// Its points by rising x.
+    /// Its points, by increasing x.
     pub line: Vec<(f64, f64)>,
-    /// Its interval, lower and upper end, at some x by rising x; empty where it has none.
+    /// Its interval as x, lower and upper end, by increasing x; empty where it has none.
     pub band: Vec<(f64, f64, f64)>,
     /// Its look.
     pub role: Role,
-    /// Whether it is drawn through: what joins points is, what is a guess is dashed.
+    /// Whether it is drawn as a solid line, as one that joins points is; an estimate is dashed.
     pub solid: bool,
 }
 
@@ -22,8 +22,8 @@ impl Fitted {
         Self { line, band: Vec::new(), role, solid: false }
     }
 
-    /// Draws it. `x` gives the place on the horizontal axis that a column of dots stands for, in the unit of the points;
-    /// `y` the row of dots of a value, none where it is out of sight.
+    /// Draws it. `x` maps a column of dots to its x, in the unit of the points; `y` maps a value to its row of dots, none where
+    /// it is out of sight.
     pub fn draw(&self, theme: Theme, canvas: &mut Canvas, x: impl Fn(i64) -> f64, y: impl Fn(f64) -> Option<i64>) {
         let (across, _) = Canvas::resolution(theme.marker);
         let (style, dim) = (theme.style(self.role), theme.style(Role::Dim));
@@ -51,7 +51,7 @@ fn high(band: &[(f64, f64, f64)]) -> Vec<(f64, f64)> {
     band.iter().map(|(x, _, high)| (*x, *high)).collect()
 }
 
-/// Height of a polyline at `x`; none beyond its ends.
+/// Value of a polyline at `x`; none beyond its ends.
 fn between(line: &[(f64, f64)], x: f64) -> Option<f64> {
     let next = line.partition_point(|p| p.0 < x);
     let right = line.get(next)?;

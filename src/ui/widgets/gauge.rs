@@ -1,4 +1,4 @@
-//! One big number with its unit, what is known about it, and its trend.
+//! One big number with its unit, details and trend.
 
 use super::{
     big::{self, Size},
@@ -16,36 +16,36 @@ use std::borrow::Cow;
 /// A number, or why there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Number {
-    /// The number as printed, and its look.
+    /// The number as printed, and its role.
     Value(String, Role),
-    /// Not yet: what it waits for.
+    /// Not measured yet: what it waits for.
     Waiting(String),
-    /// Never: the reason.
+    /// Can't be measured: the reason.
     Absent(String),
 }
 
-/// The value of a pinned configuration, A, beside which the number stands.
+/// The value of the pinned configuration, A, that the number is compared with.
 #[derive(Clone, Debug)]
-pub struct Ghost {
+pub struct Reference {
     /// A's value.
     pub a: f64,
-    /// The number that stands beside it, once it counts.
+    /// The value of the current run, once it is steady.
     pub now: Option<f64>,
-    /// End of the scale that both are on, where the quantity has one: 100 %, the power cap.
+    /// End of the scale, where the quantity has one: 100 %, the power cap.
     pub top: Option<f64>,
-    /// A's value in words, and the difference.
+    /// A's value and the difference as text.
     pub parts: Vec<Part>,
 }
 
-impl Ghost {
-    /// Draws both on the lower border of a frame: a bar as long as the number, and an A where A's value is.
+impl Reference {
+    /// Draws both on the lower border of a frame: a bar for the current value, and an A at A's.
     fn render(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
         let width = area.width.saturating_sub(2);
         if area.height < 3 || width < 8 {
             return;
         }
         let longest = self.a.max(self.now.unwrap_or(0.0));
-        // Without an end of its own, the scale leaves air behind the longer of the two.
+        // A scale without an end of its own is a little longer than the larger value.
         let top = self.top.filter(|top| *top >= longest).unwrap_or(longest * 1.1);
         let cell = |value: f64| ((value / top * f64::from(width)) as u16).min(width - 1);
         let (x, y) = (area.x + 1, area.bottom() - 1);
@@ -68,16 +68,16 @@ pub struct Gauge<'a> {
     pub number: Number,
     /// Its unit, and the same in short.
     pub unit: (Cow<'static, str>, Cow<'static, str>),
-    /// What is known about it, in order of importance, a row each.
+    /// Details in order of importance, a row each.
     pub details: Vec<Vec<Part>>,
-    /// Its trend, and the top of the trend's axis where that is known.
+    /// Its trend, and the upper end of the trend's axis where that is known.
     pub trend: Option<(&'a Series, Option<f64>)>,
-    /// The pinned configuration's value.
-    pub ghost: Option<Ghost>,
+    /// The value that it is compared with.
+    pub reference: Option<Reference>,
 }
 
 impl Gauge<'_> {
-    /// Draws it in a frame. `size` is the largest that its number may have.
+    /// Draws it in a frame, its number in `size` or the next smaller one that fits.
     pub fn render(&self, time: (Nanos, Nanos), size: Size, theme: Theme, area: Rect, buffer: &mut Buffer) {
         let beside = self.fitting(size, area.width.saturating_sub(3)).1;
         let mut title = vec![Part::new(0, Role::Title, self.title)];
@@ -85,8 +85,8 @@ impl Gauge<'_> {
             title.push(Part::new(1, Role::Plain, format!(" {}", self.unit.1)).joined());
         }
         let inner = frame(&title, theme, area, buffer);
-        if let Some(ghost) = &self.ghost {
-            ghost.render(theme, area, buffer);
+        if let Some(reference) = &self.reference {
+            reference.render(theme, area, buffer);
         }
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
         match &self.number {
@@ -97,7 +97,7 @@ impl Gauge<'_> {
             }
             Number::Waiting(reason) => {
                 let top = size.rows().min(inner.height);
-                // A quiet dash, not a bar as strong as a number.
+                // A small dash: it must not look as important as a number.
                 let dash = self.fitting(size, inner.width).0.min(Size::Tall);
                 let down = (top - dash.rows().min(top)) / 2;
                 let at = Rect { y: inner.y + down, height: top - down, ..inner };
@@ -105,7 +105,7 @@ impl Gauge<'_> {
                 let below = Rect { y: inner.y + top, height: inner.height - top, ..inner };
                 let below = Rect { width: below.width.saturating_sub(1), ..below };
                 if wrapped(reason, Role::Dim, theme, below, buffer) == below.height {
-                    // Its last row is the trend's.
+                    // The reason has taken the row of the trend.
                     return;
                 }
             }
@@ -138,11 +138,11 @@ impl Gauge<'_> {
             text(inner.x + width, y, &unit, theme.style(Role::Plain), inner, buffer);
         }
         let left = inner.height - rows;
-        // The trend has the last row; what is said about the number the ones between.
+        // The trend has the last row, the details those before it.
         let details = usize::from(if left > 1 && self.trend.is_some() { left - 1 } else { left });
-        // What a pin is for comes first.
-        let said = self.ghost.iter().map(|ghost| &ghost.parts).chain(&self.details);
-        for (i, parts) in said.take(details).enumerate() {
+        // The comparison comes first where there is one.
+        let all = self.reference.iter().map(|reference| &reference.parts).chain(&self.details);
+        for (i, parts) in all.take(details).enumerate() {
             row(parts, theme, Rect { y: inner.y + rows + i as u16, height: 1, ..inner }, buffer);
         }
     }
@@ -155,12 +155,12 @@ impl Gauge<'_> {
         }
     }
 
-    /// Draws it in one row, for terminals without room for frames.
+    /// Draws it in one row, where there is no room for a frame.
     pub fn line(&self, theme: Theme, area: Rect, buffer: &mut Buffer) {
         place(&pack(&self.parts(true), area.width, theme), area, buffer);
     }
 
-    /// What it says in one row; the title only where asked for.
+    /// The parts of a row, with or without its title.
     pub fn parts(&self, title: bool) -> Vec<Part> {
         let mut parts = Vec::new();
         if title {
@@ -171,7 +171,7 @@ impl Gauge<'_> {
                 let value = Part::new(0, *role, value.clone());
                 parts.push(if title { value.joined() } else { value });
                 parts.push(Part::new(0, Role::Plain, format!(" {}", self.unit.1)).joined());
-                parts.extend(self.ghost.iter().flat_map(|ghost| ghost.parts.iter().cloned()));
+                parts.extend(self.reference.iter().flat_map(|reference| reference.parts.iter().cloned()));
                 if title {
                     parts.extend(self.details.iter().flatten().cloned());
                 }

@@ -1,6 +1,7 @@
-//! Pieces that screens are made of. Each draws into a rectangle that may be of any size, none included.
+//! Widgets that screens are made of. Each draws into a rectangle of any size, an empty one included.
 
-pub mod batch_rail;
+pub mod axis;
+pub mod batch_selector;
 pub mod big;
 pub mod canvas;
 pub mod fitted;
@@ -11,3 +12,4 @@ pub mod roofline;
 pub mod scope;
 pub mod sparkline;
 pub mod table;
+pub mod time_columns;

@@ -1,4 +1,4 @@
-//! Frames with titles, and rows of text that drop their least important parts first.
+//! Frames with titles, rows of text that leave out their least important parts, and pieces of rectangles.
 
 use crate::ui::theme::{Role, Theme};
 use ratatui::{
@@ -22,7 +22,7 @@ const ASCII: border::Set<'static> = border::Set {
     horizontal_bottom: "-",
 };
 
-/// Draws a frame with a title and gives back what it encloses. Too small for a frame, the title goes first.
+/// Draws a frame with a title; gives the area inside. An area too small for a frame is given as it is.
 pub fn frame(title: &[Part], theme: Theme, area: Rect, buffer: &mut Buffer) -> Rect {
     let area = area.intersection(buffer.area);
     if area.height < 3 || area.width < 3 {
@@ -37,23 +37,23 @@ pub fn frame(title: &[Part], theme: Theme, area: Rect, buffer: &mut Buffer) -> R
     inner
 }
 
-/// A piece of a row: what it says, how it looks, and how soon it is dropped where there is no room (high goes first).
+/// A piece of a row: its text, its role, and how soon it is left out where there is no room; the highest number first.
 #[derive(Clone, Debug)]
 pub struct Part {
     text: String,
     role: Role,
     drop: u8,
-    /// Put at once behind the part before it, and dropped with it.
+    /// Whether it follows the part before it without a separator.
     joined: bool,
 }
 
 impl Part {
-    /// A piece that is dropped at `drop`; 0 is never dropped, only cut.
+    /// A part that is left out at `drop`; one of 0 is never left out, but cut off at the end of the row.
     pub fn new(drop: u8, role: Role, text: impl Into<String>) -> Self {
         Self { text: text.into(), role, drop, joined: false }
     }
 
-    /// The same, but part of the piece before it: no separator between them.
+    /// The same without a separator before it.
     #[must_use]
     pub fn joined(mut self) -> Self {
         self.joined = true;
@@ -61,7 +61,7 @@ impl Part {
     }
 }
 
-/// The parts that fit into `width`, set apart by ` · `, in their order; what is left of the last one standing is cut.
+/// The parts that fit into `width`, in their order, separated by ` · `.
 pub fn pack(parts: &[Part], width: u16, theme: Theme) -> Line<'static> {
     pack_with(parts, width, " · ", theme)
 }
@@ -89,14 +89,14 @@ fn assemble(parts: &[Part], level: u8, separator: &str, theme: Theme) -> Line<'s
     Line::from(spans)
 }
 
-/// Cuts a line that is too wide and says so with an ellipsis.
+/// Cuts off a line that is too wide, with an ellipsis.
 fn cut(mut line: Line<'static>, width: u16, theme: Theme) -> Line<'static> {
     let width = usize::from(width);
     if line.width() <= width {
         return line;
     }
     if let Some(first) = line.spans.first_mut().filter(|_| width < 3) {
-        // The margin would be all that is seen.
+        // The margin would fill it.
         first.content = first.content.trim_start().to_owned().into();
     }
     let dots = theme.pick("…", "~");
@@ -114,12 +114,32 @@ fn cut(mut line: Line<'static>, width: u16, theme: Theme) -> Line<'static> {
     line
 }
 
+/// Splits the first row off an area; an empty one off an empty area.
+pub fn take_top(area: &mut Rect) -> Rect {
+    let row = Rect { height: 1.min(area.height), ..*area };
+    area.y += row.height;
+    area.height -= row.height;
+    row
+}
+
+/// Splits the last row off an area; an empty one off an empty area.
+pub fn take_bottom(area: &mut Rect) -> Rect {
+    let height = 1.min(area.height);
+    area.height -= height;
+    Rect { y: area.bottom(), height, ..*area }
+}
+
+/// An area without its first and last column.
+pub fn padded(area: Rect) -> Rect {
+    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
+}
+
 /// Draws parts into the first row of `area`.
 pub fn row(parts: &[Part], theme: Theme, area: Rect, buffer: &mut Buffer) {
     place(&pack(parts, area.width, theme), area, buffer);
 }
 
-/// Draws parts at the right end of the first row of `area`; gives back how many columns they took.
+/// Draws parts at the right end of the first row of `area`; gives the columns that they took.
 pub fn row_right(parts: &[Part], theme: Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let line = pack(parts, area.width, theme);
     let width = (line.width() as u16).min(area.width);
@@ -127,7 +147,7 @@ pub fn row_right(parts: &[Part], theme: Theme, area: Rect, buffer: &mut Buffer) 
     width
 }
 
-/// Draws a line into the first row of `area`, cut at its right end.
+/// Draws a line into the first row of `area`, cut off at its right end.
 pub fn place(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     if !area.is_empty() {
@@ -135,7 +155,7 @@ pub fn place(line: &Line<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws a text at a place inside `area`, cut at its right end; gives back the columns it took.
+/// Draws a text at a position inside `area`, cut off at its right end; gives the columns that it took.
 pub fn text(x: u16, y: u16, text: &str, style: Style, area: Rect, buffer: &mut Buffer) -> u16 {
     let area = area.intersection(buffer.area);
     if x < area.left() || x >= area.right() || y < area.top() || y >= area.bottom() {
@@ -144,7 +164,7 @@ pub fn text(x: u16, y: u16, text: &str, style: Style, area: Rect, buffer: &mut B
     buffer.set_stringn(x, y, text, usize::from(area.right() - x), style).0 - x
 }
 
-/// Draws text wrapped at spaces; gives back the rows it took. What does not fit ends in an ellipsis.
+/// Draws text wrapped at spaces; gives the rows that it took. Where it does not fit, it ends in an ellipsis.
 pub fn wrapped(text: &str, role: Role, theme: Theme, area: Rect, buffer: &mut Buffer) -> u16 {
     let lines = wrap(&theme.text(text), usize::from(area.width));
     let shown = lines.len().min(usize::from(area.height));
@@ -157,7 +177,7 @@ pub fn wrapped(text: &str, role: Role, theme: Theme, area: Rect, buffer: &mut Bu
     shown as u16
 }
 
-/// Lines of at most `width` columns; a word longer than that is broken.
+/// Wraps text into lines of at most `width` columns; a longer word is broken.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     if width == 0 {
         return Vec::new();
@@ -182,7 +202,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Columns that a text takes on the screen.
+/// Width of a text on the screen, in columns.
 pub fn columns(text: &str) -> usize {
     Span::raw(text).width()
 }
@@ -192,7 +212,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn said(parts: &[Part], width: u16) -> String {
+    fn packed(parts: &[Part], width: u16) -> String {
         pack(parts, width, Theme::default()).to_string()
     }
 
@@ -200,11 +220,11 @@ mod tests {
     fn the_least_important_part_goes_first() {
         let parts =
             [Part::new(0, Role::Plain, "STEADY"), Part::new(2, Role::Plain, "61 °C"), Part::new(1, Role::Dim, "n 19")];
-        assert_eq!(said(&parts, 40), "STEADY · 61 °C · n 19");
-        assert_eq!(said(&parts, 15), "STEADY · n 19");
-        assert_eq!(said(&parts, 10), "STEADY");
-        assert_eq!(said(&parts, 4), "STE…");
-        assert_eq!(said(&parts, 0), "");
+        assert_eq!(packed(&parts, 40), "STEADY · 61 °C · n 19");
+        assert_eq!(packed(&parts, 15), "STEADY · n 19");
+        assert_eq!(packed(&parts, 10), "STEADY");
+        assert_eq!(packed(&parts, 4), "STE…");
+        assert_eq!(packed(&parts, 0), "");
     }
 
     proptest! {

@@ -1,36 +1,36 @@
-//! One quantity against another: points, the curves that join them, and a line fitted through them.
+//! One quantity against another: points, the curves that join them, and fitted curves.
 
 use super::{
+    axis::{label, scale},
     canvas::Canvas,
     fitted::Fitted,
     pane::{columns, text},
-    scope::{scale, tick},
 };
-use crate::ui::{
+use crate::{
     format,
-    theme::{Role, Theme},
+    ui::theme::{Role, Theme},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
 /// Points that belong together.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    /// x, y and what to write beside it.
+    /// x, y and a label.
     pub points: Vec<(f64, f64, Option<String>)>,
-    /// Its look.
+    /// Its role.
     pub role: Role,
     /// Whether its points are joined, in their order.
     pub joined: bool,
 }
 
-/// A place on x.
+/// A labelled x.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// Where.
+    /// The x.
     pub x: f64,
     /// Its interval, lower and upper end, where it is an estimate.
     pub interval: Option<(f64, f64)>,
-    /// Its name.
+    /// Its label.
     pub label: String,
 }
 
@@ -39,19 +39,19 @@ pub struct Mark {
 pub struct Plot {
     /// Points; later ones are drawn over earlier ones.
     pub curves: Vec<Curve>,
-    /// What was fitted, or joins points.
+    /// Fitted curves.
     pub fits: Vec<Fitted>,
-    /// Whether x is a batch size, on a scale of powers of two; otherwise it begins at 0.
+    /// Whether x is a batch size, on a logarithmic scale of powers of two; otherwise it is linear from 0.
     pub batches: bool,
-    /// Value at the bottom.
+    /// Lower end of the y axis.
     pub floor: f64,
-    /// Highest value that must be in sight: what lies above is left out. By default everything is in sight.
+    /// The highest value to be shown; higher ones are left out. By default all are shown.
     pub highest: Option<f64>,
-    /// What x is.
+    /// Name of the x axis.
     pub x_name: &'static str,
-    /// Places on x with a name, such as a knee.
+    /// Labelled x, such as a knee.
     pub marks: Vec<Mark>,
-    /// A height with a name, drawn faintly: the value of a pinned configuration.
+    /// A labelled y, such as the value of the pinned configuration.
     pub level: Option<(f64, String)>,
 }
 
@@ -64,11 +64,11 @@ struct Layout {
 }
 
 impl Layout {
-    /// Where a point is, in cells from the upper left of the plot, fractions included.
+    /// The position of a point, in cells from the upper left of the plot, with fraction.
     fn place(&self, x: f64, y: f64) -> (f64, f64) {
         let (width, height) = (f64::from(self.plot.width) - 1.0, f64::from(self.plot.height) - 1.0);
         let across = ((x - self.x.0) / (self.x.1 - self.x.0)).clamp(0.0, 1.0) * width;
-        // Not clamped: what lies above is no point at the top.
+        // Not clamped to 0: a value above the axis is no point at its end.
         (across, (1.0 - (y - self.y.0) / (self.y.1 - self.y.0)).max(-2.0) * height)
     }
 
@@ -107,9 +107,9 @@ impl Plot {
         let highest = self.highest.unwrap_or_else(all) - self.floor;
         let rows = area.height - 1;
         let (span, step) = scale(highest, rows);
-        let label =
-            [self.floor, self.floor + span].map(|v| columns(&tick(v, step))).into_iter().max().unwrap_or(1) as u16;
-        let plot = Rect { x: area.x + label + 2, width: area.width.checked_sub(label + 2)?, height: rows, ..area };
+        let widest =
+            [self.floor, self.floor + span].map(|v| columns(&label(v, step))).into_iter().max().unwrap_or(1) as u16;
+        let plot = Rect { x: area.x + widest + 2, width: area.width.checked_sub(widest + 2)?, height: rows, ..area };
         let furthest = points().map(|p| self.x(p.0)).fold(0.0, f64::max);
         let (right, x_step) =
             if self.batches { (furthest.max(1.0) + 0.2, 1.0) } else { scale(furthest, plot.width / 6) };
@@ -126,8 +126,8 @@ impl Plot {
         for value in (0..=n).map(|i| layout.y.0 + f64::from(i) * layout.step) {
             let row = layout.place(0.0, value).1.round() as u16;
             if last.is_none_or(|last| row.abs_diff(last) > 1) {
-                let label = tick(value, layout.step);
-                text(x.saturating_sub(columns(&label) as u16 + 1), plot.y + row, &label, dim, area, buffer);
+                let name = label(value, layout.step);
+                text(x.saturating_sub(columns(&name) as u16 + 1), plot.y + row, &name, dim, area, buffer);
                 text(x, plot.y + row, theme.pick("┤", "+"), dim, area, buffer);
                 last = Some(row);
             }
@@ -147,11 +147,11 @@ impl Plot {
         let mut from = 0;
         end = end.saturating_sub(1);
         for value in (0..=n).map(|i| f64::from(i) * layout.x_step) {
-            let label = if self.batches { format::grouped(1 << value as u32) } else { tick(value, layout.x_step) };
-            let width = columns(&label) as u16;
+            let name = if self.batches { format::grouped(1 << value as u32) } else { label(value, layout.x_step) };
+            let width = columns(&name) as u16;
             let at = (layout.place(value, 0.0).0.round() as u16).saturating_sub(width / 2);
             if at >= from && at + width <= end {
-                text(line.x + at, line.y, &label, dim, line, buffer);
+                text(line.x + at, line.y, &name, dim, line, buffer);
                 from = at + width + 1;
             }
         }
@@ -194,7 +194,7 @@ impl Plot {
         text(plot.x, plot.y + row, &theme.text(name.as_str()), dim, plot, buffer);
     }
 
-    /// A line from top to bottom, its interval across the lowest row and its name there or above.
+    /// Draws a vertical line, its interval in the lowest row, and its label there or above.
     fn mark(&self, mark: &Mark, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
         let (plot, style) = (layout.plot, theme.style(Role::Warn));
         let at = |x: f64| layout.place(self.x(x), 0.0).0.round() as u16;
@@ -228,7 +228,7 @@ impl Plot {
     fn points(&self, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
         let plot = layout.plot;
         self.marks.iter().for_each(|mark| self.mark(mark, theme, layout, canvas, buffer));
-        // Points before names: a name must not cover a point.
+        // Points before labels: a label must not cover a point.
         let cell = |(x, y): (f64, f64)| {
             let (column, row) = layout.place(self.x(x), y);
             (column.round() as u16, row.round() as u16)
@@ -243,7 +243,7 @@ impl Plot {
             text(plot.x + column, plot.y + row, glyph, theme.style(*role), plot, buffer);
         }
         let mut taken: Vec<(u16, u16)> = all.iter().map(|(at, ..)| *at).collect();
-        // The last curve is the one that matters: its names come first.
+        // The last curve is the most important one: its labels come first.
         for (at, name, role) in all.iter().rev() {
             if let Some(name) = name {
                 let style = theme.style(if *role == Role::Dim { Role::Dim } else { Role::Plain });
@@ -258,8 +258,8 @@ impl Plot {
     }
 }
 
-/// Where a name of so many columns starts beside its point, right or left, where nothing is in the way.
-fn beside((column, row): (u16, u16), name: u16, width: u16, free: impl Fn(u16, u16) -> bool) -> Option<u16> {
-    let starts = [column.checked_add(2), column.checked_sub(name + 1)];
-    starts.into_iter().flatten().find(|s| s + name <= width && (*s..s + name).all(|c| free(c, row)))
+/// First column of a label of `label` columns beside its point, right or left of it, where that is free.
+fn beside((column, row): (u16, u16), label: u16, width: u16, free: impl Fn(u16, u16) -> bool) -> Option<u16> {
+    let starts = [column.checked_add(2), column.checked_sub(label + 1)];
+    starts.into_iter().flatten().find(|s| s + label <= width && (*s..s + label).all(|c| free(c, row)))
 }

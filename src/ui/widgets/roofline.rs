@@ -1,4 +1,4 @@
-//! A roofline: operations a second against operations a byte, both on logarithmic scales, under the two roofs.
+//! A roofline plot: FLOP/s against FLOP/byte, both on logarithmic scales, with the compute and the memory roof.
 
 use super::{
     canvas::Canvas,
@@ -6,26 +6,24 @@ use super::{
 };
 use crate::{
     analysis::roofline::Roofs,
-    ui::{
-        format,
-        theme::{Role, Theme},
-    },
+    format,
+    ui::theme::{Role, Theme},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Decades that an axis spans at the most: what is further down is at its end.
+/// Most decades of an axis: lower values are drawn at its end.
 const MOST_DECADES: f64 = 9.0;
 
 /// A layer.
 #[derive(Clone, Debug)]
 pub struct Point {
-    /// Operations a byte.
+    /// Arithmetic intensity, FLOP/byte.
     pub intensity: f64,
-    /// Operations a second.
+    /// Achieved FLOP/s.
     pub flops: f64,
-    /// What to write beside it.
+    /// Its label.
     pub label: Option<String>,
-    /// Its look.
+    /// Its role.
     pub role: Role,
 }
 
@@ -34,11 +32,11 @@ pub struct Point {
 pub struct Roofline {
     /// The roofs.
     pub roofs: Roofs,
-    /// Layers; later ones are drawn over earlier ones, and their labels come first.
+    /// Layers; later ones are drawn over earlier ones, and are labelled first.
     pub points: Vec<Point>,
 }
 
-/// Where things are: logarithms to base ten at the ends of both axes.
+/// Where things are: base-10 logarithms at the ends of both axes.
 struct Layout {
     plot: Rect,
     x: (f64, f64),
@@ -46,7 +44,7 @@ struct Layout {
 }
 
 impl Layout {
-    /// Share of the way along an axis.
+    /// Position on an axis, from 0 to 1.
     fn along((low, high): (f64, f64), value: f64) -> f64 {
         ((value.log10() - low) / (high - low)).clamp(0.0, 1.0)
     }
@@ -91,13 +89,13 @@ impl Roofline {
         let (across, down) = Canvas::resolution(theme.marker);
         let mut before = None;
         for column in 0..width {
-            // Dots and cells share the middle of their first and last column.
+            // The middles of the first and last cell are the ends of the axis.
             let share = ((column as f64 + 0.5) / f64::from(across) - 0.5) / f64::from(layout.plot.width - 1);
             let intensity = 10f64.powf(layout.x.0 + share * (layout.x.1 - layout.x.0));
             let roof = self.roofs.attainable(intensity);
             let along = (roof.log10() - layout.y.0) / (layout.y.1 - layout.y.0);
             let row = ((1.0 - along) * f64::from(layout.plot.height - 1) + 0.5) * f64::from(down);
-            // Far below the axis there is nothing to draw.
+            // A line to far below the axis would visit dots in vain.
             let row = (row as i64).min(2 * height);
             canvas.line(before.unwrap_or((column, row)), (column, row), theme.style(Role::Limit));
             before = Some((column, row));
@@ -120,7 +118,7 @@ fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
     (low.max(high - MOST_DECADES), high)
 }
 
-/// Round values on an axis: decades, and steps of 1, 2 and 5 where there are few of them.
+/// Ticks of an axis: powers of ten, and their multiples by 2 and 5 where there are few of them.
 fn ticks((low, high): (f64, f64)) -> Vec<f64> {
     let steps: &[f64] = if high - low < 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let decades = (low.floor() as i32)..=(high.ceil() as i32);
@@ -161,7 +159,7 @@ fn axes(layout: &Layout, theme: Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Points, then names beside them: a name must cover neither a point nor a roof.
+/// Draws points, then labels beside them where they cover neither a point nor a roof.
 fn draw(points: &[&Point], layout: &Layout, canvas: &Canvas, theme: Theme, buffer: &mut Buffer) {
     let plot = layout.plot;
     let cells: Vec<(u16, u16)> = points.iter().map(|p| (layout.column(p.intensity), layout.row(p.flops))).collect();
@@ -172,7 +170,7 @@ fn draw(points: &[&Point], layout: &Layout, canvas: &Canvas, theme: Theme, buffe
     for (point, (column, row)) in points.iter().zip(&cells).rev() {
         let Some(name) = point.label.as_deref().map(|name| theme.text(name)) else { continue };
         let width = columns(&name) as u16;
-        // A blank apart from other points and names; its own point is that already.
+        // A blank column between labels and other points.
         let free = |start: u16| {
             let apart = start.saturating_sub(1)..start + width + 1;
             start + width <= plot.width

@@ -1,6 +1,6 @@
-//! A trend in one row: the peak of each column.
+//! A sparkline: a series in one row, the peak of each column.
 
-use super::scope::Bins;
+use super::time_columns::TimeColumns;
 use crate::{
     event::Nanos,
     session::Series,
@@ -11,7 +11,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 const EIGHTHS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 const ASCII: [&str; 8] = ["_", ".", "-", "=", "+", "*", "%", "#"];
 
-/// Draws the last `window` of a series between 0 and `top`, or its own maximum; what was not read stays blank.
+/// Draws the last `window` of a series between 0 and `top`, by default its maximum; columns without a reading stay blank.
 pub fn render(
     series: &Series,
     (now, window): (Nanos, Nanos),
@@ -23,10 +23,10 @@ pub fn render(
     if area.is_empty() {
         return;
     }
-    let bins = Bins::new(now, window, u32::from(area.width));
+    let time = TimeColumns::new(now, window, u32::from(area.width));
     let mut peaks = vec![f64::NAN; usize::from(area.width)];
-    for (t, value) in series.between(bins.from(), now) {
-        if let Some(peak) = bins.column(t).and_then(|c| peaks.get_mut(c as usize)) {
+    for (t, value) in series.between(time.from(), now) {
+        if let Some(peak) = time.column(t).and_then(|c| peaks.get_mut(c as usize)) {
             *peak = peak.max(value);
         }
     }
@@ -40,7 +40,7 @@ pub fn render(
     }
 }
 
-/// The highest peak; twice the next ones where it is an outlier, such as a first batch that compiled its kernels.
+/// The highest peak, or twice the third highest where it is an outlier, such as a first batch that compiled its kernels.
 fn usual_top(peaks: &[f64]) -> f64 {
     let mut sorted: Vec<f64> = peaks.iter().copied().filter(|p| p.is_finite()).collect();
     sorted.sort_by(|a, b| b.total_cmp(a));

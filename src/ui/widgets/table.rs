@@ -1,4 +1,4 @@
-//! Columns of numbers that line up; the least important ones are dropped where there is no room.
+//! Tables; the least important columns are left out where there is no room.
 
 use super::pane::{columns, text};
 use crate::ui::theme::{Role, Theme};
@@ -8,11 +8,11 @@ use std::{borrow::Cow, ops::Range};
 /// A column.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// Its heading.
+    /// Its title.
     pub title: Cow<'static, str>,
-    /// How soon it is dropped where there is no room: high goes first, 0 never.
+    /// How soon it is left out where there is no room: the highest number first, 0 never.
     pub drop: u8,
-    /// Whether its cells stand at the left, as words do, and not at the right, as numbers do.
+    /// Whether its cells are aligned left, as words are, and not right, as numbers are.
     pub words: bool,
 }
 
@@ -33,30 +33,30 @@ impl Column {
 pub struct Table {
     /// Its columns.
     pub columns: Vec<Column>,
-    /// Its rows: a cell a column, and the look of the row.
+    /// Its rows: a cell per column, and the role of the row.
     pub rows: Vec<(Vec<String>, Role)>,
-    /// The row to keep in sight.
+    /// The highlighted row, which is kept in sight.
     pub selected: Option<usize>,
     /// The column that the rows are sorted by, and in which direction.
     pub sorted: Option<(usize, Direction)>,
-    /// Names over neighbouring columns, where there are rows to spare for them.
+    /// Headings over neighbouring columns, where there is a row for them.
     pub groups: Vec<(Range<usize>, String)>,
 }
 
 /// Which way a column is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// The least first.
+    /// Ascending.
     Up,
-    /// The most first.
+    /// Descending.
     Down,
 }
 
-/// Rows below which the names of groups of columns are left out.
+/// Rows below which the headings of groups are left out.
 const GROUPS: u16 = 8;
 
 impl Table {
-    /// Draws it, scrolled by `offset` rows or as far as the selected row needs; gives back the rows shown.
+    /// Draws it, scrolled by `offset` rows, or as far as the highlighted row needs; gives the rows that are shown.
     pub fn render(&self, offset: usize, theme: Theme, area: Rect, buffer: &mut Buffer) -> Range<usize> {
         let area = area.intersection(buffer.area);
         if area.is_empty() {
@@ -87,12 +87,12 @@ impl Table {
         first..last
     }
 
-    /// Rows that it takes with its heading.
+    /// Rows that it takes with its titles.
     pub fn height(&self) -> u16 {
         self.rows.len() as u16 + 1
     }
 
-    /// Where the title of each column that fits can be clicked.
+    /// The area of the title of each column that fits, with the column's number.
     pub fn titles(&self, theme: Theme, area: Rect) -> Vec<(Rect, usize)> {
         let Some(above) = self.header(area).checked_sub(1) else { return Vec::new() };
         let mut x = area.x;
@@ -104,7 +104,7 @@ impl Table {
         titles
     }
 
-    /// Rows of the heading: titles, and the names of groups above them.
+    /// Rows of titles and of headings above them.
     fn header(&self, area: Rect) -> u16 {
         match area.height {
             0 | 1 => 0,
@@ -112,7 +112,7 @@ impl Table {
         }
     }
 
-    /// Each group's name over its columns, with a line as wide as they are.
+    /// Draws each group's heading, a line over its columns with its name in it.
     fn group_names(&self, shown: &[(usize, u16)], theme: Theme, area: Rect, buffer: &mut Buffer) {
         let mut x = area.x;
         let mut spans: Vec<(usize, u16, u16)> = Vec::new();
@@ -155,7 +155,7 @@ impl Table {
         }
     }
 
-    /// Columns that fit, with their widths.
+    /// Numbers of the columns that fit, with their widths.
     fn fitting(&self, width: u16, theme: Theme) -> Vec<(usize, u16)> {
         let widest = |i: usize| {
             let cells =

@@ -1,20 +1,20 @@
-//! The status row: where the run stands, what the card does meanwhile, and what the user should read.
+//! The status of a station in words: the phase of its run, the sensors of its device, what is wrong, the newest notice.
+
+pub mod link;
 
 use crate::{
     event::{Level, Phase, Quantity},
+    format,
     session::{Run, State, state::Engine},
     ui::{
-        app::HINT_FOR,
-        format,
-        screens::link,
         theme::Role,
-        view::View,
+        view::{HINT_FOR, View},
         widgets::pane::{Part, row},
     },
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Draws it.
+/// Draws the status row.
 pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let mut parts = parts(view);
     if view.fleet.is_several() {
@@ -24,17 +24,17 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     row(&parts, view.theme, area, buffer);
 }
 
-/// What it says of a station.
+/// The parts of the status of a station.
 pub fn parts(view: &View<'_>) -> Vec<Part> {
     let mut parts = phase(view);
-    // What the card did last is not what it does.
+    // The last readings of a station that is lost are out of date.
     if !view.state.is_lost() {
-        parts.extend(card(view));
+        parts.extend(device(view));
     }
     parts
 }
 
-/// Why a station measures nothing, though it was asked to: in a word and in more words.
+/// Why a station measures nothing although it should: its role, its name and the reason.
 pub fn trouble(view: &View<'_>) -> Option<(Role, &'static str, String)> {
     if let Some(reason) = &view.state.gone {
         return Some((Role::Bad, "GONE", reason.clone()));
@@ -50,7 +50,7 @@ pub fn trouble(view: &View<'_>) -> Option<(Role, &'static str, String)> {
     Some((Role::Bad, word, failure.reason.clone()))
 }
 
-/// A word for where the run stands, and more about it.
+/// The phase of the run, or what is wrong.
 fn phase(view: &View<'_>) -> Vec<Part> {
     let badge = |role, word: &str| Part::new(0, role, format!(" {word}  "));
     let more = |text: String| Part::new(1, Role::Plain, text).joined();
@@ -125,7 +125,7 @@ fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
     parts
 }
 
-/// Whether a captured graph is replayed, on a device that could.
+/// Whether a captured graph is replayed, and why not; nothing on a device that can't.
 fn graph(view: &View<'_>, run: &Run) -> Option<Part> {
     let graph = run.graph.as_ref().filter(|_| view.state.traits(&run.config.device).graphs)?;
     Some(match graph.used {
@@ -145,8 +145,8 @@ fn steady(run: &Run) -> String {
     }
 }
 
-/// What the card does while it runs.
-fn card(view: &View<'_>) -> Vec<Part> {
+/// The newest readings of the device.
+fn device(view: &View<'_>) -> Vec<Part> {
     let Some(device) = view.device() else { return Vec::new() };
     let reading = |q| view.state.reading(device, q);
     let mut parts = Vec::new();
@@ -177,7 +177,7 @@ fn card(view: &View<'_>) -> Vec<Part> {
     parts
 }
 
-/// Whether `wattscope check` found that the network in use computes right on its device; nothing where the stream is silent.
+/// The result of `wattscope check` for the current network on its device; nothing where the stream has none.
 fn checked(view: &View<'_>) -> Option<Part> {
     let config = view.config()?;
     view.state.checks.as_ref()?;
@@ -193,20 +193,20 @@ fn checked(view: &View<'_>) -> Option<Part> {
     Some(Part::new(if checked.pass { 5 } else { 0 }, role, text))
 }
 
-/// The newest word that the user should read, for as long as it is new: a screen's own before the stream's.
-pub fn fresh(view: &View<'_>) -> Option<Part> {
-    let look = |level: Level| match level {
+/// The newest message to the user while it is new; a hint of the screen comes before a notice of the stream.
+pub fn message(view: &View<'_>) -> Option<Part> {
+    let role = |level: Level| match level {
         Level::Info => Role::Plain,
         Level::Warning => Role::Warn,
         Level::Error => Role::Bad,
     };
     if let Some(hint) = view.hint {
-        return Some(Part::new(0, look(hint.level), format!(" {}", hint.text)));
+        return Some(Part::new(0, role(hint.level), format!(" {}", hint.text)));
     }
     let newest = |(on, state): (u16, &'_ State)| state.notices.back().map(|notice| (notice.0, on));
     let (_, on) = view.fleet.iter().filter_map(newest).max()?;
     let (t, level, text) = view.fleet[on.into()].notices.back()?;
     let new = view.fleet.now().saturating_sub(*t) < HINT_FOR;
     let name = view.fleet.is_several().then(|| format!("{}: ", view.fleet.names(true)[usize::from(on)]));
-    new.then(|| Part::new(0, look(*level), format!(" {}{text}", name.unwrap_or_default())))
+    new.then(|| Part::new(0, role(*level), format!(" {}{text}", name.unwrap_or_default())))
 }

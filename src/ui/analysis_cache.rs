@@ -1,5 +1,5 @@
-//! What the analysis made of the results, kept from frame to frame: it takes milliseconds, and a frame is drawn ten times
-//! a second beside what is being measured.
+//! The analysis of the results, cached from frame to frame: it takes milliseconds, frames are drawn ten times a second, and
+//! the CPU time is taken from what is being measured.
 
 use crate::{
     analysis::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-/// A quantity whose shape against batch size is looked for.
+/// A quantity whose shape against batch size is analysed: does it rise, or reach a plateau?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Quantity {
     /// Images a second.
@@ -38,7 +38,7 @@ impl Quantity {
     fn course(self, points: &[At]) -> Course {
         let mut course = course(points);
         if let (Self::Utilisation, Some((_, interval))) = (self, &mut course.level) {
-            // The fit knows no bound; the quantity does.
+            // The fit is unbounded, the quantity is not.
             interval.high = interval.high.min(100.0);
         }
         course
@@ -51,17 +51,17 @@ impl Quantity {
     }
 }
 
-/// What the analysis says about a device in a precision.
+/// The analysis of a device in a precision.
 #[derive(Debug)]
-pub struct Insight {
+pub struct Analysis {
     /// The four findings.
     pub findings: [Finding; 4],
-    /// The shape of each quantity of the network against batch size.
+    /// The shape of each quantity against batch size, of one network.
     pub courses: BTreeMap<Quantity, Course>,
 }
 
-impl Insight {
-    /// Analyses what a state holds about a configuration's device and precision, and about its network there.
+impl Analysis {
+    /// Analyses the results on a configuration's device in its precision, and the shapes of its network among them.
     pub fn of(state: &State, config: &Config) -> Self {
         let results = state.all_results();
         let caps = power_caps(&results, state);
@@ -80,7 +80,7 @@ impl Insight {
     }
 }
 
-/// What an insight depends on.
+/// What an analysis depends on.
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
     network: String,
@@ -92,8 +92,8 @@ struct Key {
     age: u64,
 }
 
-/// A number that changes when the run in progress has come to say something else: with every doubling of its steady time
-/// at first, later every few seconds. Its every batch is no news, and the analysis must not take part in what is measured.
+/// A number that changes when the result of the run in progress may have changed: with every doubling of its steady time at
+/// first, every 8 s later. Not with every batch, so that the analysis takes no CPU time from the measurement.
 fn age(state: &State) -> u64 {
     let Some(run) = &state.run else { return 0 };
     let seconds = run.steady.span_ns / 1_000_000_000;
@@ -101,13 +101,13 @@ fn age(state: &State) -> u64 {
     counted + if seconds < 8 { u64::from((seconds + 1).ilog2()) } else { seconds / 8 + 2 }
 }
 
-/// The newest insight.
+/// The newest analysis.
 #[derive(Debug, Default)]
-pub struct Memo(RefCell<Option<(Key, Rc<Insight>)>>);
+pub struct AnalysisCache(RefCell<Option<(Key, Rc<Analysis>)>>);
 
-impl Memo {
-    /// The insight into what a state holds, made anew only where it may have changed.
-    pub fn insight(&self, state: &State, config: &Config) -> Rc<Insight> {
+impl AnalysisCache {
+    /// The analysis of what a state holds; computed only where it may have changed since the last call.
+    pub fn get(&self, state: &State, config: &Config) -> Rc<Analysis> {
         let key = Key {
             network: config.network.clone(),
             device: config.device.clone(),
@@ -117,11 +117,11 @@ impl Memo {
             run: state.run.as_ref().map(|r| r.id),
             age: age(state),
         };
-        if let Some((_, insight)) = self.0.borrow().as_ref().filter(|(known, _)| *known == key) {
-            return Rc::clone(insight);
+        if let Some((_, analysis)) = self.0.borrow().as_ref().filter(|(known, _)| *known == key) {
+            return Rc::clone(analysis);
         }
-        let insight = Rc::new(Insight::of(state, config));
-        *self.0.borrow_mut() = Some((key, Rc::clone(&insight)));
-        insight
+        let analysis = Rc::new(Analysis::of(state, config));
+        *self.0.borrow_mut() = Some((key, Rc::clone(&analysis)));
+        analysis
     }
 }

@@ -1,15 +1,15 @@
 //! The help: every key, and what every number means.
 
-use super::Drawn;
+use super::overlay;
 use crate::ui::{
-    keymap::KEYMAP,
+    keymap::{self, KEYMAP},
     theme::Role,
     view::View,
-    widgets::pane::{Part, columns, frame, place, row, wrap},
+    widgets::pane::{Part, columns, row, wrap},
 };
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{buffer::Buffer, layout::Rect};
 
-/// What is printed, and what it means.
+/// Terms on the screen, and what they mean.
 const MEANINGS: [(&str, &str); 9] = [
     ("latency", "wall time of one batch, device synchronised before and after; the median of the steady batches"),
     ("±%", "half of the median's 95 % interval, as a share of the median"),
@@ -34,44 +34,46 @@ const MEANINGS: [(&str, &str); 9] = [
     ),
 ];
 
-/// Draws it over whatever is there: keys and meanings side by side, or below each other and scrolled.
-pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
+/// Draws it over the screen: keys and meanings side by side, or below each other and scrolled. Gives the rows of a page and
+/// the most rows to scroll by, where it can be scrolled.
+pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Option<(usize, usize)> {
     let area = area.intersection(buffer.area);
-    let label = KEYMAP.iter().map(|b| columns(b.label)).max().unwrap_or(0) + 2;
+    let label = KEYMAP.iter().map(|b| columns(&b.label)).max().unwrap_or(0) + 2;
     let help = |label: &str, help: &'static str| match label {
-        "d D" if view.fleet.is_several() => "station: next, previous; every screen is of it",
+        keymap::DEVICE if view.fleet.is_several() => "station: next, previous; every screen is of it",
         _ => help,
     };
     let keys: Vec<Entry> =
-        KEYMAP.iter().map(|b| Entry::new(b.label, help(b.label, b.help).to_owned(), label)).collect();
-    let left = (label + KEYMAP.iter().map(|b| columns(b.help)).max().unwrap_or(0)) as u16 + 3;
+        KEYMAP.iter().map(|b| Entry::new(&b.label, help(&b.label, &b.help).to_owned(), label)).collect();
+    let left = (label + KEYMAP.iter().map(|b| columns(&b.help)).max().unwrap_or(0)) as u16 + 3;
     let beside = area.width.saturating_sub(left + 4);
     if beside >= 44 {
-        let meanings = meanings(usize::from(beside.min(84)) - WORD);
+        let meanings = meanings(usize::from(beside.min(84)) - TERM);
         let rows = keys.len().max(meanings.len()) as u16;
-        let inner = open(view, &title("? or esc closes"), area, left + beside.min(84), rows, buffer);
+        let inner = overlay::open(view, &title("? or esc closes"), area, left + beside.min(84), rows, buffer);
         entries(&keys, view, Rect { width: left.min(inner.width), ..inner }, buffer);
         let x = inner.x + left.min(inner.width);
         entries(&meanings, view, Rect { x, width: inner.right() - x, ..inner }, buffer);
-        return;
+        return None;
     }
     let width = area.width.saturating_sub(4).min(left.max(76));
-    let meanings = meanings(usize::from(width).saturating_sub(WORD));
+    let meanings = meanings(usize::from(width).saturating_sub(TERM));
     let list: Vec<Entry> = keys.into_iter().chain([Entry::new("", String::new(), 0)]).chain(meanings).collect();
-    let inner = open(view, &title("[ ] scrolls, ? or esc closes"), area, width, list.len() as u16, buffer);
-    drawn.page = usize::from(inner.height).saturating_sub(1).max(1);
-    drawn.last_page = list.len().saturating_sub(usize::from(inner.height));
-    let first = view.looks.scroll.min(drawn.last_page);
-    entries(&list[first..], view, inner, buffer);
+    let inner = overlay::open(view, &title("[ ] scrolls, ? or esc closes"), area, width, list.len() as u16, buffer);
+    let page = usize::from(inner.height).saturating_sub(1).max(1);
+    let last_page = list.len().saturating_sub(usize::from(inner.height));
+    entries(&list[view.ui.scroll.min(last_page)..], view, inner, buffer);
+    Some((page, last_page))
 }
 
 fn title(closes: &str) -> [Part; 2] {
     [Part::new(0, Role::Title, "HELP"), Part::new(1, Role::Dim, closes)]
 }
 
-/// Columns of the word that is explained.
-const WORD: usize = 13;
+/// Columns of a term.
+const TERM: usize = 13;
 
+/// A key or a term, and its explanation.
 struct Entry {
     word: &'static str,
     text: String,
@@ -88,20 +90,9 @@ fn meanings(width: usize) -> Vec<Entry> {
     let lines = |(word, text): &(&'static str, &str)| -> Vec<Entry> {
         let word = *word;
         let lines = wrap(text, width).into_iter().enumerate();
-        lines.map(|(i, line)| Entry::new(if i == 0 { word } else { "" }, line, WORD)).collect()
+        lines.map(|(i, line)| Entry::new(if i == 0 { word } else { "" }, line, TERM)).collect()
     };
     MEANINGS.iter().flat_map(lines).collect()
-}
-
-/// Clears a frame in the middle of the screen; gives back what it encloses.
-pub fn open(view: &View<'_>, title: &[Part], area: Rect, width: u16, rows: u16, buffer: &mut Buffer) -> Rect {
-    let (width, height) = ((width + 4).min(area.width), (rows + 2).min(area.height));
-    let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
-    let over = Rect { x, y, width, height };
-    clear(over, buffer);
-    let inner = frame(title, view.theme, over, buffer);
-    let pad = u16::from(inner.width > 2);
-    Rect { x: inner.x + pad, width: inner.width - pad, ..inner }
 }
 
 fn entries(list: &[Entry], view: &View<'_>, area: Rect, buffer: &mut Buffer) {
@@ -110,16 +101,5 @@ fn entries(list: &[Entry], view: &View<'_>, area: Rect, buffer: &mut Buffer) {
         let gap = " ".repeat(entry.indent.saturating_sub(columns(&view.theme.text(entry.word))));
         let word = Part::new(0, Role::Strong, format!("{}{gap}", entry.word));
         row(&[word, Part::new(0, Role::Plain, entry.text.clone()).joined()], view.theme, line, buffer);
-    }
-}
-
-fn clear(area: Rect, buffer: &mut Buffer) {
-    for y in area.top()..area.bottom() {
-        for x in area.left()..area.right() {
-            if let Some(cell) = buffer.cell_mut((x, y)) {
-                cell.reset();
-            }
-        }
-        place(&Line::raw(" ".repeat(usize::from(area.width))), Rect { y, height: 1, ..area }, buffer);
     }
 }

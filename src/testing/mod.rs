@@ -1,5 +1,7 @@
 //! Helpers that the tests of several modules share: configurations, sensors, streams of events, and a scripted agent.
 
+pub mod demo;
+
 use crate::{
     agent::AgentHandle,
     event::{

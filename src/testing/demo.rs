@@ -1,4 +1,4 @@
-//! Scripted streams: what an agent might send, made up but plausible, the same every time.
+//! Made-up streams: what an agent might send, the same every time.
 
 use crate::event::*;
 
@@ -7,20 +7,20 @@ const SECOND: f64 = 1e9;
 /// Time between two ticks of the sensors.
 const TICK: Nanos = 50_000_000;
 
-/// How a configuration behaves.
+/// The measurements of a configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
     /// Latency of a batch, ms.
     pub ms: f64,
-    /// Power once it has risen.
+    /// Power once it has risen, W.
     pub watts: f64,
-    /// Utilisation.
+    /// Utilisation, %.
     pub percent: f64,
 }
 
-/// A stream in the making.
+/// A stream under construction.
 pub struct Script {
-    /// What was said so far.
+    /// Its events so far.
     pub events: Vec<Event>,
     t: Nanos,
     run: RunId,
@@ -83,18 +83,18 @@ impl Script {
         self.say(Body::Header(Header { schema: SCHEMA, host: "bench".into(), cpus: 16, ..Header::default() }));
     }
 
-    /// Says something now.
+    /// Appends an event.
     pub fn say(&mut self, body: Body) {
         self.events.push(Event { t: self.t, body });
     }
 
-    /// A number between -1 and 1, another each time.
+    /// The next pseudo-random number between -1 and 1.
     fn noise(&mut self) -> f64 {
         self.noise = self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.noise >> 33) as f64 / f64::from(1u32 << 30) - 1.0
     }
 
-    /// Lets time pass: sensors tick, and batches come where a profile is given.
+    /// Lets time pass: sensors are read, and batches complete where a profile is given.
     pub fn pass(&mut self, seconds: f64, load: Option<(&Profile, u32, bool)>) {
         let end = self.t + (seconds * SECOND) as Nanos;
         let mut reported = self.t;
@@ -161,13 +161,13 @@ impl Script {
         self.pass(steady, Some((&profile, config.batch, true)));
     }
 
-    /// A new run begins with building.
+    /// Starts a run; its first phase is building.
     pub fn begin(&mut self, config: &Config) {
         self.run += 1;
         self.phase(config, Phase::Building);
     }
 
-    /// A configuration does not fit.
+    /// A configuration runs out of memory.
     pub fn out_of_memory(&mut self, config: &Config) {
         self.begin(config);
         self.pass(0.5, None);
@@ -221,7 +221,7 @@ impl Script {
         self.say(Body::EngineDied { reason: reason.to_owned(), in_a_row: 1, run, config });
     }
 
-    /// Says the facts of every network of [`NETWORKS`].
+    /// Appends the facts of every network of [`NETWORKS`].
     pub fn facts(&mut self) {
         NETWORKS.iter().for_each(|n| self.say(Body::Network(n.facts())));
     }
@@ -285,7 +285,7 @@ fn cpu_sensors() -> Vec<Sensor> {
     ]
 }
 
-/// What a test needs to know of a network.
+/// Facts about a network.
 pub struct Known {
     pub id: &'static str,
     pub title: &'static str,
@@ -363,7 +363,7 @@ pub fn networks() -> Vec<String> {
     NETWORKS.iter().map(|n| n.id.to_owned()).collect()
 }
 
-/// ResNet-50 at 8 and then 32 on a GPU with power: the picture that the design shows.
+/// ResNet-50 at batch size 8 and then 32 on a GPU with a power sensor.
 pub fn live() -> Script {
     let mut script = Script::gpu(8.0);
     script.facts();
@@ -372,8 +372,8 @@ pub fn live() -> Script {
     script
 }
 
-/// Stations of these hosts and devices, all turned from batch 8 to 32 at the same time: each a little slower than the one
-/// before it.
+/// Stations of these hosts and devices. All change from batch size 8 to 32 at the same time; each is a little slower than the
+/// one before.
 pub fn fleet(stations: &[(&str, &str)]) -> Vec<Tagged> {
     let mut all = Vec::new();
     for (on, (host, device)) in (0..).zip(stations) {
@@ -421,8 +421,8 @@ pub fn zoo() -> Script {
     script
 }
 
-/// Every network at every power of two up to 128, as a sweep would measure them: a cost a batch and a cost an image, and
-/// power that saturates with the card.
+/// Every network at every power of two up to 128, as in a sweep: latency is a cost per batch and a cost per image, and power
+/// saturates.
 pub fn sweep() -> Script {
     let mut script = Script::gpu(3.0);
     script.facts();
@@ -438,7 +438,7 @@ pub fn sweep() -> Script {
     script
 }
 
-/// AlexNet on a CPU that shows no power.
+/// AlexNet on a CPU without a readable power sensor.
 pub fn no_power() -> Script {
     let mut script = Script::cpu();
     script.facts();

@@ -1,9 +1,9 @@
-//! The link to a far end: which host, how far away, and what is wrong with it.
+//! The link to a remote agent: its host, its round-trip time and data rate, and what is wrong with it.
 
 use crate::{
     event::LinkState,
+    format,
     ui::{
-        format,
         theme::Role,
         view::View,
         widgets::pane::{Part, columns, wrap, wrapped},
@@ -11,10 +11,10 @@ use crate::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// Rows that an explanation may take at the most.
+/// Most rows of an explanation.
 const MOST_ROWS: u16 = 4;
 
-/// Where the stream comes from: `gpu-box 12 ms 8 kB/s`.
+/// The host with its figures, for the header: `gpu-box 12 ms 8 kB/s`.
 pub fn header(view: &View<'_>) -> Vec<Part> {
     let Some(link) = &view.state.link else { return Vec::new() };
     let host = link.host.as_ref().unwrap_or(&link.command).clone();
@@ -30,22 +30,22 @@ pub fn header(view: &View<'_>) -> Vec<Part> {
     }
 }
 
-/// How far away the far end is, and how much comes from there: ` 12 ms 8 kB/s`.
+/// Round-trip time and received data rate, with a leading space: ` 12 ms 8 kB/s`. None while the link is down.
 pub fn figures(view: &View<'_>) -> Option<String> {
     let LinkState::Up { rtt_ns, down_bytes_per_s, .. } = view.state.link.as_ref()?.state else { return None };
-    let trip = rtt_ns.map(|ns| format!(" {} ms", format::significant(ns as f64 / 1e6, 2))).unwrap_or_default();
-    Some(trip + &format!(" {} kB/s", format::significant(down_bytes_per_s / 1e3, 2)))
+    let rtt = rtt_ns.map(|ns| format!(" {} ms", format::significant(ns as f64 / 1e6, 2))).unwrap_or_default();
+    Some(rtt + &format!(" {} kB/s", format::significant(down_bytes_per_s / 1e3, 2)))
 }
 
 /// What is wrong with the link.
 pub struct Trouble {
-    /// How bad it is.
+    /// Warning or failure.
     pub role: Role,
-    /// In a word.
+    /// Its name, for the status row.
     pub word: &'static str,
-    /// In more words.
+    /// What happens, and why.
     pub text: String,
-    /// Why, where somebody said so.
+    /// Why, as the remote end or the transport reported it.
     reason: Option<String>,
 }
 
@@ -55,8 +55,8 @@ pub fn trouble(view: &View<'_>) -> Option<Trouble> {
     match &link.state {
         LinkState::Up { .. } => None,
         LinkState::Connecting { said } => {
-            let words = said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
-            let (text, reason) = (format!("{}{words}", link.command), said.clone());
+            let why = said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+            let (text, reason) = (format!("{}{why}", link.command), said.clone());
             Some(Trouble { role: Role::Warn, word: "CONNECTING", text, reason })
         }
         LinkState::Lost { reason, retry_in_s } => {
@@ -67,7 +67,7 @@ pub fn trouble(view: &View<'_>) -> Option<Trouble> {
     }
 }
 
-/// Explains above the scope what is wrong, where the status row is too short for it, and takes the rows away.
+/// Explains what is wrong in the first rows of an area, where the status row is too short for it, and splits those rows off.
 pub fn explain(view: &View<'_>, area: &mut Rect, buffer: &mut Buffer) {
     let Some(trouble) = trouble(view) else { return };
     let Some(reason) = trouble.reason else { return };
