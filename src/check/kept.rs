@@ -1,5 +1,5 @@
-//! What was checked, kept between sessions: a file of one JSON object a line in the user's state directory, so that the live
-//! screen and the records can say whether the network in use computes right on this device.
+//! Results of checks, kept between sessions in a file of JSON lines in the user's state directory, so that the live screen and
+//! the records can say whether a network computes correctly on this device.
 
 use crate::{
     event::{Checked, DeviceInfo},
@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A result, and what it holds for.
+/// A result, and what it is valid for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
     /// The result; its device is called by the name that it had then.
@@ -34,13 +34,13 @@ impl Kept {
         Self { checked, title: device.title.clone(), driver: device.driver.clone(), version, folded }
     }
 
-    /// Whether it still holds for a device, with batch norms folded or not.
+    /// Whether it is valid for a device, with batch norms folded or not.
     fn holds(&self, device: &DeviceInfo, folded: bool) -> bool {
         let now = (env!("CARGO_PKG_VERSION"), device.title.as_str(), &device.driver, folded);
         (self.version.as_str(), self.title.as_str(), &self.driver, self.folded) == now
     }
 
-    /// Whether it is about the same thing as another, which then is outdated.
+    /// Whether it replaces an older result of the same kind.
     fn replaces(&self, old: &Self) -> bool {
         let of = |k: &Self| (k.checked.network.clone(), k.checked.precision, k.title.clone(), k.folded);
         of(self) == of(old)
@@ -55,7 +55,7 @@ pub fn default_file() -> io::Result<PathBuf> {
     Ok(host::state_folder()?.join("checks.jsonl"))
 }
 
-/// Adds results to a file, in place of older ones about the same thing.
+/// Adds results to a file and removes older ones that they replace.
 ///
 /// # Errors
 /// If the file can't be written; it is then as it was.
@@ -67,12 +67,12 @@ pub fn keep(file: &Path, checks: &[Kept]) -> io::Result<()> {
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory)?;
     }
-    // Renamed into place, so that nobody reads half of it.
+    // Renamed into place, so that no reader sees half of it.
     let new = file.with_extension(format!("jsonl.{}", std::process::id()));
     fs::write(&new, lines).and_then(|()| fs::rename(&new, file)).inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
-/// The results in a file that hold for these devices, under the names that they have now.
+/// The results in a file that are valid for these devices, under the names that they have now.
 pub fn kept(file: &Path, devices: &[DeviceInfo], folded: bool) -> Vec<Checked> {
     let all = read(file);
     let present = devices.iter().filter(|device| device.absent.is_none());
@@ -84,7 +84,7 @@ pub fn kept(file: &Path, devices: &[DeviceInfo], folded: bool) -> Vec<Checked> {
     present.flat_map(of).collect()
 }
 
-/// Lines that are no results, of another version perhaps, are left out; so is a file that is not there.
+/// Lines that can't be parsed, perhaps of another version, are left out. A missing file is empty.
 fn read(file: &Path) -> Vec<Kept> {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

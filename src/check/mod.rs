@@ -1,5 +1,5 @@
-//! Whether a device computes right: a network's logits there against PyTorch's, and against the same weights and images in
-//! f32 on the CPU.
+//! Whether a device computes correctly: a model's outputs there against those of the same weights and inputs in f32 on the CPU,
+//! and, for networks that are built in, against PyTorch's logits.
 
 mod kept;
 
@@ -25,17 +25,17 @@ pub enum CheckError {
     /// No such model, or one that can't be used.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The CPU's own logits are wrong.
+    /// The CPU's own result is wrong.
     #[error("the reference is wrong: on this CPU f32 is {0:.1e} of the logits' sd away from PyTorch's result")]
     Reference(f64),
 }
 
-/// The largest error that a precision explains, with batch norms folded or not.
+/// The largest error that rounding in a precision explains, with batch norms folded or not.
 ///
 /// All 21 networks on a CPU show at most 8.6e-6 in f32, 5.3e-3 in f16 and 4.2e-2 in bf16, and 9.0e-3 and 4.5e-2 where Burn's
-/// own kernels round the sums of a batch norm or a residual once more (VGG-19 each time).
-/// f32 leaves room for another order of summation; tf32 rounds as f16 does. Unfolded, a batch norm
-/// in bf16 rounds once more: Inception-v3 is then off by 1.1e-1, folded by 2.0e-2.
+/// own kernels round the sums of a batch norm or a residual once more (VGG-19 each time). f32 leaves room for another order
+/// of summation; tf32 rounds as f16 does. A batch norm in bf16 that is not folded rounds once more: Inception-v3 is then off
+/// by 1.1e-1, folded by 2.0e-2.
 pub const fn bound(precision: Precision, fold: bool) -> f64 {
     match precision {
         Precision::F32 => 1e-4,
@@ -45,8 +45,8 @@ pub const fn bound(precision: Precision, fold: bool) -> f64 {
     }
 }
 
-/// The reference: the outputs in f32 on the CPU, and for networks that are built in PyTorch's logits in double precision, of
-/// which some are committed.
+/// The reference: the outputs in f32 on the CPU, and for a network that is built in some of PyTorch's logits in double
+/// precision.
 pub struct Reference {
     model: Model,
     pytorch: Option<parity::Reference>,
@@ -60,7 +60,7 @@ impl Reference {
     /// Where the model is unknown, the CPU has not enough memory, or it does not compute what PyTorch does.
     pub fn of(network: &str) -> Result<Self, CheckError> {
         let model = model::find(network)?;
-        // Every network of the zoo has one: a test says so.
+        // Every network of the zoo has some: a test checks that.
         let pytorch = parity::reference(&model.name);
         let outputs = outputs(&model, "cpu", Precision::F32, false)?;
         let error = pytorch.as_ref().map_or(0.0, |pytorch| pytorch.error(&outputs));
@@ -84,7 +84,7 @@ impl Reference {
     }
 }
 
-/// What a model gives for the made-up inputs that PyTorch was given.
+/// The outputs of a model for the made-up inputs that PyTorch was given.
 fn outputs(model: &Model, device: &str, precision: Precision, fold: bool) -> Result<Vec<f64>, CheckError> {
     let config =
         Config { network: model.name.clone(), batch: parity::BATCH as u32, precision, device: device.to_owned() };
@@ -121,7 +121,8 @@ pub fn line(
 /// Largest difference in standard deviations of the reference; infinite where the shapes or a value are not comparable.
 fn largest_error(reference: &[f64], found: &[f64]) -> f64 {
     let spread = reference.iter().copied().collect::<Moments>().deviation().unwrap_or(0.0);
-    if reference.len() != found.len() || spread == 0.0 {
+    // Values that are not finite have no spread that is.
+    if reference.len() != found.len() || spread == 0.0 || !spread.is_finite() {
         return f64::INFINITY;
     }
     let difference = |(a, b): (&f64, &f64)| if b.is_finite() { (a - b).abs() / spread } else { f64::INFINITY };
@@ -143,5 +144,7 @@ mod tests {
         }
         assert_eq!(largest_error(&reference, &reference[1..]), f64::INFINITY);
         assert_eq!(largest_error(&[1.0; 9], &[1.0; 9]), f64::INFINITY, "constant logits check nothing");
+        let poisoned = [1.0, 2.0, f64::NAN];
+        assert_eq!(largest_error(&poisoned, &poisoned), f64::INFINITY, "nor do logits that are not finite");
     }
 }

@@ -156,7 +156,7 @@ impl Engine {
         };
         let checkpoint = Checkpoint::open(&file.path)?;
         let built = Built::load(model, config, &checkpoint, self.choices.fold)?;
-        Ok((built, Weights::File { name: checkpoint.name(), checksum: checkpoint.checksum()? }))
+        Ok((built, checkpoint.weights()?))
     }
 
     /// First batches, in which kernels are compiled and autotuned; true when a newer command arrived meanwhile.

@@ -80,17 +80,26 @@ pub struct LayerFacts {
 pub enum Weights {
     /// Generated: the same weights for the same seed on every host.
     Seed { seed: u64 },
-    /// Read from a file: its name, and the first eight digits of its SHA-256.
-    File { name: String, checksum: String },
+    /// Read from a file: its name, the first eight digits of its SHA-256, and, where the file has them below a key such as
+    /// `model_ema`, that key. Older recordings have no key.
+    File {
+        name: String,
+        checksum: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<String>,
+    },
 }
 
 impl fmt::Display for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Seed { seed } => write!(f, "seeded {seed}"),
-            // The names of torchvision's files hold the checksum already.
-            Self::File { name, checksum } if name.contains(checksum.as_str()) => f.write_str(name),
-            Self::File { name, checksum } => write!(f, "{name} ({checksum})"),
+            Self::File { name, checksum, part } => {
+                // The names of torchvision's files contain the checksum already.
+                let checksum = (!name.contains(checksum.as_str())).then_some(checksum);
+                let details: Vec<&str> = checksum.into_iter().chain(part).map(String::as_str).collect();
+                if details.is_empty() { f.write_str(name) } else { write!(f, "{name} ({})", details.join(", ")) }
+            }
         }
     }
 }

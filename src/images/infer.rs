@@ -92,8 +92,7 @@ impl Predictor {
         let config = Config { network: model.name.clone(), batch: BATCH as u32, precision, device: device.to_owned() };
         let (built, weights) = match checkpoint {
             Some(checkpoint) => {
-                let checksum = checkpoint.checksum().map_err(BuildError::from)?;
-                let weights = Weights::File { name: checkpoint.name(), checksum };
+                let weights = checkpoint.weights().map_err(BuildError::from)?;
                 (Built::load(model, &config, checkpoint, fold)?, weights)
             }
             None => (Built::new(model, &config, fold)?, Weights::Seed { seed: DEFAULT_SEED }),

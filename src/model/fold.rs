@@ -1,11 +1,11 @@
 //! Batch-norm folding for inference.
 //!
-//! At inference a batch norm is y = s·x + t a channel, with s = γ / √(σ² + ε) and t = β − s·μ. Where its input comes from a
-//! convolution or a linear layer that nobody else reads, it is exact to multiply that layer's filters by s and to make
-//! s·bias + t its bias: the norm vanishes, and with it a pass over the activations and one rounding of each value.
+//! At inference a batch norm is y = s·x + t per channel, with s = γ / √(σ² + ε) and t = β − s·μ. Where its input comes from a
+//! convolution or a linear layer and nothing else reads that layer's output, it is exact to multiply the layer's filters by s
+//! and to make s·bias + t its bias. That saves a pass over the activations and one rounding of each value.
 //!
-//! A norm that comes first (DenseNet's pre-activation) or after a concatenation (ENet's first) stays. What folds into
-//! what, each network says through `Fold`.
+//! A norm that comes first (DenseNet's pre-activation) or after a concatenation (ENet's first) stays. Each network says what
+//! folds into what by implementing [`Fold`].
 
 use super::probe;
 use burn::module::{Module, Param, ParamId};
@@ -18,16 +18,16 @@ use burn::tensor::{Tensor, TensorData};
 #[error("batch norms were not folded: {0}")]
 pub struct FoldError(String);
 
-/// A batch norm, or the place of one that has been folded into the layer before it.
+/// A batch norm, or a placeholder for one that has been folded into the layer before it.
 #[derive(Module, Debug)]
 pub enum Norm {
-    /// It runs.
+    /// It runs as an operation of its own.
     Batch(BatchNorm),
-    /// The layer before it does its work.
+    /// The layer before it computes it.
     Folded(Folded),
 }
 
-/// What is left of a folded batch norm: the identity, under the name by which its output is observed.
+/// A folded batch norm: the identity, with the id by which [`probe`] knows its output.
 #[derive(Module, Debug)]
 pub struct Folded {
     #[module(skip)]
@@ -35,7 +35,7 @@ pub struct Folded {
 }
 
 impl Norm {
-    /// The batch norm's output; its input where it has been folded, which is the same then.
+    /// The batch norm's output. Where it has been folded that is its input.
     pub(in crate::model) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Batch(norm) => probe::layer(norm.gamma.id, norm.forward(x)),
@@ -43,7 +43,7 @@ impl Norm {
         }
     }
 
-    /// The channels' factors and summands, and this norm's end; nothing where it has come to its end already.
+    /// Turns a norm that runs into a folded one and gives its factors and summands; none where it is folded already.
     fn take(&mut self) -> Result<Option<Affine>, FoldError> {
         let Self::Batch(norm) = self else { return Ok(None) };
         let affine = Affine::of(norm)?;
@@ -52,7 +52,7 @@ impl Norm {
     }
 }
 
-/// y = scale·x + shift, a channel.
+/// y = scale·x + shift, one of each per channel.
 struct Affine {
     scale: Vec<f64>,
     shift: Vec<f64>,
@@ -71,7 +71,7 @@ impl Affine {
         Ok(Self { shift: shift.collect(), scale })
     }
 
-    /// The bias of a layer that had `bias`, or none.
+    /// The bias of a layer with the norm folded in; `bias` is the one that it had.
     fn bias(&self, bias: Option<&Param<Tensor<1>>>) -> Result<Vec<f32>, FoldError> {
         let before = bias.map(|bias| read(bias.val())).transpose()?.unwrap_or_else(|| vec![0.0; self.shift.len()]);
         let channels = before.iter().zip(self.scale.iter().zip(&self.shift));
@@ -102,7 +102,7 @@ impl<T: Fold> Fold for Option<T> {
     }
 }
 
-/// Implements [`Fold`] for a struct whose fields named here each fold by themselves.
+/// Implements [`Fold`] for a struct by folding each of the fields named.
 macro_rules! fold_fields {
     ($module:ty: $($field:ident),+ $(,)?) => {
         impl $crate::model::fold::Fold for $module {
@@ -115,7 +115,7 @@ macro_rules! fold_fields {
 }
 pub(in crate::model) use fold_fields;
 
-/// Folds `norm` into the convolution whose output alone it reads.
+/// Folds `norm` into the convolution before it, whose output nothing else reads.
 pub(in crate::model) fn into_conv(conv: &mut Conv2d, norm: &mut Norm) -> Result<(), FoldError> {
     let Some(affine) = norm.take()? else { return Ok(()) };
     let mut weight = read(conv.weight.val())?;
@@ -128,7 +128,7 @@ pub(in crate::model) fn into_conv(conv: &mut Conv2d, norm: &mut Norm) -> Result<
     Ok(())
 }
 
-/// Folds `norm` into the linear layer whose output alone it reads.
+/// Folds `norm` into the linear layer before it, whose output nothing else reads.
 pub(in crate::model) fn into_linear(linear: &mut Linear, norm: &mut Norm) -> Result<(), FoldError> {
     let Some(affine) = norm.take()? else { return Ok(()) };
     let mut weight = read(linear.weight.val())?;
@@ -141,8 +141,8 @@ pub(in crate::model) fn into_linear(linear: &mut Linear, norm: &mut Norm) -> Res
     Ok(())
 }
 
-/// Shows `fold` each element of a list with the one after it.
-pub(in crate::model) fn neighbours<T>(
+/// Calls `fold` with each two adjacent elements of a list.
+pub(in crate::model) fn adjacent<T>(
     list: &mut [T],
     mut fold: impl FnMut(&mut T, &mut T) -> Result<(), FoldError>,
 ) -> Result<(), FoldError> {

@@ -42,8 +42,8 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// Puts another tensor of the same rank in the place of each parameter, in the order of [`Self::visit`].
     fn map(self: Box<Self>, change: &mut dyn FnMut(Value) -> Value) -> Box<dyn Network>;
 
-    /// A second network with the same parameters, of which nothing is copied. A batch norm's statistics are one cell of
-    /// both (Burn's `RunningState`): whoever maps one of them to something else has to map it back.
+    /// A second network with the same parameters, of which nothing is copied. Both share the cells of batch norms' statistics
+    /// (Burn's `RunningState`): a caller that puts other tensors into one of them has to put the old ones back.
     fn share(&self) -> Box<dyn Network>;
 }
 

@@ -1,5 +1,5 @@
-//! Looks into a running network, so that a test can compare its layers with another implementation's, or say whether its
-//! weights are healthy. Nothing is observed, and nothing copied, unless [`observe`] is on the stack of the same thread.
+//! Intermediate values of a running network, so that a test can compare its layers with another implementation's, or look at
+//! the size of its activations. Outside [`observe`], on the same thread, nothing is kept or copied.
 
 use burn::module::ParamId;
 use burn::tensor::Tensor;
@@ -8,26 +8,26 @@ use std::cell::RefCell;
 /// Where a tensor was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Going into a ReLU, ReLU6 or PReLU.
+    /// Input of a ReLU, ReLU6 or PReLU.
     Activation,
-    /// Coming out of the convolution, linear layer or batch norm whose weight (γ) has this id. A folded batch norm is seen
-    /// as if it were there.
+    /// Output of the convolution, linear layer or batch norm whose weight (γ) has this id. A folded batch norm still counts as
+    /// one.
     Layer(ParamId),
 }
 
-/// Sees a tensor, flattened, with the place and the shape it had.
+/// Called with a tensor, flattened, the place where it was seen, and its shape.
 pub type Observer<'a> = &'a mut dyn FnMut(Place, &[usize], Tensor<1>);
 
-/// Whatever an observer is told is kept here until the forward pass is over.
+/// What was seen so far; the observer is called after the forward pass.
 type Seen = Vec<(Place, Vec<usize>, Tensor<1>)>;
 
 thread_local! {
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
-/// Runs `forward` and then shows `observer` what went on inside, in execution order.
+/// Runs `forward`, then calls `observer` with each intermediate value in execution order.
 ///
-/// All of it is kept until `forward` returns: this is for an image or two, not for a benchmark.
+/// All of them are kept until `forward` returns: this is for an image or two, not for a benchmark.
 pub fn observe<T>(forward: impl FnOnce() -> T, observer: Observer) -> T {
     SEEN.set(Some(Vec::new()));
     let output = forward();
@@ -37,12 +37,12 @@ pub fn observe<T>(forward: impl FnOnce() -> T, observer: Observer) -> T {
     output
 }
 
-/// To be called with what goes into an activation: one thread-local read when nobody looks.
+/// Observes the input of an activation. Costs one read of a thread-local outside [`observe`].
 pub(in crate::model) fn activation<const D: usize>(input: &Tensor<D>) {
     see(Place::Activation, input);
 }
 
-/// To be called with what comes out of the layer whose weight is `id`; gives it back.
+/// Observes the output of the layer whose weight has this id, and returns it.
 pub(in crate::model) fn layer<const D: usize>(id: ParamId, output: Tensor<D>) -> Tensor<D> {
     see(Place::Layer(id), &output);
     output

@@ -2,6 +2,7 @@
 
 tiny.pth (ZIP), legacy.pth (the stream of PyTorch 0.1.10 to 1.5) and tiny.safetensors hold the same tensors, in every type that weights
 are stored in; the first two as a training script leaves them. hostile.pth would make a file called `executed` if anything unpickled it.
+script.pt and program.pt2 are exported programs, which are often given instead of weights.
 """
 
 import os
@@ -38,3 +39,7 @@ class Hostile:
 
 torch.save({"conv.bias": torch.zeros(2), "hook": Hostile()}, here / "hostile.pth")
 torch.save(Hostile(), here / "hostile_root.pth")
+
+layer = torch.nn.Linear(2, 1).eval()
+torch.jit.script(layer).save(here / "script.pt")
+torch.export.save(torch.export.export(layer, (torch.zeros(1, 2),)), here / "program.pt2")

@@ -1,16 +1,16 @@
 //! What a network costs: parameters, multiply-accumulates, operations and activations, read off the operations that its
 //! forward pass issues at batch 1, not off a formula. Nothing is computed and no weight is materialised.
 //!
-//! **Operations** follow the counter that the paper of 2016 used (apaszke/torch-opCounter): 2 a multiply-accumulate, 1 a
-//! value to which a bias is added, 1 a ReLU output (ReLU, ReLU6, leaky and parametric ReLU alike), k² a pooling output
-//! (a global average counts as a pool as large as the map), 0 for batch norm. What that counter did not know counts 0
+//! **Operations** follow the counter that the paper of 2016 used (apaszke/torch-opCounter): 2 per multiply-accumulate, 1 per
+//! value to which a bias is added, 1 per ReLU output (ReLU, ReLU6, leaky and parametric ReLU alike), k² per pooling output
+//! (a global average counts as a pool as large as the map), 0 for batch norm. What that counter did not know counts 0,
 //! too: sigmoid, SiLU, local response norm, element-wise sums and products, concatenation, padding.
 //!
 //! **Activations** are the values that convolutions and linear layers write, as in the literature (fvcore, timm).
 //!
 //! **Peak activations** are the most values alive at one moment that derive from the input, the input included, if every
-//! operation had ideal buffers: views share their source's memory, an element-wise operation overwrites an input that
-//! nobody reads later, everything else is freed after its last reader. Weights and an algorithm's workspace are not in it.
+//! operation had ideal buffers: views share their source's memory, an element-wise operation overwrites an input that is not
+//! read again, everything else is freed after its last read. Weights and workspaces are not counted.
 
 mod facts;
 mod graph;
@@ -48,8 +48,8 @@ pub struct Cost {
 pub struct Layered {
     /// The layers in execution order, with the shapes that were recorded.
     pub layers: Vec<LayerFacts>,
-    /// Of each operation its layer; none for what does not depend on the input. An operation that is no layer and belongs to
-    /// none, such as a reshape, is counted with the layer that comes after it.
+    /// The layer of each operation; none where it does not depend on the input. An operation that is no layer and part of none,
+    /// such as a reshape, is counted with the layer after it.
     pub of_operation: Vec<Option<usize>>,
 }
 

@@ -1,4 +1,4 @@
-//! The most activations that are alive at one moment, had every operation ideal buffers.
+//! The most activations that are alive at one moment, with ideal buffers.
 
 use super::graph::{elements, view};
 use crate::model::capture::Captured;
@@ -17,7 +17,7 @@ fn element_wise(op: &OperationIr) -> bool {
 /// A buffer that one or more tensors share.
 struct Buffer {
     size: u64,
-    /// The operation after which nobody reads any of them.
+    /// The last operation that reads one of them.
     until: usize,
 }
 
@@ -54,8 +54,8 @@ pub(super) fn activations(captured: &Captured, derived: &HashSet<TensorId>) -> u
     peak
 }
 
-/// The buffer that operation `i` can put `out` into: its source's for a view, that of an input of its size which nobody
-/// reads later for an element-wise one.
+/// The buffer that operation `i` can write `out` to: for a view that of its source, for an element-wise operation that of an
+/// input of the same size which is not read again.
 fn shared_buffer(
     op: &OperationIr,
     out: &TensorIr,

@@ -1,5 +1,5 @@
-//! What a forward pass must move at the least: every tensor that one part of it hands to another is written once and read
-//! once by each part that needs it, and every weight is read once.
+//! The least memory traffic of a forward pass: every tensor that one part of it hands to another is written once and read once
+//! by each part that needs it, and every weight is read once.
 
 use super::{
     Layered,
@@ -9,66 +9,66 @@ use crate::model::capture::Captured;
 use burn_ir::{OperationIr, TensorId};
 use std::collections::{HashMap, HashSet};
 
-/// Values that a part of a forward pass moves at the least.
+/// The least number of values that a part of a forward pass moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Read from other parts, and written for others: values of the whole batch that was recorded.
+    /// Activations read from other parts and written for others, for the whole batch that was recorded.
     pub activations: u64,
-    /// Read of weights and constants, whatever the batch.
+    /// Weights and constants read, whatever the batch.
     pub weights: u64,
 }
 
 impl Traffic {
-    /// Bytes for so many times the batch that was recorded, in values of so many bytes.
+    /// Bytes for `batches` times the batch that was recorded, with values of `width` bytes.
     pub const fn bytes(self, batches: u64, width: u64) -> u64 {
         (self.activations * batches + self.weights) * width
     }
 }
 
-/// The traffic of each part of a recorded forward pass. `part` tells of each layer which part computes it: a layer's own
-/// number, or that of the layer that it is computed together with. Given by layer, zero for those that are no part.
+/// The traffic of each part of a recorded forward pass, by layer. `part` has for each layer the one that it is computed together
+/// with: its own number where it is computed alone. The traffic of a layer that is part of another is zero.
 pub fn traffic(captured: &Captured, layered: &Layered, part: &[usize]) -> Vec<Traffic> {
     let Captured { graph, inputs, outputs } = captured;
     let mut all = vec![Traffic::default(); part.len()];
-    let mut ledger =
-        Ledger { source: HashMap::new(), size: HashMap::new(), writer: HashMap::new(), moved: HashSet::new() };
+    let mut counter =
+        Counter { source: HashMap::new(), size: HashMap::new(), writer: HashMap::new(), moved: HashSet::new() };
     for (op, layer) in graph.operations.iter().zip(&layered.of_operation) {
         let Some(out) = op.outputs().next() else { continue };
         if let Some(of) = view(op) {
-            ledger.look_through(of.id, out.id);
+            counter.add_view(of.id, out.id);
             continue;
         }
-        op.outputs().for_each(|tensor| _ = ledger.size.insert(tensor.id, elements(tensor)));
+        op.outputs().for_each(|tensor| _ = counter.size.insert(tensor.id, elements(tensor)));
         let Some(own) = layer.and_then(|layer| part.get(layer)).copied() else { continue };
-        op.outputs().for_each(|tensor| _ = ledger.writer.insert(tensor.id, own));
-        ledger.read(op, own, inputs, &mut all);
+        op.outputs().for_each(|tensor| _ = counter.writer.insert(tensor.id, own));
+        counter.read(op, own, inputs, &mut all);
     }
     for output in outputs {
-        let written = ledger.source.get(output).unwrap_or(output);
-        if let (Some(writer), Some(size)) = (ledger.writer.get(written), ledger.size.get(written)) {
+        let written = counter.source.get(output).unwrap_or(output);
+        if let (Some(writer), Some(size)) = (counter.writer.get(written), counter.size.get(written)) {
             all[*writer].activations += size;
         }
     }
     all
 }
 
-/// Who wrote what, and what has been moved.
-struct Ledger {
-    /// What a view looks at.
+/// Which part wrote which tensor, and what has been counted.
+struct Counter {
+    /// The tensor that each view is a view of.
     source: HashMap<TensorId, TensorId>,
     size: HashMap<TensorId, u64>,
     writer: HashMap<TensorId, usize>,
-    /// A tensor that a part has read, or, with itself, written.
+    /// Tensors with the parts whose reading or writing of them is counted.
     moved: HashSet<(TensorId, usize)>,
 }
 
-impl Ledger {
-    fn look_through(&mut self, of: TensorId, view: TensorId) {
+impl Counter {
+    fn add_view(&mut self, of: TensorId, view: TensorId) {
         let root = self.source.get(&of).copied().unwrap_or(of);
         self.source.insert(view, root);
     }
 
-    /// The part `own` reads the inputs of one of its operations.
+    /// Counts what one operation of the part `own` reads.
     fn read(&mut self, op: &OperationIr, own: usize, inputs: &[TensorId], all: &mut [Traffic]) {
         for tensor in op.inputs() {
             let root = self.source.get(&tensor.id).copied().unwrap_or(tensor.id);

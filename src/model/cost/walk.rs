@@ -21,7 +21,7 @@ pub(super) struct Walk {
     writer: HashMap<TensorId, usize>,
     /// Tensors between the squares of a local response norm and its division: they belong to one layer.
     squares: HashSet<TensorId>,
-    /// The tensor that a view of a weight looks at, and its size.
+    /// The weight that each view of a weight is a view of, and its size.
     source: HashMap<TensorId, (TensorId, u64)>,
     /// Weights that have been counted; a shared one counts once.
     counted: HashSet<TensorId>,
@@ -40,21 +40,21 @@ impl Walk {
         }
     }
 
-    /// Takes an operation in and gives the layer that it is, or is part of, as far as that is known by then.
+    /// Reads the next operation and gives the layer that it is or belongs to, where that is known already.
     pub(super) fn layer_of(&mut self, op: &OperationIr) -> Option<usize> {
         let before = self.layers.len();
         self.step(op);
         if self.layers.len() > before {
             return Some(before);
         }
-        // What a view looks at was written by another operation.
+        // The layer that wrote what a view shows is that of another operation.
         op.outputs().next().filter(|_| view(op).is_none()).and_then(|out| self.writer.get(&out.id)).copied()
     }
 
     pub(super) fn step(&mut self, op: &OperationIr) {
         let Some(out) = op.outputs().next() else { return };
         if let Some(of) = view(op) {
-            self.look_through(of, out);
+            self.add_view(of, out);
         }
         if !op.inputs().any(|tensor| self.derived.contains(&tensor.id)) {
             return;
@@ -65,8 +65,8 @@ impl Walk {
         }
     }
 
-    /// A view belongs to the layer that wrote what it looks at; a view of a weight is that weight.
-    fn look_through(&mut self, of: &TensorIr, out: &TensorIr) {
+    /// A view belongs to the layer that wrote its source; a view of a weight is that weight.
+    fn add_view(&mut self, of: &TensorIr, out: &TensorIr) {
         let root = self.source.get(&of.id).copied().unwrap_or((of.id, elements(of)));
         self.source.insert(out.id, root);
         if let Some(layer) = self.writer.get(&of.id) {
@@ -74,8 +74,8 @@ impl Walk {
         }
     }
 
-    /// Follows a local response norm, which is no operation of its own: it begins with x·x and ends where what came of the
-    /// squares meets another tensor in a product or a quotient. Says whether the operation is inside or ends one.
+    /// Recognises a local response norm, which is no single operation: it begins with x·x and ends where a tensor derived from
+    /// the squares is multiplied with, or divides, another. Returns whether the operation belongs to one.
     fn within_response_norm(&mut self, op: &OperationIr, out: &TensorIr) -> bool {
         let inside = |tensor: &TensorIr| self.squares.contains(&tensor.id);
         match op {
@@ -206,8 +206,8 @@ impl Walk {
         }
     }
 
-    /// A mean over a spatial axis: a pool as large as the axis. The second of a pair of them makes one pool of both, and its
-    /// window has been counted with the first.
+    /// A mean over a spatial axis is a pool as large as the axis. Two in a row are one global pool, whose window was counted with
+    /// the first.
     fn mean(&mut self, op: &ReduceDimOpIr) {
         if op.axis < 2 {
             return;
@@ -221,7 +221,7 @@ impl Walk {
         }
     }
 
-    /// A residual sum, or the bias of a linear layer that was given as a product and a sum.
+    /// A residual sum, or the bias of a linear layer that is recorded as a product and a sum.
     fn sum(&mut self, op: &BinaryOpIr) {
         let (lhs, rhs) = (self.derived.contains(&op.lhs.id), self.derived.contains(&op.rhs.id));
         if lhs && rhs {
@@ -238,7 +238,7 @@ impl Walk {
         }
     }
 
-    /// The product of two activations: x · sigmoid(x) is one layer, SiLU; others gate.
+    /// The product of two activations: x · sigmoid(x) is one layer, SiLU; any other is a gate.
     fn times(&mut self, op: &BinaryOpIr) {
         if !self.derived.contains(&op.lhs.id) || !self.derived.contains(&op.rhs.id) {
             return;
@@ -265,7 +265,7 @@ impl Walk {
         self.layers.push(LayerFacts { kind: kind.to_owned(), detail, output: shape(out), params, macs, ops });
     }
 
-    /// Learned values of a weight: none if it is an activation, or if an earlier layer has counted it.
+    /// Number of learned values of a weight: 0 if it is an activation, or if an earlier layer has counted it.
     fn learn(&mut self, weight: &TensorIr) -> u64 {
         if self.derived.contains(&weight.id) {
             return 0;
@@ -288,7 +288,7 @@ const fn number(scalar: ScalarIr) -> f64 {
     }
 }
 
-/// Values that an adaptive pool reads along an axis, all of its windows together.
+/// Values that all windows of an adaptive pool read along an axis.
 pub(super) fn adaptive_reads(input: usize, output: usize) -> u64 {
     (0..output).map(|i| (((i + 1) * input).div_ceil(output) - i * input / output) as u64).sum()
 }
@@ -298,7 +298,7 @@ fn by([height, width]: [usize; 2]) -> String {
     format!("{height}×{width}")
 }
 
-/// `11×11 /4 pad 2 dilation 2 ceil`: what is as usual is left out.
+/// `11×11 /4 pad 2 dilation 2 ceil`, without what has its default.
 fn window(
     kernel: [usize; 2],
     stride: [usize; 2],

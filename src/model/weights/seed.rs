@@ -19,17 +19,17 @@ use rayon::prelude::*;
 /// The seed of [`Model::build`](crate::model::Model::build).
 pub const DEFAULT_SEED: u64 = 2016;
 
-/// How much of what all input channels have in common a convolution ignores.
+/// The share of the mean over the input channels that is subtracted from a convolution's filters.
 ///
-/// A ReLU's outputs have a mean, and random weights pass it on: after n layers any two inputs differ by no more than some
-/// 10 / n of their size, and the logits of a deep network hardly depend on its image. Ignoring a tenth of the mean holds
-/// the difference at a third, whatever the depth, and magnifies a rounding error by only 3 % a layer.
+/// The outputs of a ReLU have a positive mean, and random weights pass it on: after n layers any two inputs differ by some
+/// 10 / n of their size at the most, and the logits of a deep network hardly depend on its image. Subtracting a tenth of the
+/// mean keeps that difference at a third, whatever the depth, and magnifies a rounding error by only 3 % per layer.
 const CENTRING: f32 = 0.1;
 
-/// Fewest input channels for which that is done: an image, or a depthwise convolution, has no channels in common.
+/// Fewest input channels for which that is done: it is pointless for an image and for depthwise convolutions.
 const CENTRED_FROM: usize = 8;
 
-/// Gain of a weight, centre of a vector, unless the network says otherwise.
+/// Gain of a weight or centre of a vector where the model does not say otherwise.
 fn typical(role: Role, shape: &[usize]) -> f64 {
     match role {
         // Three input channels are an image: its mean square is 1, not the ½ that a ReLU leaves.
@@ -97,7 +97,7 @@ fn values(parameter: &Parameter, seed: u64, special: &dyn Fn(&str, usize) -> Opt
     values
 }
 
-/// Takes [`CENTRING`] of the mean over the input channels out of each filter, tap by tap.
+/// Subtracts [`CENTRING`] of the mean over the input channels from each filter, tap by tap.
 fn centre_filters(values: &mut [f32], shape: &[usize]) {
     let taps = shape[2] * shape[3];
     values.par_chunks_mut(shape[1] * taps).for_each(|filter| {

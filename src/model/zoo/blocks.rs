@@ -1,9 +1,10 @@
-//! What several networks share: constructors with cheap, lazy parameters, activations, pools, and the small blocks.
+//! What several networks share: constructors with lazy parameters, activations, pools, and small blocks.
 //!
-//! Shapes are NCHW. Constructors give parameters their shape only: values come from [`super::weights`].
+//! Shapes are NCHW. Constructors give parameters their shapes only: values come from a seed or from a checkpoint
+//! ([`crate::model::weights`]).
 //!
-//! Field names are the keys of the PyTorch state dict a network is compared with, see [`super::weights::key`]: a field
-//! `_3` stands for number 3 of a PyTorch `Sequential`, whose other numbers have no parameters.
+//! Field names are the keys of the network's PyTorch state dict. A field `_3` is number 3 of a PyTorch `Sequential`, whose other
+//! numbers have no parameters; [`crate::model::parameter`] has the rules.
 
 use crate::model::fold::{self, Fold, FoldError, Norm};
 use crate::model::probe;
@@ -34,23 +35,23 @@ pub(super) fn linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
     LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device)
 }
 
-/// A batch norm. It uses its running statistics whenever the device is not an autodiff one, so inference needs no mode.
+/// A batch norm. On a device without autodiff it always uses its running statistics, so there is no inference mode to set.
 pub(super) fn norm(channels: usize, epsilon: f64, device: &Device) -> Norm {
     Norm::Batch(BatchNormConfig::new(channels).with_epsilon(epsilon).init(device))
 }
 
-/// A PReLU with one slope a channel.
+/// A PReLU with one slope per channel.
 pub(super) fn prelu(channels: usize, device: &Device) -> PRelu {
     PReluConfig::new().with_num_parameters(channels).init(device)
 }
 
-/// A convolution's forward pass, observable.
+/// Runs a convolution; [`probe`] sees its output.
 pub(super) fn convolve(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     probe::layer(conv.weight.id, conv.forward(x))
 }
 
-/// A linear layer's forward pass, observable.
-pub(super) fn product(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
+/// Runs a linear layer; [`probe`] sees its output.
+pub(super) fn apply_linear(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
     probe::layer(linear.weight.id, linear.forward(x))
 }
 
@@ -66,31 +67,31 @@ pub(super) fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::relu6(x)
 }
 
-/// A PReLU's forward pass, observable as the ReLUs are.
-pub(super) fn leak(prelu: &PRelu, x: Tensor<4>) -> Tensor<4> {
+/// Runs a PReLU; [`probe`] sees its input.
+pub(super) fn apply_prelu(prelu: &PRelu, x: Tensor<4>) -> Tensor<4> {
     probe::activation(&x);
     prelu.forward(x)
 }
 
-/// How a pool treats an edge that its windows don't fit.
+/// How the output size of a pool is rounded where its windows don't fit the map: PyTorch's `ceil_mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Edge {
+pub(super) enum Rounding {
     /// Values that no whole window covers are left out.
     Floor,
-    /// A last window may hang over the edge, if it starts inside.
+    /// The last window may reach over the edge if it starts inside the map.
     Ceil,
 }
 
-/// Max pooling; padding never wins.
-pub(super) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usize, edge: Edge) -> Tensor<4> {
+/// Max pooling; padding counts as −∞.
+pub(super) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usize, edge: Rounding) -> Tensor<4> {
     let options = MaxPoolOptions::new([kernel, kernel])
         .with_stride([stride, stride])
         .with_padding([padding, padding])
-        .with_ceil_mode(edge == Edge::Ceil);
+        .with_ceil_mode(edge == Rounding::Ceil);
     module::max_pool2d(x, options)
 }
 
-/// 3×3 average of stride 1, padded by 1; `count_padding` says whether the zeros at the edge count in the divisor.
+/// 3×3 average pooling of stride 1, padded by 1; `count_padding` is PyTorch's `count_include_pad`.
 pub(super) fn avg_pool_same(x: Tensor<4>, count_padding: bool) -> Tensor<4> {
     let options =
         AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]).with_count_include_pad(count_padding);
@@ -99,8 +100,7 @@ pub(super) fn avg_pool_same(x: Tensor<4>, count_padding: bool) -> Tensor<4> {
 
 /// Mean over each channel's map: `[n, c, h, w]` → `[n, c, 1, 1]`.
 ///
-/// Two reductions rather than one over a flattened map: a flattened view of what a convolution leaves (NHWC inside) would
-/// be a copy.
+/// Two reductions instead of one over a flattened map: convolutions write NHWC, and flattening that would be a copy.
 pub(super) fn global_average(x: Tensor<4>) -> Tensor<4> {
     x.mean_dim(3).mean_dim(2)
 }
@@ -124,11 +124,11 @@ pub(super) fn local_response_norm(x: Tensor<4>) -> Tensor<4> {
     let [n, c, h, w] = shape;
     // Scaled before it is squared: in f16 the square of 256 is already infinite.
     let squares = x.clone().mul_scalar(ALPHA.sqrt()).square();
-    // A window over channels is a pool over rows once the map is laid out as one row a channel; padding counts, which
-    // makes the mean the sum over the window's size that the definition asks for.
+    // With the map laid out as one row per channel, a window over channels is a pooling window over rows. Padding counts in
+    // the divisor, so the mean is the sum divided by the window's size, as the definition has it.
     let options = AvgPoolOptions::new([WINDOW, 1]).with_stride([1, 1]).with_padding([WINDOW / 2, 0]);
     let scale = module::avg_pool2d(squares.reshape([n, 1, c, h * w]), options).reshape(shape).add_scalar(1.0);
-    // s^¾ = √s · √√s: roots are fast and correctly rounded where a power is neither.
+    // s^¾ = √s · √√s: square roots are fast and correctly rounded, powers are neither.
     let root = scale.sqrt();
     x / (root.clone() * root.sqrt())
 }
@@ -174,7 +174,7 @@ pub(super) fn chain(units: &[ConvNorm], x: Tensor<4>) -> Tensor<4> {
     units.iter().fold(x, |x, unit| unit.forward(x))
 }
 
-/// An average- or max-pooled branch: the pool is number 0 of its `Sequential`, the convolution number 1.
+/// A branch of a pool and a convolution: numbers 0 and 1 of its `Sequential`.
 #[derive(Module, Debug)]
 pub struct PoolBranch {
     _1: ConvNorm,
@@ -183,18 +183,18 @@ pub struct PoolBranch {
 fold::fold_fields!(PoolBranch: _1);
 
 impl PoolBranch {
-    /// A branch that projects to `channels[1]` after its pool.
+    /// A branch with a 1×1 convolution to `channels[1]` after its pool.
     pub(super) fn new(channels: [usize; 2], device: &Device) -> Self {
         Self { _1: ConvNorm::square(channels, 1, 1, 0, device) }
     }
 
-    /// The projection of what the caller has pooled.
+    /// The convolution of the map that the caller has pooled.
     pub(super) fn forward(&self, pooled: Tensor<4>) -> Tensor<4> {
         self._1.forward(pooled)
     }
 }
 
-/// Convolution without bias and batch norm (ε 1e-5), numbers 0 and 1 of a `Sequential`; the activation is the caller's.
+/// Convolution without bias and batch norm (ε 1e-5), numbers 0 and 1 of a `Sequential`; the caller applies the activation.
 #[derive(Module, Debug)]
 pub struct Unit {
     _0: Conv2d,
@@ -214,7 +214,7 @@ impl Unit {
         Self { _0: conv.with_bias(false).init(device), _1: norm(channels, 1e-5, device) }
     }
 
-    /// A depthwise unit: one `kernel`² filter a channel.
+    /// A depthwise unit: one `kernel`² filter per channel.
     pub(super) fn depthwise(channels: usize, kernel: usize, stride: usize, device: &Device) -> Self {
         Self::new(conv([channels, channels], kernel, stride, kernel / 2).with_groups(channels), device)
     }
@@ -230,7 +230,7 @@ impl Unit {
     }
 }
 
-/// A classifier whose dropout, number 0, has nothing to do at inference.
+/// A classifier of a dropout (number 0, which does nothing at inference) and a linear layer.
 #[derive(Module, Debug)]
 pub struct DropoutLinear {
     _1: Linear,
@@ -244,7 +244,7 @@ impl DropoutLinear {
 
     /// `[n, inputs]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        product(&self._1, x)
+        apply_linear(&self._1, x)
     }
 }
 
@@ -283,11 +283,11 @@ mod tests {
             rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, c)| x[y * 6 + c]).fold(f32::MIN, f32::max)
         };
         let floor = [max(0..3, 0..3), max(0..3, 2..5), max(2..5, 0..3), max(2..5, 2..5)];
-        assert_eq!(values(max_pool(tensor.clone(), 3, 2, 0, Edge::Floor)), floor);
-        let ceil = values(max_pool(tensor.clone(), 3, 2, 0, Edge::Ceil));
+        assert_eq!(values(max_pool(tensor.clone(), 3, 2, 0, Rounding::Floor)), floor);
+        let ceil = values(max_pool(tensor.clone(), 3, 2, 0, Rounding::Ceil));
         assert_eq!((ceil.len(), ceil[2], ceil[8]), (9, max(0..3, 4..6), max(4..6, 4..6)));
         let all_negative = tensor.sub_scalar(100.0);
-        let padded = values(max_pool(all_negative, 3, 2, 1, Edge::Floor));
+        let padded = values(max_pool(all_negative, 3, 2, 1, Rounding::Floor));
         assert_eq!((padded.len(), padded[0]), (9, max(0..2, 0..2) - 100.0));
     }
 

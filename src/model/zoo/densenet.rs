@@ -1,6 +1,6 @@
 //! DenseNet-121, as torchvision's `densenet121`: batch norm and ReLU come before each convolution.
 
-use super::blocks::{Edge, concat, conv, convolve, global_features, linear, max_pool, norm, product, relu};
+use super::blocks::{Rounding, apply_linear, concat, conv, convolve, global_features, linear, max_pool, norm, relu};
 use super::classes::CLASSES;
 use super::image::image_network;
 use crate::model::fold::{self, Fold, FoldError, Norm};
@@ -46,7 +46,7 @@ pub struct Features {
     norm5: Norm,
 }
 
-// What reads a concatenation, or a pool of one, comes before its convolution: `norm1`, the transitions' and `norm5` stay.
+// `norm1`, the transitions' norms and `norm5` read a concatenation or a pool of one and not a convolution: they stay.
 fold::fold_fields!(Densenet: features);
 fold::fold_fields!(DenseBlock: denselayer_);
 
@@ -89,16 +89,16 @@ impl Densenet {
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let f = &self.features;
         let x = relu(f.norm0.forward(convolve(&f.conv0, x)));
-        let x = max_pool(x, 3, 2, 1, Edge::Floor);
+        let x = max_pool(x, 3, 2, 1, Rounding::Floor);
         let x = f.transition1.forward(f.denseblock1.forward(x));
         let x = f.transition2.forward(f.denseblock2.forward(x));
         let x = f.transition3.forward(f.denseblock3.forward(x));
         let x = relu(f.norm5.forward(f.denseblock4.forward(x)));
-        product(&self.classifier, global_features(x))
+        apply_linear(&self.classifier, global_features(x))
     }
 }
 
-/// Layers each of which sees all that came before; `denselayer_` counts from 1 in the state dict's keys.
+/// Layers, each of which reads the outputs of all layers before it; `denselayer_` counts from 1 in the state dict's keys.
 #[derive(Module, Debug)]
 pub struct DenseBlock {
     denselayer_: Vec<DenseLayer>,
@@ -161,7 +161,7 @@ impl Transition {
     }
 }
 
-/// Scales for seeded weights: 64 channels of the first block come from a max pool over a ReLU, and have a mean.
+/// Scales for seeded weights: 64 channels of the first block come from a max pool over a ReLU, so their mean is not 0.
 pub(super) fn typical(key: &str, channel: usize) -> Option<f64> {
     let pooled =
         channel < 64 && (key.contains("denseblock1.") && key.contains("norm1.") || key.contains("transition1.norm."));

@@ -17,7 +17,7 @@ pub struct Efficientnet {
 
 image_network!(Efficientnet);
 
-/// One number of `features`.
+/// An element of `features`.
 #[derive(Module, Debug)]
 pub enum Stage {
     /// Convolution, batch norm, SiLU: the first and the last.
@@ -33,7 +33,7 @@ pub struct MbConv {
     residual: bool,
 }
 
-/// What an inverted residual is a list of.
+/// A step of an inverted residual.
 #[derive(Module, Debug)]
 pub enum Step {
     /// Convolution, batch norm, SiLU.
@@ -44,7 +44,7 @@ pub enum Step {
     Project(Unit),
 }
 
-/// Scales each channel by what all channels' means say.
+/// Scales each channel by a gate that two convolutions make of all channels' means.
 #[derive(Module, Debug)]
 pub struct SqueezeExcite {
     fc1: Conv2d,
@@ -145,9 +145,9 @@ impl SqueezeExcite {
 
 /// Scales for seeded weights: SiLU keeps 0.36 of a mean square, excitation 0.27 of that, and blocks have linear outputs.
 ///
-/// A ReLU passes a signal twice as large on as twice as large; SiLU passes it on larger still, and thirty in a row would
+/// A ReLU is homogeneous: it doubles its output where its input doubles. SiLU more than doubles it, and thirty in a row would
 /// make any deviation from the expected size explode. A quarter of the mean square in front of each SiLU is therefore the
-/// norm's β, which no signal changes.
+/// norm's β, which does not depend on the signal.
 pub(super) fn typical(key: &str, channel: usize) -> Option<f64> {
     // features.<stage>.<block>.block.<step>.…: the first stage alone has no expansion, so its steps start one later.
     let path: Vec<&str> = key.split('.').collect();

@@ -1,6 +1,8 @@
 //! The ENet classifier, "ENet V12" of Culurciello's *Training ENet on ImageNet* (2016): not the segmentation network.
 
-use super::blocks::{Edge, concat, conv, convolve, global_features, leak, linear, max_pool, norm, prelu, product};
+use super::blocks::{
+    Rounding, apply_linear, apply_prelu, concat, conv, convolve, global_features, linear, max_pool, norm, prelu,
+};
 use super::classes::CLASSES;
 use super::image::image_network;
 use crate::model::fold::{self, Fold, FoldError, Norm};
@@ -65,11 +67,11 @@ impl Enet {
 
     /// `[n, 3, 224, 224]` → `[n, 1000]`; the average pool of 7×7 sees the whole map.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let pooled = max_pool(x.clone(), 2, 2, 0, Edge::Floor);
+        let pooled = max_pool(x.clone(), 2, 2, 0, Rounding::Floor);
         let x = self.initial_bn.forward(concat([convolve(&self.initial_conv, x), pooled]));
-        let x = leak(&self.initial_prelu, x);
+        let x = apply_prelu(&self.initial_prelu, x);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        product(&self.fc, global_features(x))
+        apply_linear(&self.fc, global_features(x))
     }
 }
 
@@ -107,12 +109,12 @@ impl Bottleneck {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let branch = leak(&self.prelu1, self.bn1.forward(convolve(&self.conv1, x.clone())));
-        let branch = leak(&self.prelu2, self.bn2.forward(convolve(&self.conv2, branch)));
+        let branch = apply_prelu(&self.prelu1, self.bn1.forward(convolve(&self.conv1, x.clone())));
+        let branch = apply_prelu(&self.prelu2, self.bn2.forward(convolve(&self.conv2, branch)));
         let branch = self.bn3.forward(convolve(&self.conv3, branch));
-        let x = if self.down { max_pool(x, 2, 2, 0, Edge::Floor) } else { x };
+        let x = if self.down { max_pool(x, 2, 2, 0, Rounding::Floor) } else { x };
         let missing = branch.dims()[1] - x.dims()[1];
-        leak(&self.prelu_out, branch + widen(x, missing))
+        apply_prelu(&self.prelu_out, branch + widen(x, missing))
     }
 }
 
@@ -121,8 +123,8 @@ fn widen(x: Tensor<4>, missing: usize) -> Tensor<4> {
     if missing == 0 { x } else { x.pad([(0, missing), (0, 0), (0, 0)], PadMode::Constant(0.0)) }
 }
 
-/// Scales for seeded weights: a PReLU of slope ¼ keeps 0.53 of a mean square, and halving at each sum holds what comes out of
-/// a block near 1.
+/// Scales for seeded weights: a PReLU of slope ¼ keeps 0.53 of a mean square, and halving at each sum keeps the output of a
+/// block near 1.
 pub(super) fn typical(key: &str, _: usize) -> Option<f64> {
     let tensor = key.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')).map(|(_, tensor)| tensor)?;
     match tensor {

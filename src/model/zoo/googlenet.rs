@@ -2,8 +2,8 @@
 //! with batch norm, whose 5×5 branch is a 3×3. Every max pool rounds up.
 
 use super::blocks::{
-    ConvNorm, Edge, PoolBranch, chain, concat, conv, convolve, global_features, linear, local_response_norm, max_pool,
-    product, relu,
+    ConvNorm, PoolBranch, Rounding, apply_linear, chain, concat, conv, convolve, global_features, linear,
+    local_response_norm, max_pool, relu,
 };
 use super::classes::CLASSES;
 use super::image::image_network;
@@ -41,12 +41,12 @@ const TABLE: [Widths; 9] = [
 
 /// The max pool in front of a block's projection: 3/1, padded by 1.
 fn pool_branch(x: Tensor<4>) -> Tensor<4> {
-    max_pool(x, 3, 1, 1, Edge::Ceil)
+    max_pool(x, 3, 1, 1, Rounding::Ceil)
 }
 
 /// The max pool between stages: 3/2, rounding up.
 fn pool_stage(x: Tensor<4>) -> Tensor<4> {
-    max_pool(x, 3, 2, 0, Edge::Ceil)
+    max_pool(x, 3, 2, 0, Rounding::Ceil)
 }
 
 /// GoogLeNet of 2014: 224 px.
@@ -101,7 +101,7 @@ impl Googlenet {
         let stage = [&self.inception4a, &self.inception4b, &self.inception4c, &self.inception4d, &self.inception4e];
         let x = pool_stage(stage.into_iter().fold(x, |x, block| block.forward(x)));
         let x = self.inception5b.forward(self.inception5a.forward(x));
-        product(&self.fc, global_features(x))
+        apply_linear(&self.fc, global_features(x))
     }
 }
 
@@ -213,9 +213,9 @@ impl GooglenetBn {
         let x = pool_stage(self.inception3b.forward(self.inception3a.forward(x)));
         let stage = [&self.inception4a, &self.inception4b, &self.inception4c, &self.inception4d, &self.inception4e];
         let x = stage.into_iter().fold(x, |x, block| block.forward(x));
-        let x = max_pool(x, 2, 2, 0, Edge::Ceil);
+        let x = max_pool(x, 2, 2, 0, Rounding::Ceil);
         let x = self.inception5b.forward(self.inception5a.forward(x));
-        product(&self.fc, global_features(x))
+        apply_linear(&self.fc, global_features(x))
     }
 }
 

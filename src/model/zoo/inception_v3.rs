@@ -3,7 +3,7 @@
 // Fields are the state dict's keys.
 #![allow(non_snake_case)]
 
-use super::blocks::{ConvNorm, Edge, avg_pool_same, concat, global_features, linear, max_pool, product};
+use super::blocks::{ConvNorm, Rounding, apply_linear, avg_pool_same, concat, global_features, linear, max_pool};
 use super::classes::CLASSES;
 use super::image::image_network;
 use crate::model::fold;
@@ -70,13 +70,13 @@ impl InceptionV3 {
         let x = self.Mixed_6c.forward(self.Mixed_6b.forward(self.Mixed_6a.forward(x)));
         let x = self.Mixed_7a.forward(self.Mixed_6e.forward(self.Mixed_6d.forward(x)));
         let x = self.Mixed_7c.forward(self.Mixed_7b.forward(x));
-        product(&self.fc, global_features(x))
+        apply_linear(&self.fc, global_features(x))
     }
 }
 
 /// Max 3/2.
 fn halve(x: Tensor<4>) -> Tensor<4> {
-    max_pool(x, 3, 2, 0, Edge::Floor)
+    max_pool(x, 3, 2, 0, Rounding::Floor)
 }
 
 /// The average in front of a block's projection: torchvision counts the padding.
@@ -149,7 +149,7 @@ impl BlockB {
     }
 }
 
-/// 17×17, 7×7 convolutions in two halves; `width` is what they work in.
+/// 17×17, 7×7 convolutions as 1×7 and 7×1; `width` is the number of channels between them.
 #[derive(Module, Debug)]
 pub struct BlockC {
     branch1x1: ConvNorm,

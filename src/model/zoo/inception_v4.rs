@@ -1,7 +1,7 @@
 //! Inception-v4, as timm's `inception_v4`.
 
 use super::blocks::{
-    ConvNorm, Edge, PoolBranch, avg_pool_same, chain, concat, global_features, linear, max_pool, product,
+    ConvNorm, PoolBranch, Rounding, apply_linear, avg_pool_same, chain, concat, global_features, linear, max_pool,
 };
 use super::classes::CLASSES;
 use super::image::image_network;
@@ -21,7 +21,7 @@ image_network!(InceptionV4);
 
 fold::fold_fields!(InceptionV4: features);
 
-/// One number of `features`.
+/// An element of `features`.
 #[derive(Module, Debug)]
 pub enum Stage {
     /// Convolution, batch norm, ReLU.
@@ -94,13 +94,13 @@ impl InceptionV4 {
     /// `[n, 3, 299, 299]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let x = self.features.iter().fold(x, |x, stage| stage.forward(x));
-        product(&self.last_linear, global_features(x))
+        apply_linear(&self.last_linear, global_features(x))
     }
 }
 
 /// Max 3/2.
 fn halve(x: Tensor<4>) -> Tensor<4> {
-    max_pool(x, 3, 2, 0, Edge::Floor)
+    max_pool(x, 3, 2, 0, Rounding::Floor)
 }
 
 /// The average in front of a block's projection: timm leaves the padding out of the divisor.

@@ -1,6 +1,6 @@
 //! MobileNet-v1 as timm's `mobilenetv1_100` and MobileNet-v2 as torchvision's `mobilenet_v2`, both of width 1.
 
-use super::blocks::{DropoutLinear, Unit, conv, convolve, global_features, linear, norm, product, relu6};
+use super::blocks::{DropoutLinear, Unit, apply_linear, conv, convolve, global_features, linear, norm, relu6};
 use super::classes::CLASSES;
 use super::image::image_network;
 use crate::model::fold::{self, Fold, FoldError, Norm};
@@ -66,7 +66,7 @@ impl MobilenetV1 {
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let x = relu6(self.bn1.forward(convolve(&self.conv_stem, x)));
         let x = self.blocks.iter().flatten().fold(x, |x, block| block.forward(x));
-        product(&self.classifier, global_features(x))
+        apply_linear(&self.classifier, global_features(x))
     }
 }
 
@@ -105,7 +105,7 @@ pub struct MobilenetV2 {
 
 image_network!(MobilenetV2);
 
-/// One number of `features`.
+/// An element of `features`.
 #[derive(Module, Debug)]
 pub enum Stage {
     /// Convolution, batch norm, ReLU6: the first and the last.
@@ -114,7 +114,7 @@ pub enum Stage {
     Inverted(Inverted),
 }
 
-/// What an inverted residual's `conv` is a list of.
+/// A step of an inverted residual.
 #[derive(Module, Debug)]
 pub enum Step {
     /// Convolution, batch norm, ReLU6.
@@ -145,7 +145,7 @@ impl Fold for Stage {
 
 impl Fold for Inverted {
     fn fold(&mut self) -> Result<(), FoldError> {
-        fold::neighbours(&mut self.conv, |before, after| match (before, after) {
+        fold::adjacent(&mut self.conv, |before, after| match (before, after) {
             (Step::Unit(unit), _) => unit.fold(),
             (Step::Conv(conv), Step::Norm(norm)) => fold::into_conv(conv, norm),
             _ => Ok(()),
@@ -209,7 +209,7 @@ impl Inverted {
 pub(super) fn typical_v2(key: &str, _: usize) -> Option<f64> {
     let path: Vec<&str> = key.split('.').collect();
     let ["features", index, tensor @ ..] = path.as_slice() else { return None };
-    // The blocks that keep both size and channels, and have a residual for it.
+    // The blocks that keep size and channels, and so have a residual.
     let residual = matches!(*index, "3" | "5" | "6" | "8" | "9" | "10" | "12" | "13" | "15" | "16");
     match tensor {
         ["conv", "0", "0", "weight"] if *index != "1" => Some(0.9),

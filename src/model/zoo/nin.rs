@@ -1,6 +1,6 @@
 //! Network in Network with batch norm: szagoruyko's `ninbn` for Torch7.
 
-use super::blocks::{conv, global_features, linear, product};
+use super::blocks::{apply_linear, conv, global_features, linear};
 use super::classes::CLASSES;
 use super::image::image_network;
 use super::sequential::{Layer, fold_layers, run};
@@ -43,6 +43,6 @@ impl Nin {
 
     /// `[n, 3, 224, 224]` → `[n, 1000]`; the average pool of 7×7 sees the whole map.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        product(&self.fc, global_features(run(&self.features, x)))
+        apply_linear(&self.fc, global_features(run(&self.features, x)))
     }
 }

@@ -7,11 +7,11 @@ use burn::module::ParamId;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// Images compared; two, so that a kernel that mixes images up is seen.
+/// Images that are compared; two, so that a kernel that mixes up images is noticed.
 pub const BATCH: usize = 2;
 /// Seed of the compared images; the weights are those of [`DEFAULT_SEED`](crate::model::weights::seed::DEFAULT_SEED).
 pub const INPUT_SEED: u64 = 160_507_678;
-/// Every how manieth logit is in the results: 38 of both images' 2000.
+/// The results hold every 53rd logit: 38 of both images' 2000.
 pub const LOGIT_STEP: usize = 53;
 
 /// PyTorch's results for a network.
@@ -41,7 +41,7 @@ pub fn reference(id: &str) -> Option<Reference> {
 
 impl Reference {
     /// Largest difference between a batch's logits, row by row, and PyTorch's, in standard deviations of the logits;
-    /// infinite where their number is another, or a value is not one.
+    /// infinite where there is another number of them, or a value is not finite.
     pub fn error(&self, logits: &[f64]) -> f64 {
         if logits.len().div_ceil(LOGIT_STEP) != self.logits.len() {
             return f64::INFINITY;
@@ -52,7 +52,7 @@ impl Reference {
     }
 }
 
-/// What an output of a layer comes to: its standard deviation, and its projection on a fixed random direction of the same
+/// Two numbers for an output of a layer: its standard deviation, and its projection on a fixed random direction of the same
 /// length, which any wrong, missing or misplaced value changes.
 pub fn digest(key: &str, values: &[f32]) -> [f64; 2] {
     let mut direction = vec![0.0; values.len()];
@@ -81,7 +81,7 @@ pub fn layers(network: &dyn Network) -> HashMap<ParamId, String> {
 pub fn checksum(network: &dyn Network) -> String {
     let mut checksum = Checksum::default();
     network.visit(&mut |_, value| {
-        // A tensor that can't be read leaves a sum that agrees with nothing.
+        // Where a tensor can't be read, the sum differs from every committed one.
         let data = value().into_data().ok();
         checksum.add(data.as_ref().and_then(|data| data.as_slice::<f32>().ok()).unwrap_or_default());
     });

@@ -20,8 +20,8 @@ pub(super) const TORCHVISION_BICUBIC: Preprocessing = Preprocessing {
     ..TORCHVISION
 };
 
-/// GoogLeNet-BN's. Its model does the rest of its preprocessing itself (`transform_input`): mean and deviation of ½ are what
-/// that makes of ImageNet's.
+/// GoogLeNet-BN's. torchvision's model normalises once more (`transform_input`): together with ImageNet's mean and deviation
+/// that is a mean and deviation of ½.
 pub(super) const TORCHVISION_GOOGLENET: Preprocessing = Preprocessing {
     mean: [0.5; 3],
     std: [0.5; 3],
@@ -70,13 +70,13 @@ pub(super) const CAFFE_GOOGLENET: Preprocessing = Preprocessing {
     ..CAFFE_ALEXNET
 };
 
-/// BN-AlexNet's and BN-NIN's: Torch7's loader, whose mean and deviation are those that everybody has from it.
+/// BN-AlexNet's and BN-NIN's: Torch7's loader, with the mean and deviation that torchvision has from it.
 pub(super) const TORCH7: Preprocessing = Preprocessing {
     source: "szagoruyko/imagenet-validation.torch donkey.lua: shorter side 256, centre crop, ImageNet's mean and deviation",
     ..TORCHVISION
 };
 
-/// ENet's: its authors say no more than that they trained as others did in Torch7.
+/// ENet's: its authors published none and trained with Torch7, so it is Torch7's usual one.
 pub(super) const ENET: Preprocessing = Preprocessing {
     source: "not published; as soumith/imagenet-multiGPU.torch, with which ImageNet was trained on in Torch7",
     ..TORCHVISION

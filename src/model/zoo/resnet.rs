@@ -1,6 +1,6 @@
 //! ResNet-18, -34, -50, -101 and -152 as torchvision has them: "v1.5", whose bottlenecks stride in the 3×3.
 
-use super::blocks::{Edge, Unit, conv, convolve, global_features, linear, max_pool, norm, product, relu};
+use super::blocks::{Rounding, Unit, apply_linear, conv, convolve, global_features, linear, max_pool, norm, relu};
 use super::classes::CLASSES;
 use super::image::image_network;
 use crate::model::fold::{self, Fold, FoldError, Norm};
@@ -82,10 +82,10 @@ impl Resnet {
     /// `[n, 3, 224, 224]` → `[n, 1000]`.
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let x = relu(self.bn1.forward(convolve(&self.conv1, x)));
-        let x = max_pool(x, 3, 2, 1, Edge::Floor);
+        let x = max_pool(x, 3, 2, 1, Rounding::Floor);
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));
-        product(&self.fc, global_features(x))
+        apply_linear(&self.fc, global_features(x))
     }
 }
 
@@ -136,13 +136,13 @@ impl Block {
     }
 }
 
-/// How large a residual branch is beside what it is added to.
+/// Size of a residual branch relative to the sum that it is added to.
 const BRANCH: f64 = 0.7;
 
-/// Scales for seeded weights. A running variance keeps a trained block's branch as large as it was however much the sum has
-/// grown; here the first convolution's gain does: it divides by the size that the sum is expected to have.
+/// Scales for seeded weights. In a trained block the running variance holds the branch at its size however much the sum has
+/// grown; here the gain of the first convolution does: it divides by the expected size of the sum.
 pub(super) fn typical(kind: Kind, depths: [usize; 4], key: &str) -> Option<f64> {
-    // After block k of a stage: what the first block leaves, and four fifths of each branch after it.
+    // The mean square after block k of a stage: that of the first block, and four fifths of each branch after it.
     let sum = |k: usize| (1.0 + BRANCH * BRANCH) / 2.0 + 0.8 * BRANCH * BRANCH * k as f64;
     if key == "fc.weight" {
         return Some(1.5 / sum(depths[3] - 1).sqrt());

@@ -1,7 +1,7 @@
-//! Networks that are a list of layers: AlexNet, VGG and NIN. A position in the list is a number in the state dict's keys,
-//! which is why layers without parameters stand in it too.
+//! Networks that are a list of layers: AlexNet, VGG and NIN. The position in the list is the number in the state dict's keys,
+//! so layers without parameters are in the list, too.
 
-use super::blocks::{self, Edge, conv, linear, norm};
+use super::blocks::{self, Rounding, conv, linear, norm};
 use super::image::image_network;
 use crate::model::fold::{self, Fold, FoldError};
 use burn::module::Module;
@@ -60,7 +60,7 @@ impl Layer {
             Self::Norm(norm) => norm.forward(x),
             Self::Relu(_) => blocks::relu(x),
             Self::Lrn(_) => blocks::local_response_norm(x),
-            Self::MaxPool(pool) => blocks::max_pool(x, pool.kernel, pool.stride, pool.padding, Edge::Floor),
+            Self::MaxPool(pool) => blocks::max_pool(x, pool.kernel, pool.stride, pool.padding, Rounding::Floor),
         }
     }
 }
@@ -74,7 +74,7 @@ pub enum Dense {
     Norm(fold::Norm),
     /// ReLU.
     Relu(Relu),
-    /// Dropout: at inference only a number in the list.
+    /// Dropout, which does nothing at inference.
     Dropout(Identity),
 }
 
@@ -85,7 +85,7 @@ impl Dense {
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         match self {
-            Self::Linear(linear) => blocks::product(linear, x),
+            Self::Linear(linear) => blocks::apply_linear(linear, x),
             Self::Norm(norm) => norm.forward(x),
             Self::Relu(_) => blocks::relu(x),
             Self::Dropout(_) => x,
@@ -100,7 +100,7 @@ pub(super) fn run(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
 
 /// Folds each batch norm of a list into the convolution before it.
 pub(super) fn fold_layers(layers: &mut [Layer]) -> Result<(), FoldError> {
-    fold::neighbours(layers, |before, after| match (before, after) {
+    fold::adjacent(layers, |before, after| match (before, after) {
         (Layer::Conv(conv), Layer::Norm(norm)) => fold::into_conv(conv, norm),
         _ => Ok(()),
     })
@@ -121,7 +121,7 @@ image_network!(Sequential);
 impl Fold for Sequential {
     fn fold(&mut self) -> Result<(), FoldError> {
         fold_layers(&mut self.features)?;
-        fold::neighbours(&mut self.classifier, |before, after| match (before, after) {
+        fold::adjacent(&mut self.classifier, |before, after| match (before, after) {
             (Dense::Linear(linear), Dense::Norm(norm)) => fold::into_linear(linear, norm),
             _ => Ok(()),
         })

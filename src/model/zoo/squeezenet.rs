@@ -1,6 +1,6 @@
 //! SqueezeNet 1.1, as torchvision's `squeezenet1_1`. Its max pools round up.
 
-use super::blocks::{Edge, concat, conv, convolve, global_features, max_pool, relu};
+use super::blocks::{Rounding, concat, conv, convolve, global_features, max_pool, relu};
 use super::classes::CLASSES;
 use super::image::image_network;
 use crate::model::fold::Fold;
@@ -72,7 +72,7 @@ impl Squeezenet {
 
 /// Max 3/2, rounding up.
 fn pool(x: Tensor<4>) -> Tensor<4> {
-    max_pool(x, 3, 2, 0, Edge::Ceil)
+    max_pool(x, 3, 2, 0, Rounding::Ceil)
 }
 
 /// A 1×1 squeeze, then 1×1 and 3×3 expansions side by side.

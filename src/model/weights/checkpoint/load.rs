@@ -1,7 +1,12 @@
 //! A checkpoint put into a network.
 
 use super::{Checkpoint, CheckpointError, Fault};
-use crate::model::{catalog, description::Model, network::Network, parameter::Role};
+use crate::model::{
+    catalog,
+    description::Model,
+    network::Network,
+    parameter::{Parameter, Role},
+};
 use burn::tensor::{Device, TensorData};
 use rayon::prelude::*;
 use std::{collections::BTreeMap, fmt};
@@ -52,6 +57,64 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// Weights of which some are NaN or infinite.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub struct NotFinite {
+    /// The tensors with such values, in the network's order.
+    pub tensors: Vec<Poisoned>,
+}
+
+/// A tensor with values that are not finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Poisoned {
+    /// Its key.
+    pub key: String,
+    /// Where the first of them is, an index per axis of PyTorch's shape.
+    pub first: Vec<usize>,
+    /// The first of them.
+    pub value: f32,
+    /// How many there are.
+    pub count: usize,
+    /// How many values the tensor has.
+    pub of: usize,
+}
+
+impl Poisoned {
+    /// What is not finite in a tensor of that key and shape.
+    fn of(parameter: &Parameter, data: &TensorData) -> Option<Self> {
+        let values = data.as_slice::<f32>().ok()?;
+        let count: usize =
+            values.par_chunks(1 << 16).map(|chunk| chunk.iter().filter(|v| !v.is_finite()).count()).sum();
+        let at = values.iter().position(|value| !value.is_finite()).filter(|_| count > 0)?;
+        let mut rest = at;
+        let mut first: Vec<usize> = Vec::new();
+        for size in parameter.shape.iter().rev() {
+            first.insert(0, rest % size);
+            rest /= size;
+        }
+        if parameter.role == Role::Linear {
+            first.reverse();
+        }
+        Some(Self { key: parameter.key.clone(), first, value: values[at], count, of: values.len() })
+    }
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "weights that are not finite")?;
+        for Poisoned { key, first, value, count, of } in self.tensors.iter().take(NAMED) {
+            write!(f, "\n  {key}: {count} of {of}, the first at {first:?}: {value}")?;
+        }
+        if self.tensors.len() > NAMED {
+            write!(f, "\n  and {} more tensors", self.tensors.len() - NAMED)?;
+        }
+        write!(
+            f,
+            "\nTraining has diverged, or the file is damaged: take an earlier checkpoint, or fetch the file again"
+        )
+    }
+}
+
 impl Checkpoint {
     /// Checks that every tensor of a model is there in its shape, and no other.
     ///
@@ -89,7 +152,7 @@ impl Checkpoint {
     /// Where the file is another model's, or its values can't be read.
     pub fn load(&self, model: &Model, device: &Device) -> Result<Box<dyn Network>, CheckpointError> {
         self.check(model)?;
-        let mut failed = None;
+        let (mut failed, mut not_finite) = (None, Vec::new());
         let network = model.structure(device).fill(&mut |parameter| {
             // After an error the rest is left as it is.
             if failed.is_some() {
@@ -100,18 +163,24 @@ impl Checkpoint {
                     .map_err(|error| self.fault(Fault::Malformed(format!("tensor '{}': {error}", parameter.key)))),
                 _ => Ok(data),
             });
-            data.map_err(|error| failed = Some(error)).ok()
+            let data = data.map_err(|error| failed = Some(error)).ok()?;
+            not_finite.extend(Poisoned::of(parameter, &data));
+            Some(data)
         });
-        failed.map_or(Ok(network), Err)
+        match failed {
+            Some(error) => Err(error),
+            None if not_finite.is_empty() => Ok(network),
+            None => Err(self.fault(Fault::NotFinite(Box::new(NotFinite { tensors: not_finite })))),
+        }
     }
 }
 
-/// A linear weight as Burn has it: `[out, in]` → `[in, out]`.
+/// A linear weight in Burn's layout: `[out, in]` → `[in, out]`.
 fn transposed(data: &TensorData) -> Result<TensorData, burn::tensor::DataError> {
     let values = data.as_slice::<f32>()?;
     let (rows, columns) = (data.shape()[0], data.shape()[1]);
     let mut turned = vec![0.0; values.len()];
-    // Strips of rows of the result: what they read of the source stays in the cache from one row to the next.
+    // In strips of rows of the result: the source lines that a strip reads stay in the cache from one row to the next.
     const STRIP: usize = 16;
     turned.par_chunks_mut((STRIP * rows).max(1)).enumerate().for_each(|(strip, turned)| {
         for row in 0..rows {

@@ -1,13 +1,19 @@
 //! Weights from a file: `.pth` and `.pt` as PyTorch saves them, and `.safetensors`.
 //!
-//! What a file is says its content, not its name. A pickle is read as data and never executed. Opening reads what is said
-//! about the tensors; their values are read one tensor at a time, so a network never exists more than once and a bit.
+//! The content of a file decides what it is, not its name. A pickle is read as data and never executed. Opening reads the
+//! description of the tensors; values are read one tensor at a time, so that there is never a second copy of a network.
 
+mod fp8;
 mod load;
+mod names;
 mod pytorch;
 mod safe;
 
-pub use load::{Mismatch, Misshapen};
+pub use load::{Mismatch, Misshapen, NotFinite};
+
+use crate::event::Weights;
+use fp8::Fp8;
+use names::Named;
 
 use burn::tensor::{DType, TensorData};
 use sha2::{Digest, Sha256};
@@ -15,23 +21,38 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 use thiserror::Error;
 
-/// An opened checkpoint: its tensors by the keys that PyTorch's own `state_dict()` would have, values still in the file.
+/// An opened checkpoint: its tensors by the keys of the network's own `state_dict()`, values still in the file.
 pub struct Checkpoint {
     path: PathBuf,
     tensors: BTreeMap<String, Stored>,
+    /// Keys of the file's dictionary below which the weights were, outermost first.
+    below: Vec<&'static str>,
+    /// Other keys with weights below them.
+    left: Vec<&'static str>,
 }
 
 /// A tensor in a file.
 struct Stored {
     shape: Vec<usize>,
-    /// How its values are stored; none where that is nothing that weights are stored in, with the name of what it is.
-    dtype: Result<DType, String>,
+    encoding: Encoding,
     /// Reads its bytes: row-major, native endian.
     read: Box<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>,
+}
+
+/// How values are stored.
+#[derive(Clone, Debug)]
+enum Encoding {
+    /// As floating-point numbers that Burn knows.
+    Float(DType),
+    /// As floating-point numbers of eight bits.
+    Fp8(Fp8),
+    /// As something of this name that is no weight, or none that can be read.
+    Other(String),
 }
 
 /// A file that can't be used, and why.
@@ -61,20 +82,19 @@ pub enum Fault {
         /// In the middle of what.
         place: String,
     },
-    /// It contradicts itself, or holds what no reader of weights understands. Nothing in it was executed.
+    /// It can be read only once, or has no content of its own.
+    #[error("this is {0}, and it is read more than once: save it to a file first")]
+    NotAFile(&'static str),
+    /// It contradicts itself, or holds what is not understood. Nothing in it was executed.
     #[error("{0}")]
     Malformed(String),
     /// Its tensors are not those of the network.
     #[error(transparent)]
     Mismatch(Box<Mismatch>),
+    /// Some of its values are NaN or infinite.
+    #[error(transparent)]
+    NotFinite(Box<NotFinite>),
 }
-
-/// Keys below which training scripts keep the weights, beside an optimiser's state and the like.
-const WRAPPERS: [&str; 3] = ["state_dict.", "model_state_dict.", "model."];
-/// What wrappers of modules put before every key: `DataParallel` and `torch.compile`.
-const PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
-/// Auxiliary classifiers, which only training needs: Inception-v3's and GoogLeNet's.
-const AUXILIARY: [&str; 3] = ["AuxLogits.", "aux1.", "aux2."];
 
 impl Checkpoint {
     /// Opens a checkpoint and reads what it says about its tensors.
@@ -88,15 +108,28 @@ impl Checkpoint {
             Kind::Safetensors => safe::open(path),
             Kind::Pytorch => pytorch::open(path),
         };
-        Ok(Self { path: path.to_owned(), tensors: used(stored.map_err(failed)?) })
+        let Named { tensors, below, left } = names::weights(stored.map_err(failed)?);
+        Ok(Self { path: path.to_owned(), tensors, below, left })
     }
 
-    /// The file's name, without its folder.
-    pub fn name(&self) -> String {
-        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    /// What the stream says of these weights: the file's name without its folder, its checksum, and which of the weights in
+    /// it these are.
+    ///
+    /// # Errors
+    /// Where the file can't be read any more.
+    pub fn weights(&self) -> Result<Weights, CheckpointError> {
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Weights::File { name, checksum: self.checksum()?, part: self.part() })
     }
 
-    /// Keys and shapes, by key. What no network needs is left out: counters of batches, and auxiliary heads.
+    /// The key below which the weights were in the file, `model_ema`, and which others it has; none where they were not below
+    /// any.
+    fn part(&self) -> Option<String> {
+        let others = if self.left.is_empty() { String::new() } else { format!(", not {}", self.left.join(" or ")) };
+        (!self.below.is_empty()).then(|| self.below.join(".") + &others)
+    }
+
+    /// Keys and shapes, by key, without what no network needs: counters, and auxiliary classifiers.
     pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.tensors.iter().map(|(key, stored)| (key.as_str(), stored.shape.as_slice()))
     }
@@ -108,12 +141,21 @@ impl Checkpoint {
     pub fn read(&self, key: &str) -> Result<TensorData, CheckpointError> {
         let malformed = |what: String| self.fault(Fault::Malformed(format!("tensor '{key}': {what}")));
         let stored = self.tensors.get(key).ok_or_else(|| malformed("there is none".to_owned()))?;
-        let dtype =
-            stored.dtype.clone().map_err(|name| malformed(format!("holds {name}, not floating-point numbers")))?;
-        let bytes = (stored.read)().map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => malformed(error.to_string()),
-            _ => self.fault(Fault::Io(error)),
-        })?;
+        let bytes = || {
+            (stored.read)().map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => malformed(error.to_string()),
+                _ => self.fault(Fault::Io(error)),
+            })
+        };
+        let (bytes, dtype) = match &stored.encoding {
+            Encoding::Float(dtype) => (bytes()?, *dtype),
+            Encoding::Fp8(fp8) => (fp8.decode(&bytes()?).into_iter().flat_map(f32::to_ne_bytes).collect(), DType::F32),
+            Encoding::Other(name) => {
+                return Err(malformed(format!(
+                    "holds {name}; weights are read as f64, f32, f16, bf16, f8_e4m3 and f8_e5m2, so convert it to one of them"
+                )));
+            }
+        };
         let data = TensorData::try_from_bytes_vec(bytes, stored.shape.clone(), dtype);
         Ok(data.map_err(|error| malformed(error.to_string()))?.convert_dtype(DType::F32))
     }
@@ -122,7 +164,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Where the file can't be read any more.
-    pub fn checksum(&self) -> Result<String, CheckpointError> {
+    fn checksum(&self) -> Result<String, CheckpointError> {
         let mut hasher = Sha256::new();
         let mut file = File::open(&self.path).map_err(|error| self.fault(Fault::Io(error)))?;
         let mut buffer = vec![0; 1 << 20];
@@ -157,10 +199,15 @@ enum Kind {
 impl Kind {
     fn of(path: &Path) -> Result<Self, Fault> {
         let mut head = Vec::new();
-        let file = File::open(path).map_err(Fault::Io)?;
-        if file.metadata().map_err(Fault::Io)?.is_dir() {
+        // Asked before it is opened: opening a pipe waits for its other end.
+        let kind = std::fs::metadata(path).map_err(Fault::Io)?.file_type();
+        if kind.is_dir() {
             return Err(Fault::NotACheckpoint("this is a directory".to_owned()));
         }
+        if !kind.is_file() {
+            return Err(Fault::NotAFile(if kind.is_fifo() { "a pipe" } else { "no regular file" }));
+        }
+        let file = File::open(path).map_err(Fault::Io)?;
         file.take(512).read_to_end(&mut head).map_err(Fault::Io)?;
         // Eight bytes of length, and a JSON object.
         if head.get(8) == Some(&b'{') && head[4..8] == [0; 4] {
@@ -173,7 +220,7 @@ impl Kind {
     }
 }
 
-/// What people pass for weights by mistake.
+/// What is often given instead of weights.
 fn foreign(head: &[u8]) -> Option<&'static str> {
     let text = head.trim_ascii_start();
     let begins = |sign: &[u8]| text.get(..sign.len()).is_some_and(|start| start.eq_ignore_ascii_case(sign));
@@ -186,35 +233,6 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
         _ if head.starts_with(&[0x1f, 0x8b]) => Some("this is compressed with gzip: unpack it first"),
         _ => None,
     }
-}
-
-/// The tensors that count, by the keys that the network itself would have.
-fn used(mut stored: BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
-    loop {
-        let inside = |prefix: &&&str| stored.keys().any(|key| key.starts_with(**prefix));
-        let around = |prefix: &&&str| !stored.is_empty() && stored.keys().all(|key| key.starts_with(**prefix));
-        let prefix = WRAPPERS.iter().find(inside).or_else(|| PREFIXES.iter().find(around));
-        let Some(prefix) = prefix else { break };
-        let strip = |(key, tensor): (String, Stored)| Some((key.strip_prefix(prefix)?.to_owned(), tensor));
-        stored = stored.into_iter().filter_map(strip).collect();
-    }
-    let counts = |key: &str| !key.ends_with("num_batches_tracked") && !AUXILIARY.iter().any(|aux| key.starts_with(aux));
-    stored.into_iter().filter(|(key, _)| counts(key)).map(|(key, tensor)| (today(&key), tensor)).collect()
-}
-
-/// A key as torchvision has it today: the file of its DenseNet is from before modules could not be called `norm.1`.
-fn today(key: &str) -> String {
-    let mut renamed: Vec<String> = Vec::new();
-    for part in key.split('.') {
-        let old = matches!(part, "1" | "2")
-            && matches!(renamed.last().map(String::as_str), Some("norm" | "relu" | "conv"))
-            && renamed.iter().rev().nth(1).is_some_and(|block| block.starts_with("denselayer"));
-        match renamed.last_mut().filter(|_| old) {
-            Some(last) => last.push_str(part),
-            None => renamed.push(part.to_owned()),
-        }
-    }
-    renamed.join(".")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `.safetensors`: a length, a JSON object that says where each tensor lies, and the tensors.
 
-use super::{Fault, Stored};
+use super::{Encoding, Fault, Stored, fp8::Fp8};
 use burn::tensor::DType;
 use safetensors::{Dtype, tensor::Metadata};
 use std::{
@@ -28,7 +28,7 @@ pub(super) fn open(path: &Path) -> Result<BTreeMap<String, Stored>, Fault> {
         let (from, to) = info.data_offsets;
         let file = Arc::clone(&file);
         let read = move || read(&file, start + from as u64, to - from);
-        (key, Stored { shape: info.shape.clone(), dtype: dtype(info.dtype), read: Box::new(read) })
+        (key, Stored { shape: info.shape.clone(), encoding: encoding(info.dtype), read: Box::new(read) })
     });
     Ok(stored.collect())
 }
@@ -83,12 +83,14 @@ fn read(file: &File, at: u64, size: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn dtype(stored: Dtype) -> Result<DType, String> {
+fn encoding(stored: Dtype) -> Encoding {
     match stored {
-        Dtype::F64 => Ok(DType::F64),
-        Dtype::F32 => Ok(DType::F32),
-        Dtype::F16 => Ok(DType::F16),
-        Dtype::BF16 => Ok(DType::BF16),
-        other => Err(other.to_string()),
+        Dtype::F64 => Encoding::Float(DType::F64),
+        Dtype::F32 => Encoding::Float(DType::F32),
+        Dtype::F16 => Encoding::Float(DType::F16),
+        Dtype::BF16 => Encoding::Float(DType::BF16),
+        Dtype::F8_E4M3 => Encoding::Fp8(Fp8::E4M3),
+        Dtype::F8_E5M2 => Encoding::Fp8(Fp8::E5M2),
+        other => Encoding::Other(other.to_string()),
     }
 }

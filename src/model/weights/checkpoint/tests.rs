@@ -179,11 +179,99 @@ fn tensors_that_do_not_fit_are_named() {
 fn no_network_has_keys_that_would_be_taken_for_a_wrapping() {
     for model in model::list() {
         for tensor in model.structure(&Device::flex()).parameters() {
-            let wrapped =
-                WRAPPERS.iter().chain(&PREFIXES).chain(&AUXILIARY).any(|prefix| tensor.key.starts_with(prefix));
-            assert!(!wrapped && today(&tensor.key) == tensor.key, "{}: {}", model.name, tensor.key);
+            let wrappers = names::WRAPPERS.iter().map(|wrapper| format!("{wrapper}."));
+            let others = names::PREFIXES.iter().chain(&names::AUXILIARY).map(|prefix| (*prefix).to_owned());
+            let wrapped = wrappers.chain(others).any(|prefix| tensor.key.starts_with(&prefix));
+            assert!(!wrapped && names::current(&tensor.key) == tensor.key, "{}: {}", model.name, tensor.key);
         }
     }
     let old = "features.denseblock1.denselayer1.norm.1.running_mean";
-    assert_eq!(today(old), "features.denseblock1.denselayer1.norm1.running_mean");
+    assert_eq!(names::current(old), "features.denseblock1.denselayer1.norm1.running_mean");
+}
+
+impl Saved {
+    /// The same tensors by other keys.
+    fn renamed(&self, rename: impl Fn(&str) -> String) -> Self {
+        Self { tensors: self.tensors.iter().map(|(key, tensor)| (rename(key), tensor.clone())).collect() }
+    }
+
+    fn put(mut self, key: &str, shape: &[usize]) -> Self {
+        let values = vec![0; 4 * shape.iter().product::<usize>()];
+        self.tensors.insert(key.to_owned(), (shape.to_vec(), values));
+        self
+    }
+}
+
+#[test]
+fn weights_are_found_below_whatever_training_scripts_put_around_them() {
+    let model = model::find("squeezenet1.1").unwrap();
+    let plain = save(&*model.structure(&Device::flex()));
+    let below = |prefix: &'static str| plain.renamed(move |key| format!("{prefix}{key}"));
+    let cases = [
+        (below(""), None),
+        (below("module."), None),
+        (below("module._orig_mod."), None),
+        // torch.optim.swa_utils.AveragedModel, and torchvision's references, which save one beside the model.
+        (below("module.").put("n_averaged", &[]), None),
+        (below("model_ema.module.").put("model_ema.n_averaged", &[]), Some("model_ema")),
+        (below("model.").put("model_ema.fc.weight", &[2]), Some("model, not model_ema")),
+        (below("state_dict_ema."), Some("state_dict_ema")),
+        (below("net.").put("epoch", &[]), Some("net")),
+        (below("state_dict.model.").put("optimizer.state.0.exp_avg", &[3]), Some("state_dict.model")),
+        (below("state.model._orig_mod."), Some("state.model")),
+        (below("params_ema."), Some("params_ema")),
+    ];
+    for (saved, part) in cases {
+        let keys: Vec<_> = saved.tensors.keys().take(2).cloned().collect();
+        let checkpoint = Checkpoint::open(saved.write().path()).unwrap();
+        checkpoint.check(&model).unwrap_or_else(|error| panic!("{keys:?}: {error}"));
+        assert_eq!(checkpoint.part().as_deref(), part, "{keys:?}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_are_named() {
+    let model = model::find("squeezenet1.1").unwrap();
+    let mut saved = save(&*model.structure(&Device::flex()));
+    let mut poison = |key: &str, at: usize, value: f32| {
+        saved.tensors.get_mut(key).unwrap().1[4 * at..4 * at + 4].copy_from_slice(&value.to_le_bytes());
+    };
+    poison("features.3.squeeze.bias", 5, f32::INFINITY);
+    // [1000, 512, 1, 1]
+    poison("classifier.1.weight", 7 * 512 + 3, f32::NAN);
+    poison("classifier.1.weight", 9 * 512, f32::NEG_INFINITY);
+    let error = Checkpoint::open(saved.write().path()).unwrap().load(&model, &Device::flex()).unwrap_err();
+    assert_eq!(
+        error.fault.to_string(),
+        "weights that are not finite\n  features.3.squeeze.bias: 1 of 16, the first at [5]: inf\n  classifier.1.weight: 2 of \
+         512000, the first at [7, 3, 0, 0]: NaN\nTraining has diverged, or the file is damaged: take an earlier checkpoint, \
+         or fetch the file again"
+    );
+}
+
+#[test]
+fn eight_bit_floats_are_loaded_and_integers_are_not() {
+    let write = |dtype: Dtype, bytes: &[u8]| {
+        let view = TensorView::new(dtype, vec![bytes.len()], bytes).unwrap();
+        file(&safetensors::serialize([("weight", view)], None).unwrap())
+    };
+    let read = |dtype, bytes: &[u8]| Checkpoint::open(write(dtype, bytes).path()).unwrap().read("weight");
+    assert_eq!(read(Dtype::F8_E4M3, &[0x38, 0xb9]).unwrap().as_slice::<f32>().unwrap(), [1.0, -1.125]);
+    assert_eq!(read(Dtype::F8_E5M2, &[0x3d]).unwrap().as_slice::<f32>().unwrap(), [1.25]);
+    let text = read(Dtype::I8, &[3]).unwrap_err().to_string();
+    assert!(text.contains("tensor 'weight': holds I8; weights are read as") && text.contains("convert it"), "{text}");
+}
+
+#[test]
+fn programs_and_pipes_are_called_what_they_are() {
+    for (name, what) in [("script.pt", "torch.jit.load(FILE).state_dict()"), ("program.pt2", "torch.export.load(FILE)")]
+    {
+        let text = Checkpoint::open(&fixture(name)).unwrap_err().to_string();
+        assert!(text.contains(what), "{text}");
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+    let text = Checkpoint::open(Path::new(&path)).unwrap_err().to_string();
+    assert!(text.ends_with("this is a pipe, and it is read more than once: save it to a file first"), "{text}");
+    drop(writer);
 }
