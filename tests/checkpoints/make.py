@@ -1,7 +1,8 @@
 """Makes the checkpoints beside it, with PyTorch: python tests/checkpoints/make.py
 
 tiny.pth (ZIP), legacy.pth (the stream of PyTorch 0.1.10 to 1.5) and tiny.safetensors hold the same tensors, in every type that weights
-are stored in; the first two as a training script leaves them. hostile.pth would make a file called `executed` if anything unpickled it.
+are stored in; the first two as a training script leaves them. tiny_of_21_characters.pth is tiny.pth by a name of a length that some
+readers of ZIP archives trip over. hostile.pth would make a file called `executed` if anything unpickled it.
 script.pt and program.pt2 are exported programs, which are often given instead of weights.
 """
 
@@ -28,6 +29,7 @@ parallel = {
     "optimizer": {"state": {0: {"momentum_buffer": torch.randn(2, 3)}}, "param_groups": [{"lr": 0.1}]},
 }
 torch.save(parallel, here / "tiny.pth")
+torch.save(parallel, here / "tiny_of_21_characters.pth")
 torch.save(parallel, here / "legacy.pth", _use_new_zipfile_serialization=False)
 save_file({key: value.contiguous() for key, value in weights.items()}, here / "tiny.safetensors")
 

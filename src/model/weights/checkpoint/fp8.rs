@@ -47,9 +47,9 @@ mod tests {
         assert!(Fp8::E4M3.value(0x7f).is_nan() && Fp8::E4M3.value(0xff).is_nan());
         let e5m2 = Fp8::E5M2.decode(&[0x01, 0x03, 0x04, 0x3c, 0x3d, 0xbc, 0x7b, 0x7c, 0xfc]);
         let expected = [
-            1.52587890625e-5,
-            4.57763671875e-5,
-            6.103515625e-5,
+            1.525_878_9e-5,
+            4.577_636_7e-5,
+            6.103_515_6e-5,
             1.0,
             1.25,
             -1.0,

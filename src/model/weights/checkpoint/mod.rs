@@ -3,6 +3,7 @@
 //! The content of a file decides what it is, not its name. A pickle is read as data and never executed. Opening reads the
 //! description of the tensors; values are read one tensor at a time, so that there is never a second copy of a network.
 
+mod archive;
 mod fp8;
 mod load;
 mod names;

@@ -23,7 +23,7 @@ fn every_container_of_pytorch_and_safetensors_hold_the_same_bits() {
     assert_eq!(keys, ["brain", "conv.bias", "conv.weight", "double", "half", "linear.weight"]);
     assert_eq!(safe["linear.weight"].0, [3, 4]);
     assert_eq!(safe["conv.bias"].1, [1e-40f32.to_bits(), (-0.0f32).to_bits()]);
-    for name in ["tiny.pth", "legacy.pth"] {
+    for name in ["tiny.pth", "legacy.pth", "tiny_of_21_characters.pth"] {
         assert_eq!(bits(&Checkpoint::open(&fixture(name)).unwrap()), safe, "{name}");
     }
 }
