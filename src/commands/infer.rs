@@ -48,7 +48,7 @@ pub struct Infer {
     #[arg(long, value_name = "FILE", group = "what", value_hint = ValueHint::FilePath)]
     pub input: Option<PathBuf>,
     /// Likeliest classes to print
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
     /// Write the logits to a safetensors file, as a tensor `logits` of [n, 1000]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
