@@ -1,4 +1,4 @@
-//! The agent with real engines: one stream, the newest command wins, and nothing that happens to an engine ends it.
+//! The agent with real engines: one stream, the newest command wins, and crashes of an engine do not end it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
@@ -23,7 +23,7 @@ fn config(network: &str, batch: u32) -> Config {
     Config { network: network.into(), batch, precision: Precision::F32, device: "cpu".into() }
 }
 
-/// An agent and what it has said so far.
+/// An agent and its events so far.
 struct Session {
     agent: AgentHandle,
     events: Vec<Event>,
@@ -133,7 +133,7 @@ fn the_newest_command_wins() {
 }
 
 #[test]
-fn a_rest_measures_nothing_and_keeps_the_engine_unless_it_is_to_go() {
+fn a_rest_measures_nothing_and_keeps_the_engine_unless_it_is_stopped() {
     block_on(async {
         let mut session = Session::start(options());
         let wanted = config("squeezenet1.1", 1);
@@ -142,7 +142,7 @@ fn a_rest_measures_nothing_and_keeps_the_engine_unless_it_is_to_go() {
         session.steady(&wanted).await;
         session.agent.commands.send(Command::Rest { stop_engine: false }).unwrap();
         session.until("a rest", |body| *body == Body::Resting { engine_stopped: false }).await;
-        // A batch in the middle may still end.
+        // The current batch may still end.
         session.ticks(5).await;
         let rested = session.events.len();
         session.ticks(10).await;
@@ -159,7 +159,7 @@ fn a_rest_measures_nothing_and_keeps_the_engine_unless_it_is_to_go() {
 }
 
 #[test]
-fn a_killed_engine_is_restarted_and_the_third_death_in_a_row_ends_it() {
+fn a_killed_engine_is_restarted_until_the_third_crash_in_a_row() {
     block_on(async {
         let mut session = Session::start(options());
         let wanted = config("squeezenet1.1", 1);
@@ -175,14 +175,14 @@ fn a_killed_engine_is_restarted_and_the_third_death_in_a_row_ends_it() {
         }
         session.until("the configuration given up", |body| matches!(body, Body::Failing { .. })).await;
         assert!(session.state.failures.contains_key(&wanted));
-        // Another configuration is still to be had.
+        // Other configurations can still run.
         session.run(config("squeezenet1.1", 2));
         session.steady(&config("squeezenet1.1", 2)).await;
     });
 }
 
 #[test]
-fn out_of_memory_goes_back_to_what_worked_and_says_what_was_asked_for() {
+fn out_of_memory_goes_back_to_what_worked_and_reports_the_requested_bytes() {
     block_on(async {
         let mut session = Session::start(Options { memory_limit: Some(400 << 20), ..options() });
         let (works, too_large) = (config("squeezenet1.1", 1), config("squeezenet1.1", 512));
@@ -199,7 +199,7 @@ fn out_of_memory_goes_back_to_what_worked_and_says_what_was_asked_for() {
 }
 
 #[test]
-fn what_cannot_run_is_refused_with_what_can() {
+fn a_configuration_that_cannot_run_is_refused_with_alternatives() {
     block_on(async {
         let mut session = Session::start(options());
         let mut reason = async |config: Config| {

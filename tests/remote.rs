@@ -1,7 +1,7 @@
-//! An engine at the far end of a command: the handshake, a run, and everything that a link does to a stream.
+//! Remote agents: the handshake, a run, and links that are slow, silent, damaged or cut.
 //!
-//! The commands are local ones, so that no test needs a network; `tests/remote/ssh` does the same with a real sshd. A link
-//! that delays, throttles, damages and cuts is [`link`], this very file started again.
+//! The commands are local ones, so that no test needs a network; `tests/remote/ssh` does the same with a real sshd. A faulty
+//! link is simulated by [`link`], for which this test binary is started again as the command.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
@@ -24,7 +24,7 @@ use support::{Terminal, alive, engines};
 use wattscope::{
     agent::{
         AgentHandle, Options,
-        remote::{self, Connection, Target},
+        remote::{self, Connection, RemoteCommand},
         wire::{self, Down, Frame, Unpacker, Up, Versions, Welcome},
     },
     clock::Clock,
@@ -49,17 +49,17 @@ fn config(batch: u32) -> Config {
     Config { network: "squeezenet1.1".into(), batch, precision: Precision::F32, device: "cpu".into() }
 }
 
-/// A command that leads to this host again through [`link`].
+/// A command that reaches this host through [`link`].
 fn through(faults: &str) -> String {
     let own = std::env::current_exe().unwrap();
     format!("env LINK='{faults}' {} link --exact --ignored --nocapture", own.display())
 }
 
-fn target(on: &str) -> Target {
-    Target { on: on.into(), program: BIN.into() }
+fn command(on: &str) -> RemoteCommand {
+    RemoteCommand { on: on.into(), program: BIN.into() }
 }
 
-/// Waits until it is so.
+/// Waits until a condition holds.
 fn within(seconds: f64, what: &str, mut is: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs_f64(seconds);
     while !is() {
@@ -73,7 +73,7 @@ fn gone(pid: i32, seconds: f64) {
 }
 
 fn kill(pid: i32, signal: i32) {
-    // SAFETY: a signal to a process that this test has started.
+    // SAFETY: the process was started by this test.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 
@@ -84,7 +84,7 @@ fn status(pid: i32) -> (char, i32) {
     (rest.next().unwrap().chars().next().unwrap(), rest.next().unwrap().parse().unwrap())
 }
 
-/// The process of a wattscope command among all that a process has started.
+/// The process of a wattscope subcommand among the descendants of a process.
 fn running(parent: i32, command: &str) -> i32 {
     let mut all = engines(parent);
     let mut next = 0;
@@ -100,7 +100,7 @@ fn running(parent: i32, command: &str) -> i32 {
     panic!("no {command} under process {parent}")
 }
 
-/// A remote agent and what it has said so far.
+/// A remote agent and its events so far.
 struct Session {
     agent: AgentHandle,
     events: Vec<Event>,
@@ -109,7 +109,7 @@ struct Session {
 
 impl Session {
     fn start(on: &str) -> Self {
-        let agent = remote::start(target(on), None, Options::new(PathBuf::new()), Clock::start(), None);
+        let agent = remote::start(command(on), None, Options::new(PathBuf::new()), Clock::start(), None);
         Self { agent, events: Vec::new(), state: State::default() }
     }
 
@@ -181,7 +181,7 @@ impl Session {
 }
 
 #[test]
-fn a_run_at_the_far_end_is_measured_and_recorded_like_one_here() {
+fn a_remote_run_is_measured_and_recorded_like_a_local_one() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let motd = "sh -c 'echo Welcome to gpu-box; printf \"no mail\"; exec \"$@\"' x";
@@ -210,7 +210,7 @@ fn a_run_at_the_far_end_is_measured_and_recorded_like_one_here() {
 }
 
 #[test]
-fn layers_are_measured_at_one_far_end() {
+fn layers_are_measured_on_one_remote_host() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let layers = |more: &[&str]| {
@@ -229,7 +229,7 @@ fn layers_are_measured_at_one_far_end() {
 }
 
 #[test]
-fn what_the_far_end_lacks_is_said_before_anything_runs() {
+fn a_missing_remote_program_is_reported_before_anything_runs() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     for (more, said) in [
@@ -249,18 +249,18 @@ fn what_the_far_end_lacks_is_said_before_anything_runs() {
 }
 
 #[test]
-fn another_version_at_the_far_end_is_named_with_what_to_do() {
+fn another_remote_version_is_named_with_what_to_do() {
     block_on(async {
         let hello = r#"wattscope-wire {"wire":99,"schema":1,"version":"7.0.0","host":"x","devices":[]}"#;
         let on = format!("sh -c 'echo \"$0\"; cat' '{hello}'");
-        let error = Connection::open(&target(&on), |_| {}).await.unwrap_err().to_string();
+        let error = Connection::open(&command(&on), |_| {}).await.unwrap_err().to_string();
         assert!(error.contains("wattscope 7.0.0 (wire 99, schema 1)"), "{error}");
         assert!(error.contains(&format!("install {} there, or 7.0.0 here", env!("CARGO_PKG_VERSION"))), "{error}");
     });
 }
 
 #[test]
-fn a_killed_far_end_is_replaced_and_its_runs_are_numbered_on() {
+fn a_killed_remote_agent_is_replaced_and_its_runs_are_numbered_on() {
     block_on(async {
         let mut session = Session::start("env A=1");
         session.ask(Command::Run { config: config(2) });
@@ -272,7 +272,7 @@ fn a_killed_far_end_is_replaced_and_its_runs_are_numbered_on() {
         assert!(reason.contains("SIGKILL"), "{reason}");
         gone(engine, 2.0);
         assert!(session.state.run.is_none() && session.state.results.len() == 1, "what was measured is kept");
-        // Asked for while nobody hears it: the newest counts.
+        // Requested while there is no link: the newest request counts.
         session.ask(Command::Run { config: config(4) });
         session.ask(Command::Run { config: config(1) });
         let second = session.engine().await;
@@ -288,7 +288,7 @@ fn a_killed_far_end_is_replaced_and_its_runs_are_numbered_on() {
 }
 
 #[test]
-fn a_damaged_line_is_found_out_and_the_link_begins_anew() {
+fn a_damaged_line_is_detected_and_the_link_is_established_again() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let now = directory.path().join("now");
@@ -304,7 +304,7 @@ fn a_damaged_line_is_found_out_and_the_link_begins_anew() {
 }
 
 #[test]
-fn silence_is_a_loss_too() {
+fn a_silent_link_is_lost_too() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let now = directory.path().join("now");
@@ -322,7 +322,7 @@ fn silence_is_a_loss_too() {
 }
 
 #[test]
-fn through_a_slow_and_distant_link_comes_everything_that_counts() {
+fn a_slow_link_with_delay_loses_no_measurement() {
     block_on(async {
         let mut session = Session::start(&through("rate=20000 delay=100"));
         session.ask(Command::Run { config: config(1) });
@@ -351,7 +351,7 @@ fn through_a_slow_and_distant_link_comes_everything_that_counts() {
 }
 
 #[test]
-fn a_pause_stops_the_far_engine_and_one_that_is_stopped_does_not_stay_behind() {
+fn a_pause_stops_the_remote_engine_and_a_stopped_engine_is_not_left_behind() {
     block_on(async {
         let mut session = Session::start("env A=1");
         session.ask(Command::Run { config: config(1) });
@@ -359,7 +359,7 @@ fn a_pause_stops_the_far_engine_and_one_that_is_stopped_does_not_stay_behind() {
         session.steady(1).await;
         session.ask(Command::Pause { paused: true });
         session.until("the pause", |body| *body == Body::Paused { paused: true }).await;
-        // The signal is there; a busy system takes its time to stop a process that another processor runs.
+        // The signal was sent, but a busy system may take a while to stop a process on another processor.
         within(2.0, "the engine is stopped", || status(engine).0 == 'T');
         session.ask(Command::Pause { paused: false });
         session.until("its end", |body| *body == Body::Paused { paused: false }).await;
@@ -369,7 +369,7 @@ fn a_pause_stops_the_far_engine_and_one_that_is_stopped_does_not_stay_behind() {
         kill(status(engine).1, libc::SIGKILL);
         session.lost().await;
         gone(engine, 2.0);
-        // The agent that takes over pauses at once.
+        // The new agent is paused at once.
         session.until("the pause again", |body| *body == Body::Paused { paused: true }).await;
         session.ask(Command::Pause { paused: false });
         session.steady(1).await;
@@ -378,7 +378,7 @@ fn a_pause_stops_the_far_engine_and_one_that_is_stopped_does_not_stay_behind() {
 }
 
 #[test]
-fn what_a_sweep_says_of_itself_needs_no_link() {
+fn reports_of_a_sweep_need_no_link() {
     block_on(async {
         let mut session = Session::start("false");
         session.lost().await;
@@ -389,7 +389,7 @@ fn what_a_sweep_says_of_itself_needs_no_link() {
 }
 
 #[test]
-fn a_sweep_outlives_its_link() {
+fn a_sweep_survives_the_loss_of_its_link() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let line = "sweep --networks squeezenet1.1 --batches 1,2 --device cpu --seconds 0.5 --repeat 1 --order given \
@@ -415,21 +415,21 @@ fn a_sweep_outlives_its_link() {
     assert!(state.runs[0].result.run < state.runs[1].result.run);
 }
 
-/// The far side alone, spoken to by hand.
-struct Far {
+/// `wattscope agent` without a screen: the test speaks the protocol.
+struct Server {
     child: Child,
     engine: i32,
 }
 
-impl Far {
-    /// One that measures, and ends when it was not pinged for `silence_s`.
+impl Server {
+    /// An agent that measures, and ends after `silence_s` without a ping.
     fn start(silence_s: u32) -> Self {
         let mut child = Process::new(BIN);
         child.arg("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let directory = tempfile::tempdir().unwrap();
         let mut child = child.env("XDG_STATE_HOME", directory.path()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n').map(Result::unwrap);
-        assert!(lines.by_ref().any(|line| wire::introduced::<Versions>(&line).is_some()), "a hello");
+        assert!(lines.by_ref().any(|line| wire::parse_handshake::<Versions>(&line).is_some()), "a hello");
         let welcome = Welcome {
             versions: Versions::own(),
             period_ns: 50_000_000,
@@ -444,12 +444,12 @@ impl Far {
             alone: true,
         };
         let stdin = child.stdin.as_mut().unwrap();
-        writeln!(stdin, "{}", wire::introduce(&welcome).unwrap()).unwrap();
+        writeln!(stdin, "{}", wire::handshake(&welcome).unwrap()).unwrap();
         stdin.write_all(&wire::frame(&Down::Command(Command::Run { config: config(1) })).unwrap()).unwrap();
         let (mut unpacker, mut bundles, mut engine) = (Unpacker::new().unwrap(), 0, None);
         while engine.is_none() {
             let line = lines.next().expect("an engine");
-            let Ok(Frame::Bundle(bundle)) = wire::open::<Up>(&line) else { continue };
+            let Ok(Frame::Bundle(bundle)) = wire::parse_frame::<Up>(&line) else { continue };
             bundles += 1;
             stdin.write_all(&wire::frame(&Down::Ack(bundles)).unwrap()).unwrap();
             let events = unpacker.unpack(&bundle).unwrap();
@@ -462,34 +462,34 @@ impl Far {
     }
 
     fn ends(&mut self, seconds: f64) {
-        within(seconds, "the end of the far side", || self.child.try_wait().unwrap().is_some());
+        within(seconds, "the end of the agent", || self.child.try_wait().unwrap().is_some());
         gone(self.engine, 2.0);
     }
 }
 
 #[test]
-fn the_far_side_ends_with_its_engine_as_soon_as_nobody_listens() {
+fn a_remote_agent_and_its_engine_end_when_the_screen_is_gone() {
     let _alone = alone();
-    let mut silent = Far::start(2);
+    let mut silent = Server::start(2);
     let since = Instant::now();
     silent.ends(6.0);
     assert!(since.elapsed() > Duration::from_millis(1500), "{:?}", since.elapsed());
 
-    let mut hung_up = Far::start(60);
+    let mut hung_up = Server::start(60);
     drop(hung_up.child.stdin.take());
     hung_up.ends(4.0);
 
-    let mut signalled = Far::start(60);
+    let mut signalled = Server::start(60);
     kill(signalled.child.id() as i32, libc::SIGHUP);
     signalled.ends(4.0);
 
-    let mut killed = Far::start(60);
+    let mut killed = Server::start(60);
     kill(killed.child.id() as i32, libc::SIGKILL);
     killed.ends(1.0);
 }
 
 #[test]
-fn the_screen_says_what_the_link_does_and_goes_on() {
+fn the_screen_shows_the_loss_of_a_link_and_goes_on() {
     let _alone = alone();
     let line = ["--device", "cpu", "--network", "squeezenet1.1", "--on", "env A=1", "--far", BIN];
     let mut terminal = Terminal::start(&line, 36, 150);
@@ -507,26 +507,26 @@ fn the_screen_says_what_the_link_does_and_goes_on() {
 }
 
 #[test]
-fn the_far_side_is_not_for_people() {
+fn the_agent_command_explains_itself_in_a_terminal() {
     let mut terminal = Terminal::start(&["agent"], 10, 100);
     terminal.wait_for("a word on it", 5.0, |s| s.contains("--on"));
     assert_eq!(terminal.wait_exit(3.0).exit_code(), 2);
 }
 
-/// What a link does to what passes through it.
+/// Faults of a link.
 #[derive(Clone, Debug, Default)]
 struct Faults {
-    /// Time that everything takes, ms.
+    /// Delay, ms.
     delay: u64,
-    /// Bytes a second; as fast as can be where this is 0.
+    /// Limit, bytes a second; 0 for none.
     rate: u64,
-    /// A file: when it is there, a byte from the far end is changed. Once: it is taken away.
+    /// When this file exists, a byte from the remote side is changed and the file is removed.
     damage: Option<PathBuf>,
-    /// A file: when it is there, nothing comes from the far end any more. It is taken away: the next link is sound.
+    /// When this file exists, the remote side is not forwarded any more and the file is removed, so that the next link works.
     hang: Option<PathBuf>,
 }
 
-/// Whether it is time: a file is there, or was until now.
+/// Whether the file exists; removes it.
 fn due(file: Option<&PathBuf>) -> bool {
     file.is_some_and(|file| std::fs::remove_file(file).is_ok())
 }
@@ -561,7 +561,7 @@ fn what_compression_saves() {
     }
 }
 
-/// Not a test: the link, started by others as a command that runs what is behind it.
+/// Not a test: the faulty link, which other tests start as a command with the rest of the command line as its argument.
 #[test]
 #[ignore = "started by the other tests"]
 fn link() {
@@ -587,7 +587,7 @@ fn link() {
     std::process::exit(child.wait().unwrap().code().unwrap_or(1));
 }
 
-/// Stdout, for the link alone: what a test runs in prints a line of its own there after a minute.
+/// Takes stdout for the link: the test harness prints a line of its own there after a minute.
 fn take_stdout() -> File {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned().unwrap();
     let nowhere = File::options().write(true).open("/dev/null").unwrap();

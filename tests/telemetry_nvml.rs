@@ -1,4 +1,4 @@
-//! The sensors of NVIDIA cards, against a library that is loaded the way the driver's is.
+//! The sensors of NVIDIA cards, with a fake library that is loaded the way the driver's is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
@@ -18,7 +18,7 @@ use wattscope::{
     telemetry::{self, CudaDevice, EnginePid, Options, Telemetry},
 };
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any test takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
 /// Builds the fake library once for all tests of this binary.
@@ -27,7 +27,7 @@ fn library(old: bool) -> &'static Path {
     BUILT[usize::from(old)].get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let library = directory.join(if old { "fake_nvml_old.so" } else { "fake_nvml.so" });
-        // Another run of the same tests may be copying the last one: it is replaced in one step.
+        // Another run of the same tests may be copying the previous one: it is replaced atomically.
         let built = tempfile::Builder::new().tempdir_in(directory).unwrap();
         let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--crate-name", "fake_nvml", "-O"]);
@@ -43,7 +43,7 @@ fn library(old: bool) -> &'static Path {
     })
 }
 
-/// A host with a library of its own to load, which says what its control file says.
+/// A host with a copy of the fake library and its control file.
 struct Host {
     directory: tempfile::TempDir,
     telemetry: Option<Telemetry>,
@@ -75,14 +75,14 @@ impl Host {
         Self { telemetry: Some(telemetry::start(options, Clock::start(), sink)), ..host }
     }
 
-    /// Replaces what the library says, in one step.
+    /// Replaces the control file atomically.
     fn control(&self, text: &str) {
         let (new, path) = (self.directory.path().join("new"), self.directory.path().join("nvml.so.control"));
         fs::write(&new, text.replace(", ", "\n")).unwrap();
         fs::rename(new, path).unwrap();
     }
 
-    /// Waits until `found` finds something in all that was seen.
+    /// Waits until `found` returns something of all events so far.
     fn wait<T>(&mut self, what: &str, mut found: impl FnMut(&Self) -> Option<T>) -> T {
         let begin = Instant::now();
         loop {
@@ -97,7 +97,7 @@ impl Host {
         }
     }
 
-    /// Forgets the values seen so far.
+    /// Discards the values so far.
     fn forget(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             self.seen.push(event);
@@ -105,7 +105,7 @@ impl Host {
         self.seen.retain(|event| matches!(event.body, Body::Sensors { .. }));
     }
 
-    /// The newest announcement of each of NVML's sensors.
+    /// The newest registration of each sensor of NVML.
     fn sensors(&self) -> BTreeMap<SensorId, &Sensor> {
         let announced = self.seen.iter().filter_map(|event| match &event.body {
             Body::Sensors { sensors } => Some(sensors),
@@ -178,7 +178,7 @@ fn values_come_in_their_units() {
 }
 
 #[test]
-fn every_power_says_which_it_is() {
+fn instantaneous_and_average_power_are_distinguished() {
     let mut host = Host::start("");
     let instant = host.sensor("cuda:0", Quantity::PowerInstant);
     let average = host.sensor("cuda:0", Quantity::PowerAverage);
@@ -190,8 +190,8 @@ fn every_power_says_which_it_is() {
 }
 
 #[test]
-fn power_usage_stands_in_for_what_it_is() {
-    // Ada: a 1 s average, so there is no power now.
+fn power_usage_is_the_kind_of_power_of_its_architecture() {
+    // Ada: a 1 s average, so there is no instantaneous power.
     let mut host = Host::start("architecture 8, fail.instant 3, fail.average 3");
     let average = host.sensor("cuda:0", Quantity::PowerAverage);
     assert_eq!(average.label, "NVML power usage");
@@ -199,7 +199,7 @@ fn power_usage_stands_in_for_what_it_is() {
     assert_eq!(host.value(&average), 600.0);
     assert_eq!(host.absent("cuda:0", Quantity::PowerInstant), "not supported by this card or its driver");
 
-    // Volta and GA100: the power now, so there is no average.
+    // Volta and GA100: the instantaneous power, so there is no average.
     for card in ["architecture 5", "architecture 7, pci_device_id 548409566"] {
         let mut host = Host::start(&format!("{card}, fail.instant 3, fail.average 3"));
         let instant = host.sensor("cuda:0", Quantity::PowerInstant);
@@ -210,7 +210,7 @@ fn power_usage_stands_in_for_what_it_is() {
 }
 
 #[test]
-fn what_an_old_driver_lacks_is_absent_with_its_name() {
+fn a_missing_function_of_an_old_driver_is_named() {
     let mut host = Host::with(true, "", |_| {});
     assert_eq!(host.absent("cuda:0", Quantity::Fan), "this driver's NVML has no nvmlDeviceGetFanSpeed_v2");
     assert_eq!(host.absent("cuda:0", Quantity::PowerInstant), "this driver's NVML has no nvmlDeviceGetFieldValues");
@@ -277,7 +277,7 @@ fn cuda_names_follow_the_uuid() {
 }
 
 #[test]
-fn a_card_tells_what_it_is() {
+fn information_about_a_card_is_sent() {
     let card = |control| {
         Host::start(control).wait("card", |host| {
             host.seen.iter().find_map(|event| match &event.body {
@@ -340,7 +340,7 @@ fn a_lost_card_is_lost_and_comes_back() {
 }
 
 #[test]
-fn one_lost_card_does_not_take_the_other_along() {
+fn other_cards_survive_the_loss_of_one() {
     let both = |options: &mut Options| {
         options.cuda.push(CudaDevice { name: "cuda:1".into(), uuid: Some("GPU-1".into()) });
     };
@@ -359,7 +359,7 @@ fn one_lost_card_does_not_take_the_other_along() {
 }
 
 #[test]
-fn one_function_that_fails_does_not_take_the_card_along() {
+fn a_card_survives_the_failure_of_one_function() {
     let mut host = Host::start("");
     let warm = host.sensor("cuda:0", Quantity::Temperature);
     let power = host.sensor("cuda:0", Quantity::PowerInstant);
@@ -371,7 +371,7 @@ fn one_function_that_fails_does_not_take_the_card_along() {
 }
 
 #[test]
-fn garbage_is_dropped_and_lost_at_last() {
+fn implausible_values_are_dropped_and_their_sensor_is_lost() {
     let mut host = Host::start("instant 4294967295, busy 65535, temperature 255");
     let power = host.sensor("cuda:0", Quantity::PowerInstant);
     let busy = host.sensor("cuda:0", Quantity::Utilisation);
@@ -432,7 +432,7 @@ fn a_counter_that_goes_back_is_replaced() {
 }
 
 #[test]
-fn throttling_is_said_on_change() {
+fn throttle_reasons_are_sent_on_change() {
     let mut host = Host::start("throttle 1");
     let said = |host: &mut Host, count: usize| {
         host.wait("throttling", |host| {
@@ -454,7 +454,7 @@ fn throttling_is_said_on_change() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn neighbours_are_others_only() {
+fn own_processes_are_no_neighbours() {
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
     let mut engine = Command::new("sleep").arg("60").spawn().unwrap();
     let (own, other, ours) = (std::process::id(), stranger.id(), engine.id());
@@ -499,8 +499,8 @@ fn timestamps_of_a_source_never_fall_and_dropping_ends_the_stream() {
     assert!(host.events.is_closed(), "a thread still holds its sink");
 }
 
-/// Not a test of anything: `cargo test --release --test telemetry_nvml what_this_host -- --ignored --nocapture` prints
-/// what this host's own sensors say in two seconds.
+/// A measurement: `cargo test --release --test telemetry_nvml what_this_host -- --ignored --nocapture` prints
+/// the values of this host's sensors over two seconds.
 #[test]
 #[ignore = "a look at this host"]
 fn what_this_host_says() {

@@ -1,19 +1,19 @@
-//! What waits for a link: everything that happened, reports of batches joined, and of sensors no more than a slow link can
-//! be late by.
+//! The send queue of a link: reports of batches are merged, and on a slow link old sensor readings are dropped. All other
+//! events are kept.
 
 use crate::event::{Batches, Body, Event, SensorId};
 use std::collections::{BTreeSet, VecDeque};
 
-/// Ticks of sensors that may wait: some seconds of every source.
-const MOST_TICKS: usize = 200;
+/// Ticks of sensors in the queue beyond which readings are dropped: a few seconds of every source.
+const MAX_TICKS: usize = 200;
 
-/// Batches that one report may come to.
-const MOST_BATCHES: usize = 100_000;
+/// Batches in one merged report.
+const MAX_BATCHES: usize = 100_000;
 
-/// The events that wait, oldest first.
+/// The queued events, oldest first.
 #[derive(Debug, Default)]
 pub struct Backlog {
-    waiting: VecDeque<Event>,
+    queue: VecDeque<Event>,
     ticks: usize,
     dropped: u64,
     /// Reports of batches since the last reset or pause.
@@ -21,11 +21,11 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Takes an event.
+    /// Queues an event.
     pub fn push(&mut self, event: Event) {
         let Event { t, body } = event;
         let body = match body {
-            Body::Batches(batches) => Body::Batches(self.joined(batches)),
+            Body::Batches(batches) => Body::Batches(self.merge(batches)),
             body => body,
         };
         match &body {
@@ -34,47 +34,47 @@ impl Backlog {
             _ => {}
         }
         self.ticks += usize::from(is_tick(&body));
-        self.waiting.push_back(Event { t, body });
-        if self.ticks > MOST_TICKS {
-            self.thin();
+        self.queue.push_back(Event { t, body });
+        if self.ticks > MAX_TICKS {
+            self.drop_old_readings();
         }
     }
 
-    /// Takes the oldest event.
+    /// Removes the oldest event.
     pub fn pop(&mut self) -> Option<Event> {
-        let event = self.waiting.pop_front()?;
+        let event = self.queue.pop_front()?;
         self.ticks -= usize::from(is_tick(&event.body));
         Some(event)
     }
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.queue.is_empty()
     }
 
-    /// Readings that were left out since the last call.
+    /// Readings that were dropped since the last call.
     pub fn dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 
-    /// A report and the one before it as one, where nothing but readings lies between them: what is counted is the same.
-    fn joined(&mut self, new: Batches) -> Batches {
-        // The first report after a reset may have begun before it, and then belongs to neither side: it stays alone.
+    /// Merges a report with the one before it if only readings lie between them. The counts stay the same.
+    fn merge(&mut self, new: Batches) -> Batches {
+        // The first report after a reset may have begun before the reset: it counts for neither side and is not merged.
         if self.reports < 2 {
             return new;
         }
         let between = |event: &Event| matches!(event.body, Body::Samples { .. } | Body::Memory(_));
-        let Some(at) = self.waiting.iter().rposition(|event| !between(event)) else { return new };
+        let Some(at) = self.queue.iter().rposition(|event| !between(event)) else { return new };
         let fits = |old: &Batches| {
             (old.run, old.steady, old.device_ns.is_empty()) == (new.run, new.steady, new.device_ns.is_empty())
-                && old.wall_ns.len() + new.wall_ns.len() <= MOST_BATCHES
+                && old.wall_ns.len() + new.wall_ns.len() <= MAX_BATCHES
         };
-        match &self.waiting[at].body {
+        match &self.queue[at].body {
             Body::Batches(old) if fits(old) => {}
             _ => return new,
         }
-        let Some(Event { body: Body::Batches(old), .. }) = self.waiting.remove(at) else { return new };
-        let merged = |old: Vec<u64>, new: Vec<u64>| {
+        let Some(Event { body: Body::Batches(old), .. }) = self.queue.remove(at) else { return new };
+        let sorted = |old: Vec<u64>, new: Vec<u64>| {
             let mut all = [old, new].concat();
             all.sort_unstable();
             all
@@ -83,16 +83,16 @@ impl Backlog {
             run: new.run,
             steady: new.steady,
             span_ns: old.span_ns.saturating_add(new.span_ns),
-            wall_ns: merged(old.wall_ns, new.wall_ns),
-            device_ns: merged(old.device_ns, new.device_ns),
+            wall_ns: sorted(old.wall_ns, new.wall_ns),
+            device_ns: sorted(old.device_ns, new.device_ns),
         }
     }
 
-    /// Leaves out all readings but the newest of each sensor.
-    fn thin(&mut self) {
+    /// Drops all readings but the newest of each sensor.
+    fn drop_old_readings(&mut self) {
         let mut seen = BTreeSet::<SensorId>::new();
-        let (mut kept, mut ticks) = (VecDeque::with_capacity(self.waiting.len()), 0);
-        while let Some(Event { t, body }) = self.waiting.pop_back() {
+        let (mut kept, mut ticks) = (VecDeque::with_capacity(self.queue.len()), 0);
+        while let Some(Event { t, body }) = self.queue.pop_back() {
             let body = match body {
                 Body::Samples { values } => {
                     let all = values.len();
@@ -108,7 +108,7 @@ impl Backlog {
             };
             kept.push_front(Event { t, body });
         }
-        (self.waiting, self.ticks) = (kept, ticks);
+        (self.queue, self.ticks) = (kept, ticks);
     }
 }
 
@@ -116,8 +116,8 @@ fn is_tick(body: &Body) -> bool {
     matches!(body, Body::Samples { .. })
 }
 
-/// Whether an event is worth a bundle of its own: not what comes all the time, and not what is long.
-pub fn urgent(body: &Body) -> bool {
+/// Whether an event is sent at once: neither a periodic one nor a long one.
+pub fn is_urgent(body: &Body) -> bool {
     !matches!(
         body,
         Body::Samples { .. }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_of_a_run_become_one_and_nothing_else_does() {
+    fn reports_of_a_run_are_merged_and_nothing_else_is() {
         let memory = Event { t: 2, body: Body::Memory(Memory { run: 1, ..Memory::default() }) };
         let said = all([batches(1, 1, true, &[30, 40]), samples(2, 0), memory.clone(), batches(3, 1, true, &[10, 35])]);
         assert_eq!(said, [samples(2, 0), memory, batches(3, 1, true, &[10, 30, 35, 40])]);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_slow_link_the_newest_readings_wait_and_everything_else() {
+    fn on_a_slow_link_only_old_readings_are_dropped() {
         let mut backlog = Backlog::default();
         for t in 0..1000 {
             backlog.push(samples(t, (t % 3) as SensorId));
@@ -178,15 +178,15 @@ mod tests {
                 backlog.push(Event { t, body: Body::Reset });
             }
         }
-        assert!(backlog.waiting.len() <= MOST_TICKS + 10, "{}", backlog.waiting.len());
-        assert_eq!(backlog.waiting.iter().filter(|event| event.body == Body::Reset).count(), 10);
-        assert_eq!(backlog.waiting.back(), Some(&samples(999, 0)));
+        assert!(backlog.queue.len() <= MAX_TICKS + 10, "{}", backlog.queue.len());
+        assert_eq!(backlog.queue.iter().filter(|event| event.body == Body::Reset).count(), 10);
+        assert_eq!(backlog.queue.back(), Some(&samples(999, 0)));
         let dropped = backlog.dropped();
         let left = std::iter::from_fn(|| backlog.pop()).filter(|event| is_tick(&event.body)).count() as u64;
         assert_eq!((dropped + left, backlog.dropped(), backlog.ticks), (1000, 0, 0));
     }
 
-    /// Numbers from 0 to 1 that look like noise.
+    /// Pseudo-random numbers from 0 to 1.
     fn noise() -> impl FnMut() -> f64 {
         let mut state = 7u64;
         move || {
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// What an engine reports of 50 ms of batches of a third of a millisecond, as finely as it does.
+    /// An engine's report on 50 ms of batches of a third of a millisecond, in its resolution of 0.1 µs.
     fn fast(t: u64, noise: &mut impl FnMut() -> f64) -> Event {
         let mut times = |typical: f64| {
             let mut all: Vec<u64> = (0..150).map(|_| (typical * (1.0 + 0.02 * noise()) / 100.0) as u64 * 100).collect();
@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_counted_is_the_same_joined_or_not(reports in prop::collection::vec((1u64..4, 1u64..50, any::<bool>()), 1..60)) {
+        fn counts_are_the_same_merged_or_not(reports in prop::collection::vec((1u64..4, 1u64..50, any::<bool>()), 1..60)) {
             let mut stream = vec![Event { t: 0, body: Body::Sensors { sensors: vec![sensor(0, "cpu", Quantity::PowerInstant, None)] } }];
             let mut t = 0;
             for phase in [Phase::WarmingUp, Phase::Steady] {

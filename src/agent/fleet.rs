@@ -1,6 +1,7 @@
-//! Several agents as one: their streams joined, each event tagged with its station, and commands handed to all or to one.
+//! Several agents as one: their streams are merged, each event is tagged with its station, and commands go to all or to
+//! one of them.
 
-use super::AgentHandle;
+use super::handle::AgentHandle;
 use crate::event::{Body, Command, Event, FLEET_SCHEMA, Nanos, StationId, Tagged};
 use std::{
     sync::{
@@ -14,17 +15,17 @@ use tokio::{
     time::timeout,
 };
 
-/// A command, and who is to obey it.
+/// A command and its addressee.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Addressed {
-    /// The station; all of them where there is none.
+    /// The station; none for all of them.
     pub to: Option<StationId>,
-    /// What it is to do.
+    /// The command.
     pub command: Command,
 }
 
 impl Addressed {
-    /// For everybody.
+    /// For all stations.
     pub const fn to_all(command: Command) -> Self {
         Self { to: None, command }
     }
@@ -35,17 +36,17 @@ impl Addressed {
     }
 }
 
-/// An agent that is to be one of several.
+/// An agent that joins a fleet.
 #[derive(Debug)]
 pub struct Member {
-    /// Its two ends.
+    /// Its handle.
     pub agent: AgentHandle,
-    /// The device that it is there for; its host's first by default.
+    /// The device that it measures; by default its host's first one.
     pub device: Option<String>,
 }
 
-/// The two ends of all agents together. Dropping it stops them; the end of `events` says that all are gone. The stream of
-/// a single agent is passed on as it is.
+/// The handle of all agents together. Dropping it stops them; the end of `events` says that all have ended. The stream of a
+/// single agent is forwarded unchanged.
 #[derive(Debug)]
 pub struct FleetHandle {
     /// What to measure.
@@ -62,19 +63,19 @@ impl From<AgentHandle> for FleetHandle {
 }
 
 impl FleetHandle {
-    /// The handle of nobody: commands go nowhere, and the stream has ended.
-    pub fn silent() -> Self {
+    /// A handle without agents: commands go nowhere, and the stream has ended.
+    pub fn disconnected() -> Self {
         Self::of(unbounded_channel().0, unbounded_channel().1, 1)
     }
 
-    /// A handle made of its ends.
+    /// A handle of these two ends.
     pub const fn of(commands: UnboundedSender<Addressed>, events: UnboundedReceiver<Tagged>, stations: usize) -> Self {
         Self { commands, events, stations }
     }
 
-    /// Joins agents, which are stations in this order, on the current tokio runtime.
+    /// Joins agents on the current tokio runtime. They are the stations 0, 1, … in this order.
     pub fn join(members: Vec<Member>) -> Self {
-        let (commands, mut orders) = unbounded_channel::<Addressed>();
+        let (commands, mut from_user) = unbounded_channel::<Addressed>();
         let (to_user, events) = unbounded_channel();
         let stations = members.len();
         let latest = Arc::<AtomicU64>::default();
@@ -82,12 +83,12 @@ impl FleetHandle {
         for (on, Member { agent, device }) in (0..).zip(members) {
             ends.push(agent.commands);
             let several = (stations > 1).then_some(Several { stations: stations as StationId, device });
-            let pass = Pass { on, several, latest: latest.clone(), to_user: to_user.clone() };
-            tokio::spawn(pass.all(agent.events));
+            let forward = Forward { on, several, latest: latest.clone(), to_user: to_user.clone() };
+            tokio::spawn(forward.run(agent.events));
         }
         tokio::spawn(async move {
-            while let Some(Addressed { to, command }) = orders.recv().await {
-                // An agent that is gone says so by the end of its events.
+            while let Some(Addressed { to, command }) = from_user.recv().await {
+                // An agent that has ended has closed its events, which is what its user sees.
                 match to {
                     None => ends.iter().for_each(|end| _ = end.send(command.clone())),
                     Some(on) => _ = ends.get(usize::from(on)).map(|end| end.send(command)),
@@ -102,35 +103,34 @@ impl FleetHandle {
         self.stations
     }
 
-    /// Asks everybody.
-    pub fn ask(&self, command: Command) {
-        // Agents that are gone say so by the end of their events.
+    /// Sends a command to all stations.
+    pub fn send(&self, command: Command) {
+        // Agents that have ended have closed their events, which is what their user sees.
         let _ = self.commands.send(Addressed::to_all(command));
     }
 
-    /// Lets the agents stop their engines and waits until all are gone, though not for ever; `see` is shown what they still
-    /// say.
-    pub async fn farewell(self, within: Duration, mut see: impl FnMut(Tagged)) {
-        self.ask(Command::Stop);
+    /// Stops the agents and their engines and waits for that for `limit`. `on_event` receives their last events.
+    pub async fn stop(self, limit: Duration, mut on_event: impl FnMut(Tagged)) {
+        self.send(Command::Stop);
         let Self { commands, mut events, .. } = self;
         drop(commands);
         let drained = async {
             while let Some(tagged) = events.recv().await {
-                see(tagged);
+                on_event(tagged);
             }
         };
-        if timeout(within, drained).await.is_err() {
-            tracing::warn!("the agents did not stop within {within:?}");
+        if timeout(limit, drained).await.is_err() {
+            tracing::warn!("the agents did not stop within {limit:?}");
         }
     }
 
-    /// The same agents, with everything that they say shown to `see` on its way.
-    pub fn tap(self, mut see: impl FnMut(&Tagged) + Send + 'static) -> Self {
+    /// The same agents; `on_event` sees each of their events before it is forwarded.
+    pub fn tap(self, mut on_event: impl FnMut(&Tagged) + Send + 'static) -> Self {
         let Self { commands, events: mut from_agents, stations } = self;
         let (to_user, events) = unbounded_channel();
         tokio::spawn(async move {
             while let Some(tagged) = from_agents.recv().await {
-                see(&tagged);
+                on_event(&tagged);
                 if to_user.send(tagged).is_err() {
                     break;
                 }
@@ -140,23 +140,23 @@ impl FleetHandle {
     }
 }
 
-/// What a header says of a station that has others beside it.
+/// What is added to the header of one of several stations.
 struct Several {
     stations: StationId,
     device: Option<String>,
 }
 
-/// Passes on what one agent says.
-struct Pass {
+/// Forwards the events of one agent.
+struct Forward {
     on: StationId,
     several: Option<Several>,
-    /// Time of the newest event of all.
+    /// Timestamp of the newest event of any station.
     latest: Arc<AtomicU64>,
     to_user: UnboundedSender<Tagged>,
 }
 
-impl Pass {
-    async fn all(mut self, mut events: UnboundedReceiver<Event>) {
+impl Forward {
+    async fn run(mut self, mut events: UnboundedReceiver<Event>) {
         while let Some(mut event) = events.recv().await {
             if let (Body::Header(header), Some(several)) = (&mut event.body, &self.several) {
                 header.schema = FLEET_SCHEMA;
@@ -164,18 +164,18 @@ impl Pass {
                 header.device.clone_from(&several.device);
             }
             self.latest.fetch_max(event.t, Ordering::Relaxed);
-            if !self.say(event) {
+            if !self.send(event) {
                 return;
             }
         }
-        // Of a single one the end of the stream says it.
+        // The end of a single agent is the end of the stream.
         if self.several.take().is_some() {
             let t: Nanos = self.latest.load(Ordering::Relaxed);
-            self.say(Event { t, body: Body::Gone { reason: "the agent has ended".to_owned() } });
+            self.send(Event { t, body: Body::Gone { reason: "the agent has ended".to_owned() } });
         }
     }
 
-    fn say(&self, event: Event) -> bool {
+    fn send(&self, event: Event) -> bool {
         self.to_user.send(Tagged { station: self.on, event }).is_ok()
     }
 }
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn commands_reach_all_or_one_and_an_end_is_told_while_others_go_on() {
+    async fn commands_reach_all_or_one_and_the_end_of_one_is_reported() {
         let ((a, asked_a), (b, asked_b)) = (member("a"), member("b"));
         let mut handle = FleetHandle::join(vec![a, b]);
         let send = |handle: &FleetHandle, to, command| handle.commands.send(Addressed { to, command }).unwrap();
@@ -224,17 +224,17 @@ mod tests {
         assert_eq!(fleet.names(true), ["a", "b"]);
         let header = |state: &State| state.header.clone().unwrap();
         assert_eq!((header(&fleet[1]).schema, header(&fleet[1]).stations), (FLEET_SCHEMA, Some(2)));
-        handle.ask(Command::Stop);
+        handle.send(Command::Stop);
         while handle.events.recv().await.is_some() {}
         assert_eq!(asked_a.await.unwrap(), [run(1), Command::Stop]);
         assert_eq!(asked_b.await.unwrap(), [run(1), run(2), Command::Stop]);
     }
 
     #[tokio::test]
-    async fn a_single_stream_is_passed_on_as_it_is_and_letting_go_stops_the_agent() {
+    async fn a_single_stream_is_forwarded_unchanged_and_dropping_the_handle_stops_the_agent() {
         let (agent, asked) = Script::start(vec![header("a")], answer);
         let mut handle = FleetHandle::from(agent);
-        handle.ask(run(1));
+        handle.send(run(1));
         let first = handle.events.recv().await.unwrap();
         assert_eq!(first, Tagged { station: 0, event: Event { t: 0, body: header("a") } });
         drop(handle);

@@ -1,4 +1,5 @@
-//! How long the first engine waits so that idle power is measured just before it starts (MEASURING.md, rule 11).
+//! Delays the first engine until idle power has been measured, because net power is gross power less the idle power just
+//! before.
 
 use crate::{
     backend::device,
@@ -9,28 +10,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A card's driver takes this long at most to say whether it tells power.
-const CARD_PATIENCE: Duration = Duration::from_secs(3);
-/// Files of the host are read faster.
-const HOST_PATIENCE: Duration = Duration::from_millis(400);
+/// Longest wait for a card's driver to report whether it has a power sensor.
+const CARD_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for the sensors in sysfs, which open faster.
+const HOST_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// What the sources have said of their power sensors.
+/// The power sensors that have been announced so far.
 #[derive(Debug)]
 pub struct IdleGate {
     began: Instant,
     announced: BTreeSet<String>,
-    /// Devices with a power sensor that can be read, and since when.
+    /// Devices with a readable power sensor, and since when.
     power: Vec<(String, Instant)>,
 }
 
 impl IdleGate {
-    /// Nothing was announced yet.
+    /// No sensors so far.
     pub fn new(now: Instant) -> Self {
         Self { began: now, announced: BTreeSet::new(), power: Vec::new() }
     }
 
-    /// Takes note of what a source announces.
-    pub fn see(&mut self, now: Instant, body: &Body) {
+    /// Takes note of announced sensors.
+    pub fn on_event(&mut self, now: Instant, body: &Body) {
         let Body::Sensors { sensors } = body else { return };
         let power =
             |s: &&Sensor| s.absent.is_none() && matches!(s.quantity, Quantity::PowerInstant | Quantity::PowerAverage);
@@ -38,17 +39,17 @@ impl IdleGate {
         self.power.extend(sensors.iter().filter(power).map(|s| (s.device.clone(), now)));
     }
 
-    /// When an engine on `device` may start, given `idle` of reading first; none where it may at once.
+    /// When an engine on `device` may start if idle power is measured for `idle` first; none if it may start at once.
     pub fn opens(&self, device: &str, idle: Duration) -> Option<Instant> {
         if let Some((_, since)) = self.power.iter().find(|(d, _)| d == device || d == "board") {
             return Some(*since + idle);
         }
         let all = device::sensors_of(device).iter().all(|source| self.announced.contains(*source));
-        let patience = match device::traits_of(device).kind {
-            DeviceKind::Card => CARD_PATIENCE,
-            DeviceKind::Processor => HOST_PATIENCE,
+        let timeout = match device::traits_of(device).kind {
+            DeviceKind::Card => CARD_TIMEOUT,
+            DeviceKind::Processor => HOST_TIMEOUT,
         };
-        (!all).then(|| self.began + patience)
+        (!all).then(|| self.began + timeout)
     }
 }
 
@@ -76,12 +77,12 @@ mod tests {
         let now = Instant::now();
         let idle = Duration::from_secs(1);
         let mut gate = IdleGate::new(now);
-        assert_eq!(gate.opens("cuda:0", idle), Some(now + CARD_PATIENCE));
-        assert_eq!(gate.opens("cpu", idle), Some(now + HOST_PATIENCE));
-        gate.see(now, &sensors("rapl", "cpu", Some("root only")));
-        gate.see(now, &sensors("hwmon", "cpu", Some("none")));
+        assert_eq!(gate.opens("cuda:0", idle), Some(now + CARD_TIMEOUT));
+        assert_eq!(gate.opens("cpu", idle), Some(now + HOST_TIMEOUT));
+        gate.on_event(now, &sensors("rapl", "cpu", Some("root only")));
+        gate.on_event(now, &sensors("hwmon", "cpu", Some("none")));
         assert_eq!(gate.opens("cpu", idle), None);
-        gate.see(now, &sensors("nvml", "cuda:0", None));
+        gate.on_event(now, &sensors("nvml", "cuda:0", None));
         assert_eq!(gate.opens("cuda:0", idle), Some(now + idle));
     }
 }

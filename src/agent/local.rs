@@ -1,9 +1,14 @@
-//! The agent of this host: sensors and engine joined into one stream, the engine started, watched and restarted.
+//! The agent of this host: it merges the events of the sensors and of the engine, and starts, supervises and restarts the
+//! engine.
+//!
+//! The task is a reconciliation loop: commands change what is desired, and [`Local::reconcile`] brings the engine there.
 
 use super::{
-    Options,
-    child::{Death, EngineProcess, FromEngine, Launch},
+    engine_process::{EngineExit, EngineLauncher, EngineProcess, FromEngine},
+    handle::AgentHandle,
+    header,
     idle::IdleGate,
+    options::Options,
 };
 use crate::{
     backend::device,
@@ -23,61 +28,66 @@ use std::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Deaths in a row after which a configuration is given up.
-const DEATHS: u32 = 3;
-/// A run that was steady for this long did not die of its configuration: the count of deaths begins again.
-const SOUND: Duration = Duration::from_secs(10);
-/// An engine that does not answer a newer command for this long is replaced: its batch takes too long to wait for.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The same while kernels are compiled and tuned, which a new engine would have to begin again.
-const TUNING_PATIENCE: Duration = Duration::from_secs(60);
+/// Crashes in a row after which a configuration is given up.
+const MAX_CRASHES: u32 = 3;
+/// After a run that was steady for this long, the count of crashes starts again.
+const STABLE: Duration = Duration::from_secs(10);
+/// An engine that has not begun a newer run after this long is replaced, because its current batch takes too long.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same while kernels are compiled and autotuned, because a new engine would have to start tuning again.
+const TUNING_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is being measured, or is to be.
+/// The run that is desired.
 #[derive(Clone, Debug)]
-struct Wanted {
+struct DesiredRun {
     run: RunId,
     config: Config,
-    /// When the engine was told; none while it waits to start.
-    told: Option<Instant>,
+    /// When it was sent to the engine; none before that.
+    sent: Option<Instant>,
     /// Whether the engine has begun it.
     begun: bool,
     /// When it became steady.
     steady: Option<Instant>,
-    /// Deaths in a row on this configuration.
-    deaths: u32,
-    /// When to start it, where that is not at once.
+    /// Crashes in a row with this configuration.
+    crashes: u32,
+    /// Earliest start, if that is not at once.
     not_before: Option<Instant>,
-    /// Whether its layers were asked for before the engine was told of it.
+    /// Whether its layers were requested before it was sent to the engine.
     layers: bool,
 }
 
 /// The agent's task.
-pub(super) struct Local {
+struct Local {
     options: Options,
     clock: Clock,
     events: UnboundedSender<Event>,
     devices: Vec<DeviceInfo>,
-    launch: Launch,
-    from_engine: UnboundedSender<FromEngine>,
+    launcher: EngineLauncher,
+    to_agent: UnboundedSender<FromEngine>,
     pid: telemetry::EnginePid,
     gate: IdleGate,
     engine: Option<EngineProcess>,
     engines: u64,
     runs: RunId,
-    wanted: Option<Wanted>,
+    desired: Option<DesiredRun>,
     phase: Option<Phase>,
     last_good: Option<Config>,
 }
 
-/// Runs the agent until its user lets go of it.
-pub(super) async fn run(
-    options: Options,
-    clock: Clock,
-    events: UnboundedSender<Event>,
-    mut commands: UnboundedReceiver<Command>,
-) {
+/// Starts the agent of this host on the current tokio runtime. The first event is the session's header.
+pub fn start(options: Options, clock: Clock) -> AgentHandle {
+    let (commands, from_user) = unbounded_channel();
+    let (to_user, events) = unbounded_channel();
+    // This can't fail: the receiver is alive.
+    let _ = to_user.send(Event { t: clock.now(), body: Body::Header(header::local(options.fold)) });
+    tokio::spawn(run(options, clock, to_user, from_user));
+    AgentHandle { commands, events }
+}
+
+/// Runs the agent until its handle is dropped.
+async fn run(options: Options, clock: Clock, events: UnboundedSender<Event>, mut commands: UnboundedReceiver<Command>) {
     let began = Instant::now();
-    // Asking a driver for its devices can take a second: never on the thread that draws.
+    // A driver may take a second to list its devices, and this runtime may be the screen's.
     let devices = tokio::task::spawn_blocking(device::enumerate).await.unwrap_or_default();
     let _ = events.send(Event { t: clock.now(), body: Body::Devices { devices: devices.clone() } });
     if let Some(file) = &options.checks {
@@ -85,14 +95,14 @@ pub(super) async fn run(
             .send(Event { t: clock.now(), body: Body::Checks { checks: check::kept(file, &devices, options.fold) } });
     }
     let facts = events.clone();
-    tokio::task::spawn_blocking(move || tell_facts(clock, &facts));
-    tell_accuracies(clock, &options, &events);
+    tokio::task::spawn_blocking(move || send_network_facts(clock, &facts));
+    send_accuracies(clock, &options, &events);
 
     let pid = telemetry::EnginePid::default();
     let (sensed, mut from_sensors) = unbounded_channel();
     let sensors = telemetry::start(sensor_options(&options, &devices, &pid), clock, sensed);
-    let (from_engine, mut engine_said) = unbounded_channel();
-    let launch = Launch {
+    let (to_agent, mut from_engine) = unbounded_channel();
+    let launcher = EngineLauncher {
         program: options.program.clone(),
         clock,
         memory_limit: None,
@@ -106,13 +116,13 @@ pub(super) async fn run(
         clock,
         events,
         devices,
-        launch,
-        from_engine,
+        launcher,
+        to_agent,
         pid,
         gate: IdleGate::new(began),
         engine: None,
         engines: 0,
-        wanted: None,
+        desired: None,
         phase: None,
         last_good: None,
     };
@@ -120,24 +130,24 @@ pub(super) async fn run(
         let alarm = agent.alarm();
         tokio::select! {
             biased;
-            command = commands.recv() => match newest(command, &mut commands) {
+            command = commands.recv() => match coalesce(command, &mut commands) {
                 Some(commands) => for command in commands { agent.command(command).await },
                 None => break,
             },
-            Some(said) = engine_said.recv() => agent.heard(said),
+            Some(message) = from_engine.recv() => agent.on_engine(message),
             Some(event) = from_sensors.recv() => {
-                agent.gate.see(Instant::now(), &event.body);
+                agent.gate.on_event(Instant::now(), &event.body);
                 if agent.events.send(event).is_err() { break }
             }
             () = wait_until(alarm) => {}
         }
-        agent.attend().await;
+        agent.reconcile().await;
     }
     drop(sensors);
 }
 
-/// Everything that waits, with all but the newest run left out; none at the end.
-fn newest(first: Option<Command>, commands: &mut UnboundedReceiver<Command>) -> Option<Vec<Command>> {
+/// All queued commands, with only the newest of the runs; none if the agent is to stop.
+fn coalesce(first: Option<Command>, commands: &mut UnboundedReceiver<Command>) -> Option<Vec<Command>> {
     let mut all = vec![first?];
     all.extend(std::iter::from_fn(|| commands.try_recv().ok()));
     if all.contains(&Command::Stop) {
@@ -155,7 +165,8 @@ async fn wait_until(alarm: Option<Instant>) {
     }
 }
 
-fn tell_facts(clock: Clock, events: &UnboundedSender<Event>) {
+/// Sends the facts of all models.
+fn send_network_facts(clock: Clock, events: &UnboundedSender<Event>) {
     for model in model::list() {
         let body = match facts(&model) {
             Ok(facts) => Body::Network(facts),
@@ -167,10 +178,10 @@ fn tell_facts(clock: Clock, events: &UnboundedSender<Event>) {
     }
 }
 
-/// The facts of a model, found out once however many agents this process has.
+/// The facts of a model, computed once per process.
 fn facts(model: &Model) -> Result<NetworkFacts, CaptureError> {
     static KNOWN: Mutex<BTreeMap<String, NetworkFacts>> = Mutex::new(BTreeMap::new());
-    // Nothing in it is half-done: what is there is whole.
+    // A panic can't leave the map inconsistent: entries are inserted complete.
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(facts) = known.get(&model.name) {
         return Ok(facts.clone());
@@ -180,8 +191,8 @@ fn facts(model: &Model) -> Result<NetworkFacts, CaptureError> {
     Ok(facts)
 }
 
-/// Accuracies that were measured here before stand beside the published ones.
-fn tell_accuracies(clock: Clock, options: &Options, events: &UnboundedSender<Event>) {
+/// Sends the accuracies that were measured on this host before, to be shown beside the published ones.
+fn send_accuracies(clock: Clock, options: &Options, events: &UnboundedSender<Event>) {
     let Some(file) = &options.accuracies else { return };
     for accuracy in ledger::kept(file) {
         let _ = events.send(Event { t: clock.now(), body: Body::Accuracy(accuracy) });
@@ -189,12 +200,12 @@ fn tell_accuracies(clock: Clock, options: &Options, events: &UnboundedSender<Eve
 }
 
 fn sensor_options(options: &Options, devices: &[DeviceInfo], pid: &telemetry::EnginePid) -> telemetry::Options {
-    let wanted = |d: &&DeviceInfo| d.absent.is_none() && options.only.as_ref().is_none_or(|only| *only == d.name);
+    let is_measured = |d: &&DeviceInfo| d.absent.is_none() && options.only.as_ref().is_none_or(|only| *only == d.name);
     let has = |d: &DeviceInfo, source: &str| device::sensors_of(&d.name).contains(&source);
-    let cards = devices.iter().filter(wanted).filter(|d| has(d, "nvml"));
+    let cards = devices.iter().filter(is_measured).filter(|d| has(d, "nvml"));
     let cuda: Vec<_> = cards.map(|d| telemetry::CudaDevice { name: d.name.clone(), uuid: d.uuid.clone() }).collect();
-    let only = options.only.as_ref().map(|_| devices.iter().find(wanted));
-    // Rails that feed the whole board are those of its only card.
+    let only = options.only.as_ref().map(|_| devices.iter().find(is_measured));
+    // Rails that feed the whole board count as those of its only card.
     let rails = |source: &str| options.alone && source == "hwmon";
     let read = |source: &&str| only.is_none_or(|only| only.is_some_and(|d| has(d, source) || rails(source)));
     let without = ["nvml", "rapl", "hwmon"].into_iter().filter(|source| !read(source)).collect();
@@ -203,46 +214,45 @@ fn sensor_options(options: &Options, devices: &[DeviceInfo], pid: &telemetry::En
 }
 
 impl Local {
-    fn tell(&self, body: Body) {
+    fn emit(&self, body: Body) {
         log(&body);
         let _ = self.events.send(Event { t: self.clock.now(), body });
     }
 
     async fn command(&mut self, command: Command) {
         match command {
-            Command::Run { config } => self.want(config, 0),
-            Command::Reset => self.tell(Body::Reset),
+            Command::Run { config } => self.set_desired(config, 0),
+            Command::Reset => self.emit(Body::Reset),
             Command::Layers => self.layers().await,
             Command::Pause { paused } => self.pause(paused),
             Command::Rest { stop_engine } => self.rest(stop_engine).await,
-            Command::Plan { plan } => self.tell(Body::Plan(plan)),
-            Command::StepDone { step, outcome } => self.tell(Body::StepDone { step, outcome }),
-            Command::EndSweep => self.tell(Body::SweepEnded),
+            Command::Plan { plan } => self.emit(Body::Plan(plan)),
+            Command::StepDone { step, outcome } => self.emit(Body::StepDone { step, outcome }),
+            Command::EndSweep => self.emit(Body::SweepEnded),
             Command::Stop => {}
         }
     }
 
-    /// Passes the request for layers on, as soon as the engine knows the run. It is not repeated for an engine that took
-    /// the place of one that died of it.
+    /// Forwards the request for layers, at once or together with the run. It is not repeated if the engine crashes.
     async fn layers(&mut self) {
-        let Some(wanted) = &mut self.wanted else { return };
-        match (&mut self.engine, wanted.told) {
-            // Where the pipe is broken the process is gone, and its end arrives by itself.
-            (Some(engine), Some(_)) => _ = engine.send(&EngineCommand::Layers { run: wanted.run }).await,
-            _ => wanted.layers = true,
+        let Some(desired) = &mut self.desired else { return };
+        match (&mut self.engine, desired.sent) {
+            // If the pipe is closed the process has exited, which its watcher reports.
+            (Some(engine), Some(_)) => _ = engine.send(&EngineCommand::Layers { run: desired.run }).await,
+            _ => desired.layers = true,
         }
     }
 
-    /// Nothing is wanted any more; a batch in the middle is finished, unless the engine is stopped.
+    /// No run is desired any more. The current batch is finished, unless the engine is stopped.
     async fn rest(&mut self, stop_engine: bool) {
-        self.wanted = None;
+        self.desired = None;
         if stop_engine {
             self.stop_engine();
         } else if let Some(engine) = &mut self.engine {
-            // Where the pipe is broken the process is gone, and the next command starts another.
+            // If the pipe is closed the process has exited, and the next run starts another one.
             let _ = engine.send(&EngineCommand::Rest).await;
         }
-        self.tell(Body::Resting { engine_stopped: self.engine.is_none() });
+        self.emit(Body::Resting { engine_stopped: self.engine.is_none() });
     }
 
     fn pause(&mut self, paused: bool) {
@@ -250,16 +260,16 @@ impl Local {
             engine.pause(paused);
         }
         if !paused {
-            // The time that it stood still is not the engine's delay in answering.
-            if let Some(told) = self.wanted.as_mut().and_then(|wanted| wanted.told.as_mut()) {
-                *told = Instant::now();
+            // The pause does not count as a delay of the engine's answer.
+            if let Some(sent) = self.desired.as_mut().and_then(|desired| desired.sent.as_mut()) {
+                *sent = Instant::now();
             }
         }
-        self.tell(Body::Paused { paused });
+        self.emit(Body::Paused { paused });
     }
 
-    /// Makes a configuration the one that is measured, after it was checked.
-    fn want(&mut self, mut config: Config, deaths: u32) {
+    /// Checks a configuration and makes it the desired one.
+    fn set_desired(&mut self, mut config: Config, crashes: u32) {
         self.runs += 1;
         let run = self.runs;
         let checked = device::resolve(&config.device, &self.devices).and_then(|found| {
@@ -268,51 +278,51 @@ impl Local {
         });
         let known = model::find(&config.network).map(|_| ()).map_err(|e| e.to_string());
         if let Err(reason) = checked.map_err(|e| e.to_string()).and(known) {
-            self.tell(Body::Failing { run, config, reason });
+            self.emit(Body::Failing { run, config, reason });
             return;
         }
-        let (told, steady, not_before) = (None, None, None);
-        self.wanted = Some(Wanted { run, config, told, begun: false, steady, deaths, not_before, layers: false });
+        let (sent, steady, not_before) = (None, None, None);
+        self.desired = Some(DesiredRun { run, config, sent, begun: false, steady, crashes, not_before, layers: false });
     }
 
-    /// The next moment at which [`Self::attend`] has something to do.
+    /// When [`Self::reconcile`] has something to do next.
     fn alarm(&self) -> Option<Instant> {
-        let wanted = self.wanted.as_ref().filter(|wanted| !wanted.begun)?;
-        match wanted.told {
-            Some(told) => Some(told + self.patience()),
-            None => [self.idle_gate(wanted), wanted.not_before].into_iter().flatten().max(),
+        let desired = self.desired.as_ref().filter(|desired| !desired.begun)?;
+        match desired.sent {
+            Some(sent) => Some(sent + self.answer_timeout()),
+            None => [self.idle_gate(desired), desired.not_before].into_iter().flatten().max(),
         }
     }
 
-    fn patience(&self) -> Duration {
+    fn answer_timeout(&self) -> Duration {
         let compiles = self.engine.as_ref().is_some_and(|engine| device::traits_of(&engine.device).compiles);
-        if compiles && self.phase == Some(Phase::Tuning) { TUNING_PATIENCE } else { PATIENCE }
+        if compiles && self.phase == Some(Phase::Tuning) { TUNING_TIMEOUT } else { ANSWER_TIMEOUT }
     }
 
-    /// Idle power is read before the first engine only: later ones find the device warm.
-    fn idle_gate(&self, wanted: &Wanted) -> Option<Instant> {
-        if self.engines > 0 { None } else { self.gate.opens(&wanted.config.device, self.options.idle) }
+    /// When the first engine may start. Later ones start at once, because the device is warm by then.
+    fn idle_gate(&self, desired: &DesiredRun) -> Option<Instant> {
+        if self.engines > 0 { None } else { self.gate.opens(&desired.config.device, self.options.idle) }
     }
 
-    /// Brings the engine to what is wanted: starts it, tells it, or replaces one that does not answer.
-    async fn attend(&mut self) {
-        let Some(wanted) = &self.wanted else { return };
-        if wanted.begun || self.alarm().is_some_and(|at| Instant::now() < at) {
+    /// Brings the engine to the desired run: starts an engine, sends the run, or replaces an engine that does not answer.
+    async fn reconcile(&mut self) {
+        let Some(desired) = &self.desired else { return };
+        if desired.begun || self.alarm().is_some_and(|at| Instant::now() < at) {
             return;
         }
-        if wanted.told.is_some() {
+        if desired.sent.is_some() {
             let text = "the engine was in the middle of a long batch: replaced by a new one".to_owned();
-            self.tell(Body::Notice { level: Level::Info, text });
+            self.emit(Body::Notice { level: Level::Info, text });
             self.stop_engine();
         }
         self.start_run().await;
     }
 
-    /// Tells the engine what is wanted, starting one for its device where there is none.
+    /// Sends the desired run to the engine of its device, which is started first if there is none.
     async fn start_run(&mut self) {
-        let Some(wanted) = &mut self.wanted else { return };
-        wanted.told = Some(Instant::now());
-        let (run, config, layers) = (wanted.run, wanted.config.clone(), std::mem::take(&mut wanted.layers));
+        let Some(desired) = &mut self.desired else { return };
+        desired.sent = Some(Instant::now());
+        let (run, config, layers) = (desired.run, desired.config.clone(), std::mem::take(&mut desired.layers));
         if self.engine.as_ref().is_some_and(|engine| engine.device != config.device) {
             self.stop_engine();
         }
@@ -320,7 +330,7 @@ impl Local {
             return;
         }
         if let Some(engine) = &mut self.engine {
-            // Where the pipe is broken the process is gone, and its end arrives by itself.
+            // If the pipe is closed the process has exited, which its watcher reports.
             let _ = engine.send(&EngineCommand::Run { run, config }).await;
             if layers {
                 let _ = engine.send(&EngineCommand::Layers { run }).await;
@@ -330,18 +340,18 @@ impl Local {
 
     fn start_engine(&mut self, run: RunId, config: &Config) -> bool {
         self.engines += 1;
-        self.launch.memory_limit = memory_limit(&self.options, &config.device);
-        match EngineProcess::start(&self.launch, self.engines, &config.device, self.from_engine.clone()) {
+        self.launcher.memory_limit = memory_limit(&self.options, &config.device);
+        match EngineProcess::start(&self.launcher, self.engines, &config.device, self.to_agent.clone()) {
             Ok(engine) => {
                 self.pid.set(Some(engine.pid));
-                self.tell(Body::EngineStarted { pid: engine.pid, device: config.device.clone() });
+                self.emit(Body::EngineStarted { pid: engine.pid, device: config.device.clone() });
                 self.engine = Some(engine);
                 true
             }
             Err(error) => {
                 let reason = format!("no engine could be started: {error}");
-                self.tell(Body::Failing { run, config: config.clone(), reason });
-                self.wanted = None;
+                self.emit(Body::Failing { run, config: config.clone(), reason });
+                self.desired = None;
                 false
             }
         }
@@ -353,30 +363,30 @@ impl Local {
         self.pid.set(None);
     }
 
-    fn heard(&mut self, said: FromEngine) {
-        let number = match &said {
-            FromEngine::Event(number, _) | FromEngine::Gone(number, _) => *number,
+    fn on_engine(&mut self, message: FromEngine) {
+        let number = match &message {
+            FromEngine::Event(number, _) | FromEngine::Exited(number, _) => *number,
         };
-        // What an engine that was replaced still says is about nothing that is wanted.
+        // An engine that was replaced may still send events, about runs that are not desired any more.
         if self.engine.as_ref().is_none_or(|engine| engine.number != number) {
             return;
         }
-        match said {
-            FromEngine::Event(_, event) => self.engine_event(*event),
-            FromEngine::Gone(_, death) => self.engine_died(&death),
+        match message {
+            FromEngine::Event(_, event) => self.on_engine_event(*event),
+            FromEngine::Exited(_, exit) => self.on_engine_exit(&exit),
         }
     }
 
-    fn engine_event(&mut self, event: Event) {
+    fn on_engine_event(&mut self, event: Event) {
         log(&event.body);
-        let current = self.wanted.as_ref().map(|w| w.run);
+        let current = self.desired.as_ref().map(|w| w.run);
         match &event.body {
             Body::Phase(change) => {
                 self.phase = Some(change.phase);
-                if let Some(wanted) = self.wanted.as_mut().filter(|w| w.run == change.run) {
-                    wanted.begun = true;
+                if let Some(desired) = self.desired.as_mut().filter(|w| w.run == change.run) {
+                    desired.begun = true;
                     if change.phase == Phase::Steady {
-                        wanted.steady = Some(Instant::now());
+                        desired.steady = Some(Instant::now());
                         self.last_good = Some(change.config.clone());
                     }
                 }
@@ -391,46 +401,46 @@ impl Local {
         let _ = self.events.send(event);
     }
 
-    /// After a configuration that can't run: back to the last one that did, or nothing until the next command.
+    /// After a configuration that can't run: goes back to the last one that could, or waits for the next command.
     fn step_back(&mut self) {
-        let failed = self.wanted.take().map(|w| w.config);
+        let failed = self.desired.take().map(|w| w.config);
         if let Some(good) =
             self.last_good.clone().filter(|good| self.options.step_back && Some(good) != failed.as_ref())
         {
-            self.want(good, 0);
+            self.set_desired(good, 0);
         }
     }
 
-    fn engine_died(&mut self, death: &Death) {
+    fn on_engine_exit(&mut self, exit: &EngineExit) {
         self.stop_engine();
-        let Some(wanted) = self.wanted.clone() else { return };
-        let (run, config) = (wanted.run, wanted.config);
-        if let MeasureError::OutOfMemory { requested, message } = MeasureError::from_text(&death.stderr) {
-            self.tell(Body::OutOfMemory { run, config, requested_bytes: requested, message });
+        let Some(desired) = self.desired.clone() else { return };
+        let (run, config) = (desired.run, desired.config);
+        if let MeasureError::OutOfMemory { requested, message } = MeasureError::from_text(&exit.stderr) {
+            self.emit(Body::OutOfMemory { run, config, requested_bytes: requested, message });
             self.step_back();
             return;
         }
-        let sound = wanted.steady.is_some_and(|since| since.elapsed() >= SOUND);
-        let deaths = if sound { 1 } else { wanted.deaths + 1 };
-        let reason = death.reason.clone();
-        if let Some(text) = self.launch.suspect_graphs(&config.device) {
-            self.tell(Body::Notice { level: Level::Warning, text });
+        let stable = desired.steady.is_some_and(|since| since.elapsed() >= STABLE);
+        let crashes = if stable { 1 } else { desired.crashes + 1 };
+        let reason = exit.reason.clone();
+        if let Some(text) = self.launcher.suspect_graphs(&config.device) {
+            self.emit(Body::Notice { level: Level::Warning, text });
         }
-        self.tell(Body::EngineDied { reason: reason.clone(), in_a_row: deaths, run, config: config.clone() });
-        if deaths >= DEATHS {
-            let reason = format!("its engine died {deaths} times in a row, last: {reason}");
-            self.tell(Body::Failing { run, config, reason });
+        self.emit(Body::EngineDied { reason: reason.clone(), in_a_row: crashes, run, config: config.clone() });
+        if crashes >= MAX_CRASHES {
+            let reason = format!("its engine died {crashes} times in a row, last: {reason}");
+            self.emit(Body::Failing { run, config, reason });
             self.step_back();
             return;
         }
-        self.want(config, deaths);
-        if let Some(wanted) = &mut self.wanted {
-            wanted.not_before = Some(Instant::now() + Duration::from_millis(200) * deaths);
+        self.set_desired(config, crashes);
+        if let Some(desired) = &mut self.desired {
+            desired.not_before = Some(Instant::now() + Duration::from_millis(200) * crashes);
         }
     }
 }
 
-/// What a log should have to tell afterwards what happened; measurements are not in it.
+/// Logs what explains a session afterwards; measurements are not logged.
 fn log(body: &Body) {
     match body {
         Body::EngineStarted { pid, device } => tracing::info!(pid, device, "engine started"),
@@ -453,8 +463,8 @@ fn log(body: &Body) {
     }
 }
 
-/// The limit of an engine's data segment, where the device works in the host's memory. A card's driver reserves address space
-/// by the terabyte, so an engine on a card has none.
+/// The limit of an engine's data segment, bytes, if the device uses the host's memory. The driver of a card reserves
+/// terabytes of address space, so an engine on a card has no limit.
 fn memory_limit(options: &Options, device: &str) -> Option<u64> {
     let available = || host::memory().map(|memory| memory.available / 10 * 9);
     let by_host = device::traits_of(device).memory == DeviceMemory::Host;

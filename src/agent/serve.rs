@@ -1,15 +1,16 @@
-//! The far side: the agent of this host with its two channels on stdin and stdout, for a screen somewhere else.
+//! The remote side of a link: the agent of this host, controlled through stdin and stdout by a screen on another host.
 //!
-//! It ends, and its engine with it, as soon as nobody listens: at the end of stdin, when stdout breaks, when it is told to
-//! by a signal, and when no ping came for some seconds, as when the other side vanished without a word. A link that is slow
-//! never stretches a batch: what waits for it is joined and thinned out (`Backlog`), and no more is put into it than the
-//! screen acknowledges soon (`Window`), so that what arrives is never old.
+//! It ends, and its engine with it, as soon as the other side is gone: at the end of stdin, when stdout is closed, on a signal,
+//! and when no ping has arrived for some seconds. A slow link never delays a batch: events are queued (`Backlog`, which merges
+//! and drops), and only as many bytes are in flight as are acknowledged soon (`Window`), so that events arrive fresh.
 
 use super::{
-    AgentHandle, Options,
-    backlog::{Backlog, urgent},
+    backlog::{Backlog, is_urgent},
+    handle::AgentHandle,
+    local,
+    options::Options,
     window::Window,
-    wire::{self, Down, Frame, Hello, Lines, MOST_LINE, Packer, Up, Versions, Welcome},
+    wire::{self, Down, Frame, Hello, LineBuffer, MAX_LINE_BYTES, Packer, Up, Versions, Welcome},
 };
 use crate::{
     backend::device,
@@ -31,50 +32,51 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
 
-/// Time without a ping while the engine is paused, s: the screen's process is stopped then, too, and pings nobody. Nothing
-/// burns, but a device's memory is held.
-const PAUSED_SILENCE: u32 = 600;
+/// Limit of seconds without a ping while the engine is paused: then the screen's process may be suspended too and sends
+/// none. No power is drawn meanwhile, but device memory is held.
+const PAUSED_SILENCE_S: u32 = 600;
 
-/// How long the screen may take to answer the hello: it may have a session to read first.
-const WELCOME: Duration = Duration::from_secs(60);
+/// How long the screen may take to answer the hello: it may have to read a session first.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long what is not urgent waits for more of its kind.
-const BUNDLING: Duration = Duration::from_millis(100);
+/// How long events that are not urgent wait for more events, to be sent as one bundle.
+const BUNDLE_DELAY: Duration = Duration::from_millis(100);
 
 /// How long the agent may take to stop its engine.
-const FAREWELL: Duration = Duration::from_secs(3);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the last words may take to be written.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long writing the last lines may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Time between two complaints about a slow link.
-const COMPLAINTS: Duration = Duration::from_secs(10);
+/// Least time between two notices about a slow link.
+const NOTICE_PERIOD: Duration = Duration::from_secs(10);
 
-/// What came from the screen, or did not.
-enum Heard {
+/// Input from the screen.
+enum Input {
     Line(Vec<u8>),
+    /// There is no more: why.
     End(&'static str),
 }
 
-/// Serves the agent of this host until nobody listens any more; gives back why that was. How the agent works is told by
-/// the other side, but for what only this host knows: `own` says that.
+/// Serves the agent of this host until the other side is gone, and returns how that was noticed. The other side sends how
+/// the agent works; `local` has the options that depend on this host.
 ///
 /// # Errors
-/// If the other side does not answer, or the pipes can't be had.
-pub async fn serve(own: Options) -> io::Result<String> {
+/// If the other side does not answer, or a pipe fails.
+pub async fn serve(local: Options) -> io::Result<String> {
     let clock = Clock::start();
-    let out = Out::open(take_stdout());
-    let (heard, mut from_screen) = unbounded_channel();
-    thread::Builder::new().name("stdin".into()).spawn(move || listen(io::stdin().lock(), &heard))?;
+    let out = StdoutWriter::start(take_stdout());
+    let (input, mut from_screen) = unbounded_channel();
+    thread::Builder::new().name("stdin".into()).spawn(move || read_lines(io::stdin().lock(), &input))?;
     // Asking a driver for its devices can take a second.
     let devices = tokio::task::spawn_blocking(device::enumerate).await.unwrap_or_default();
     let hello = Hello { versions: Versions::own(), host: host::name(), devices };
-    // The end of a line that a shell left open.
-    out.write(format!("\n{}\n", wire::introduce(&hello)?).into_bytes());
-    let welcome = timeout(WELCOME, welcome(&mut from_screen)).await;
+    // The first line end closes a line that a shell may have left open.
+    out.write(format!("\n{}\n", wire::handshake(&hello)?).into_bytes());
+    let welcome = timeout(WELCOME_TIMEOUT, welcome(&mut from_screen)).await;
     let welcome = welcome.map_err(|_| io::Error::other("nobody answered the hello"))??;
-    let agent = super::start(options(own, &welcome), clock);
-    let mut far = Far {
+    let agent = local::start(options(local, &welcome), clock);
+    let mut server = Server {
         clock,
         agent,
         out,
@@ -82,18 +84,18 @@ pub async fn serve(own: Options) -> io::Result<String> {
         backlog: Backlog::default(),
         due: None,
         window: Window::default(),
-        silent: 0,
-        silence: welcome.silence_s,
+        silent_s: 0,
+        max_silent_s: welcome.silence_s,
         paused: false,
-        complained: None,
+        noticed: None,
     };
-    let why = far.serve(&mut from_screen).await?;
+    let why = server.serve(&mut from_screen).await?;
     tracing::info!("the far end ends: {why}");
-    far.end(&why).await?;
+    server.end(&why).await?;
     Ok(why)
 }
 
-fn options(own: Options, welcome: &Welcome) -> Options {
+fn options(local: Options, welcome: &Welcome) -> Options {
     Options {
         period: Duration::from_nanos(welcome.period_ns),
         idle: Duration::from_nanos(welcome.idle_ns),
@@ -104,56 +106,56 @@ fn options(own: Options, welcome: &Welcome) -> Options {
         last_run: welcome.last_run,
         only: welcome.only.clone(),
         alone: welcome.alone,
-        ..own
+        ..local
     }
 }
 
 /// Waits for the answer to the hello.
-async fn welcome(from_screen: &mut UnboundedReceiver<Heard>) -> io::Result<Welcome> {
+async fn welcome(from_screen: &mut UnboundedReceiver<Input>) -> io::Result<Welcome> {
     loop {
         match from_screen.recv().await {
-            Some(Heard::Line(line)) => match wire::introduced::<Welcome>(&line) {
+            Some(Input::Line(line)) => match wire::parse_handshake::<Welcome>(&line) {
                 Some(welcome) => return welcome.map_err(io::Error::other),
                 None => tracing::debug!("not a welcome: {}", String::from_utf8_lossy(&line)),
             },
-            Some(Heard::End(why)) => return Err(io::Error::other(why)),
+            Some(Input::End(why)) => return Err(io::Error::other(why)),
             None => return Err(io::Error::other("stdin could not be read")),
         }
     }
 }
 
-/// Reads lines until there are no more.
-fn listen(mut input: impl Read, heard: &UnboundedSender<Heard>) {
-    let mut lines = Lines::default();
+/// Reads lines until the end.
+fn read_lines(mut stdin: impl Read, input: &UnboundedSender<Input>) {
+    let mut lines = LineBuffer::default();
     let mut bytes = vec![0; 1 << 14];
     loop {
-        match input.read(&mut bytes) {
+        match stdin.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Ok(0) | Err(_) => break,
             Ok(n) => lines.push(&bytes[..n]),
         }
-        while let Some(line) = lines.line() {
+        while let Some(line) = lines.next_line() {
             let Ok(line) = line else {
-                let _ = heard.send(Heard::End("the screen sent a line without an end"));
+                let _ = input.send(Input::End("the screen sent a line without an end"));
                 return;
             };
-            if heard.send(Heard::Line(line.to_vec())).is_err() {
+            if input.send(Input::Line(line.to_vec())).is_err() {
                 return;
             }
         }
     }
-    let _ = heard.send(Heard::End("the screen let go"));
+    let _ = input.send(Input::End("the screen let go"));
 }
 
-/// Stdout, written by a thread of its own: one that is full must not keep the agent waiting.
-struct Out {
+/// Writes stdout from a thread of its own, because a full pipe must not block the agent.
+struct StdoutWriter {
     lines: Option<Sender<Vec<u8>>>,
-    /// Ends with the thread.
+    /// Closed when the thread has ended.
     ended: UnboundedReceiver<()>,
 }
 
-impl Out {
-    fn open(pipe: File) -> Self {
+impl StdoutWriter {
+    fn start(pipe: File) -> Self {
         let (lines, waiting) = channel::<Vec<u8>>();
         let (end, ended) = unbounded_channel();
         thread::spawn(move || {
@@ -170,33 +172,34 @@ impl Out {
 
     fn write(&self, line: Vec<u8>) {
         if let Some(lines) = &self.lines {
-            // A thread that is gone has ended [`Self::ended`].
+            // A thread that has ended has closed [`Self::ended`].
             let _ = lines.send(line);
         }
     }
 }
 
 /// The agent and its link.
-struct Far {
+struct Server {
     clock: Clock,
     agent: AgentHandle,
-    out: Out,
+    out: StdoutWriter,
     packer: Packer,
     backlog: Backlog,
-    /// When what waits is sent.
+    /// When the backlog is sent.
     due: Option<Instant>,
     window: Window,
     /// Seconds since the last ping.
-    silent: u32,
-    /// Seconds that may pass without one.
-    silence: u32,
+    silent_s: u32,
+    /// Seconds without a ping after which it ends.
+    max_silent_s: u32,
     paused: bool,
-    complained: Option<Instant>,
+    /// When the last notice about a slow link was sent.
+    noticed: Option<Instant>,
 }
 
-impl Far {
-    /// Serves until there is a reason not to.
-    async fn serve(&mut self, from_screen: &mut UnboundedReceiver<Heard>) -> io::Result<String> {
+impl Server {
+    /// Serves until there is a reason to end, and returns it.
+    async fn serve(&mut self, from_screen: &mut UnboundedReceiver<Input>) -> io::Result<String> {
         let mut signals =
             [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok());
         let mut second = interval(Duration::from_secs(1));
@@ -206,50 +209,50 @@ impl Far {
             let [hangup, terminate, interrupt] = &mut signals;
             tokio::select! {
                 biased;
-                heard = from_screen.recv() => match heard {
-                    Some(Heard::Line(line)) => if let Some(why) = self.heard(&line)? { return Ok(why) },
-                    Some(Heard::End(why)) => return Ok(why.to_owned()),
+                input = from_screen.recv() => match input {
+                    Some(Input::Line(line)) => if let Some(why) = self.on_line(&line)? { return Ok(why) },
+                    Some(Input::End(why)) => return Ok(why.to_owned()),
                     None => return Ok("stdin could not be read".to_owned()),
                 },
                 _ = self.out.ended.recv() => return Ok("nobody reads what is said".to_owned()),
                 () = caught(hangup) => return Ok("its session was hung up (SIGHUP)".to_owned()),
                 () = caught(terminate) => return Ok("it was told to end (SIGTERM)".to_owned()),
                 () = caught(interrupt) => return Ok("it was interrupted (SIGINT)".to_owned()),
-                _ = second.tick() => if let Some(why) = self.watch() { return Ok(why) },
+                _ = second.tick() => if let Some(why) = self.on_second() { return Ok(why) },
                 () = until(due) => self.send()?,
                 event = self.agent.events.recv() => match event {
-                    Some(event) => self.happened(event),
+                    Some(event) => self.queue(event),
                     None => return Ok("its agent ended".to_owned()),
                 },
             }
         }
     }
 
-    /// Counts the seconds in which nobody pinged: by ticks, for a process that was stopped has heard nothing either.
-    fn watch(&mut self) -> Option<String> {
-        self.silent += 1;
-        let limit = if self.paused { PAUSED_SILENCE } else { self.silence };
-        (self.silent > limit).then(|| format!("the screen was silent for {limit} s"))
+    /// Counts the seconds without a ping. They are ticks, not wall time: a process that was suspended could not receive any.
+    fn on_second(&mut self) -> Option<String> {
+        self.silent_s += 1;
+        let limit = if self.paused { PAUSED_SILENCE_S } else { self.max_silent_s };
+        (self.silent_s > limit).then(|| format!("the screen was silent for {limit} s"))
     }
 
-    /// Does what a line says; gives back why to end, where it says that.
-    fn heard(&mut self, line: &[u8]) -> io::Result<Option<String>> {
-        let frame = match wire::open(line) {
+    /// Processes a line; returns the reason to end, if there is one.
+    fn on_line(&mut self, line: &[u8]) -> io::Result<Option<String>> {
+        let frame = match wire::parse_frame(line) {
             Ok(frame) => frame,
             Err(error) => return Ok(Some(format!("the link damages what passes through it: {error}"))),
         };
         match frame {
             Frame::One(Down::Ping(n)) => {
-                self.silent = 0;
+                self.silent_s = 0;
                 self.out.write(wire::frame(&Up::Pong { n, t: self.clock.now() })?);
             }
-            Frame::One(Down::Ack(bundles)) => self.window.arrived(bundles, Instant::now()),
+            Frame::One(Down::Ack(bundles)) => self.window.acknowledge(bundles, Instant::now()),
             Frame::One(Down::Command(Command::Stop)) => return Ok(Some("it was asked to stop".to_owned())),
             Frame::One(Down::Command(command)) => {
                 if let Command::Pause { paused } = command {
-                    (self.paused, self.silent) = (paused, 0);
+                    (self.paused, self.silent_s) = (paused, 0);
                 }
-                // An agent that is gone ends its events.
+                // An agent that has ended has closed its events, which ends this loop.
                 let _ = self.agent.commands.send(command);
             }
             Frame::Bundle(_) | Frame::Unknown => tracing::debug!("a frame of an unknown kind"),
@@ -257,46 +260,46 @@ impl Far {
         Ok(None)
     }
 
-    fn happened(&mut self, event: Event) {
-        let at = Instant::now() + if urgent(&event.body) { Duration::ZERO } else { BUNDLING };
+    fn queue(&mut self, event: Event) {
+        let at = Instant::now() + if is_urgent(&event.body) { Duration::ZERO } else { BUNDLE_DELAY };
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
         self.backlog.push(event);
     }
 
-    /// Sends a bundle of what waits.
+    /// Sends a bundle.
     fn send(&mut self) -> io::Result<()> {
-        self.complain();
+        self.report_dropped();
         let line = self.packer.pack(|| self.backlog.pop())?;
-        debug_assert!(line.len() <= MOST_LINE);
+        debug_assert!(line.len() <= MAX_LINE_BYTES);
         self.window.sent(line.len(), Instant::now());
         self.out.write(line);
         self.due = (!self.backlog.is_empty()).then(Instant::now);
         Ok(())
     }
 
-    /// Says what was left out because the link is slow, though not all the time.
-    fn complain(&mut self) {
-        if self.complained.is_some_and(|at| at.elapsed() < COMPLAINTS) {
+    /// Reports readings that were dropped, at most once every [`NOTICE_PERIOD`].
+    fn report_dropped(&mut self) {
+        if self.noticed.is_some_and(|at| at.elapsed() < NOTICE_PERIOD) {
             return;
         }
         let dropped = self.backlog.dropped();
         if dropped > 0 {
-            self.complained = Some(Instant::now());
+            self.noticed = Some(Instant::now());
             let text = format!("the link is too slow: {dropped} readings of sensors were left out");
             self.backlog.push(Event { t: self.clock.now(), body: Body::Notice { level: Level::Warning, text } });
         }
     }
 
-    /// Stops the engine, and says the last things that happened and why it ends to whoever may still listen.
+    /// Stops the engine, then sends the last events and the reason for the end, in case the other side still reads.
     async fn end(mut self, why: &str) -> io::Result<()> {
         let _ = self.agent.commands.send(Command::Stop);
-        let drained = timeout(FAREWELL, async {
+        let drained = timeout(STOP_TIMEOUT, async {
             while let Some(event) = self.agent.events.recv().await {
                 self.backlog.push(event);
             }
         });
         if drained.await.is_err() {
-            tracing::warn!("the agent did not stop within {FAREWELL:?}");
+            tracing::warn!("the agent did not stop within {STOP_TIMEOUT:?}");
         }
         while !self.backlog.is_empty() {
             let line = self.packer.pack(|| self.backlog.pop())?;
@@ -304,8 +307,8 @@ impl Far {
         }
         self.out.write(wire::frame(&Up::Bye(why.to_owned()))?);
         self.out.lines = None;
-        // Nobody may be reading: then it ends without.
-        let _ = timeout(LAST_WORDS, self.out.ended.recv()).await;
+        // If the other side does not read, the lines are lost.
+        let _ = timeout(FLUSH_TIMEOUT, self.out.ended.recv()).await;
         Ok(())
     }
 }

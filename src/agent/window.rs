@@ -1,61 +1,61 @@
-//! How much may be on its way through a link: as much as arrives soon, whatever lies in between hoards.
+//! The congestion window of a link: how many bytes may be in flight.
 //!
-//! A pipe, ssh and the kernel together swallow megabytes, which a slow link takes minutes to deliver: what is measured now
-//! would be seen then, and an answer to a ping would wait behind it. So the other side acknowledges what has arrived, and no
-//! more is sent than what it takes a moment to.
+//! The buffers of a pipe, of ssh and of the kernel hold megabytes, which a slow link takes minutes to deliver; measurements
+//! would arrive that late, and answers to pings behind them. So the receiver acknowledges bundles, and the window is adjusted
+//! by additive increase and multiplicative decrease, as TCP does it, with the delay of acknowledgements in place of loss.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// Bytes that may be on their way at the most: what a link of 100 kB/s takes a quarter of a second for.
-const MOST: usize = 24_000;
+/// Largest window, bytes: what a link of 100 kB/s transfers in a quarter of a second.
+const MAX: usize = 24_000;
 
-/// Bytes that may be on their way at the least.
-const LEAST: usize = 2_000;
+/// Smallest window, bytes.
+const MIN: usize = 2_000;
 
-/// Time to an acknowledgement after which less is sent at once.
+/// Delay of an acknowledgement beyond which the window shrinks.
 const LATE: Duration = Duration::from_secs(1);
 
-/// What is on its way.
+/// The window and the bundles in flight.
 #[derive(Debug)]
 pub struct Window {
-    /// Length of each bundle that was not acknowledged yet, and when it was sent.
-    on_its_way: VecDeque<(usize, Instant)>,
+    /// Length of each bundle without an acknowledgement, and when it was sent.
+    in_flight: VecDeque<(usize, Instant)>,
     acknowledged: u64,
-    most: usize,
-    /// When less was put into it the last time: what was sent before that says nothing of it.
-    lowered: Option<Instant>,
+    size: usize,
+    /// When the window was last shrunk: bundles sent before that were sent with the larger window.
+    shrunk: Option<Instant>,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { on_its_way: VecDeque::new(), acknowledged: 0, most: MOST, lowered: None }
+        Self { in_flight: VecDeque::new(), acknowledged: 0, size: MAX, shrunk: None }
     }
 }
 
 impl Window {
-    /// Whether more may be sent. One bundle may always be on its way, however long it is.
+    /// Whether another bundle may be sent. One may always be in flight, however long it is.
     pub fn has_room(&self) -> bool {
-        self.on_its_way.is_empty() || self.on_its_way.iter().map(|(length, _)| length).sum::<usize>() < self.most
+        self.in_flight.is_empty() || self.in_flight.iter().map(|(length, _)| length).sum::<usize>() < self.size
     }
 
-    /// A bundle of `length` bytes was sent.
+    /// Takes note that a bundle of `length` bytes was sent.
     pub fn sent(&mut self, length: usize, now: Instant) {
-        self.on_its_way.push_back((length, now));
+        self.in_flight.push_back((length, now));
     }
 
-    /// So many bundles have arrived since the beginning.
-    pub fn arrived(&mut self, bundles: u64, now: Instant) {
+    /// Takes note that this many bundles have been acknowledged since the beginning.
+    pub fn acknowledge(&mut self, bundles: u64, now: Instant) {
         while self.acknowledged < bundles
-            && let Some((_, sent)) = self.on_its_way.pop_front()
+            && let Some((_, sent)) = self.in_flight.pop_front()
         {
             self.acknowledged += 1;
             if now.saturating_duration_since(sent) <= LATE {
-                self.most = (self.most + LEAST / 8).min(MOST);
-            } else if self.lowered.is_none_or(|lowered| sent > lowered) {
-                (self.most, self.lowered) = ((self.most / 2).max(LEAST), Some(now));
+                self.size = (self.size + MIN / 8).min(MAX);
+            } else if self.shrunk.is_none_or(|shrunk| sent > shrunk) {
+                (self.size, self.shrunk) = ((self.size / 2).max(MIN), Some(now));
             }
         }
     }
@@ -65,8 +65,8 @@ impl Window {
 mod tests {
     use super::*;
 
-    /// Sends 500 bytes whenever there is room, through a link of a rate in bytes/s and a delay, for two minutes; gives back the
-    /// bytes a second that arrived in the second half, and the longest that anything was on its way then.
+    /// Sends 500 bytes whenever there is room, through a link of a rate in bytes/s and a delay, for two minutes; returns the
+    /// bytes a second that arrived in the second half, and the longest time that anything was in flight then.
     fn through(rate: u64, delay_ms: u64) -> (f64, Duration) {
         let (mut window, start) = (Window::default(), Instant::now());
         let (mut free, mut acks) = (start, VecDeque::new());
@@ -76,7 +76,7 @@ mod tests {
             while acks.front().is_some_and(|(at, _)| *at <= now) {
                 let Some((_, sent)) = acks.pop_front() else { break };
                 bundles += 1;
-                window.arrived(bundles, now);
+                window.acknowledge(bundles, now);
                 if ms > 60_000 {
                     arrived += 500.0 / 60.0;
                     longest = longest.max(now - sent);
@@ -106,13 +106,13 @@ mod tests {
     fn one_bundle_may_always_be_sent_and_an_odd_count_does_no_harm() {
         let (mut window, now) = (Window::default(), Instant::now());
         assert!(window.has_room());
-        window.sent(10 * MOST, now);
+        window.sent(10 * MAX, now);
         assert!(!window.has_room());
-        window.arrived(99, now);
+        window.acknowledge(99, now);
         assert!(window.has_room());
-        window.arrived(0, now);
-        window.sent(10 * MOST, now);
-        window.arrived(2, now);
+        window.acknowledge(0, now);
+        window.sent(10 * MAX, now);
+        window.acknowledge(2, now);
         assert!(window.has_room());
     }
 }

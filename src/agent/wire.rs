@@ -1,13 +1,16 @@
-//! What passes between a screen and the far end of a command: lines of text, both ways.
+//! The protocol between a screen and a remote agent: lines of text in both directions.
 //!
-//! The far end begins with a [`Hello`], the screen answers with a [`Welcome`]; whatever a login shell prints before the
-//! hello is no part of it. From then on every line is a checksum and a frame. Commands, pings and acknowledgements go down
-//! ([`Down`]), answers to pings go up ([`Up`]), and events go up in bundles: JSON lines compressed as one stream from the
-//! first bundle to the last, in base64. Text passes through whatever carries text: Slurm hands output on line by line, and
-//! a pipe that changes a byte is found out by the checksum.
+//! ```text
+//!   screen                                    remote agent
+//!     │   ◄── wattscope-wire {Hello}  ───────────  │   a login shell may print lines before it
+//!     │   ─── wattscope-wire {Welcome} ─────────►  │
+//!     │   ─── crc32 {Down: ping, ack, command} ─►  │
+//!     │   ◄── crc32 {Up: pong, bye} ─────────────  │
+//!     │   ◄── crc32 z<bundle> ───────────────────  │   events as JSON lines, zstd, base64
+//! ```
 //!
-//! On a network of 21 facts and a run that takes a third of a millisecond a batch the compression is what makes the
-//! difference between seconds and a moment at the beginning, and between a tenth of a slow link and none of it later.
+//! All bundles of a connection are one compressed stream, so each is small. The protocol is text because not everything that
+//! carries it is transparent for bytes: Slurm forwards output line by line. The checksum detects bytes that were changed.
 
 use crate::event::{Command, DeviceInfo, Event, Nanos, RunId, SCHEMA};
 use data_encoding::BASE64;
@@ -15,39 +18,39 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Write};
 use zstd::stream::write::{Decoder, Encoder};
 
-/// Version of the frames: raised when a reader of the old ones would misread the new.
+/// Version of the protocol, incremented when older readers would misread newer frames.
 pub const WIRE: u32 = 1;
 
-/// What the first line of either side begins with.
+/// Prefix of the first line of either side.
 const MAGIC: &str = "wattscope-wire ";
 
 /// Longest line, bytes. A bundle with the facts of the largest network is a hundredth of it.
-pub const MOST_LINE: usize = 1 << 20;
+pub const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// Events in one bundle, bytes of JSON; one event may be longer.
-const BUNDLE: usize = 64 << 10;
+/// Bytes of JSON in one bundle; a single event may be longer.
+const BUNDLE_BYTES: usize = 64 << 10;
 
-/// What a bundle may unpack to at the most, bytes.
-const MOST_UNPACKED: usize = 64 << 20;
+/// Largest size of an unpacked bundle, bytes: a limit against decompression bombs.
+const MAX_UNPACKED_BYTES: usize = 64 << 20;
 
-/// Level of compression: 3 is what zstd takes by itself.
+/// Compression level; 3 is zstd's default.
 const LEVEL: i32 = 3;
 
-/// What bundles begin with, where other frames begin with a brace.
-const BUNDLED: u8 = b'z';
+/// First byte of a bundle; other frames are JSON objects.
+const BUNDLE_MARK: u8 = b'z';
 
-/// What is wrong with what came through the link.
+/// Why a received line is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// No end of line for a long time.
-    #[error("a line of more than {MOST_LINE} bytes")]
+    /// The line is too long.
+    #[error("a line of more than {MAX_LINE_BYTES} bytes")]
     TooLong,
-    /// Not what the other side sent.
+    /// It is not what the other side sent.
     #[error("a line that is not what was sent: {0}")]
     Damaged(&'static str),
 }
 
-/// The versions that have to be the same on both sides, and that of the program.
+/// Versions of one side. Those of the protocol and of the events have to be the same on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// [`WIRE`].
@@ -59,18 +62,18 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Those of this program.
+    /// The versions of this program.
     pub fn own() -> Self {
         Self { wire: WIRE, schema: SCHEMA, version: env!("CARGO_PKG_VERSION").to_owned() }
     }
 
-    /// Whether both sides understand each other.
+    /// Whether two sides can talk to each other.
     pub fn fit(&self, other: &Self) -> bool {
         (self.wire, self.schema) == (other.wire, other.schema)
     }
 }
 
-/// What the far end says first.
+/// The first line of the remote agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// Its versions.
@@ -78,11 +81,11 @@ pub struct Hello {
     pub versions: Versions,
     /// Name of its host.
     pub host: String,
-    /// Its devices: what to measure can be decided before anything runs there.
+    /// Its devices, so that the screen can decide what to measure before anything runs there.
     pub devices: Vec<DeviceInfo>,
 }
 
-/// What the screen answers: how the far agent is to work.
+/// The screen's answer: how the remote agent works.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
     /// Its versions.
@@ -90,9 +93,9 @@ pub struct Welcome {
     pub versions: Versions,
     /// Time between sensor readings, ns.
     pub period_ns: u64,
-    /// How long idle power is read before the first engine starts, ns.
+    /// How long idle power is measured before the first engine starts, ns.
     pub idle_ns: u64,
-    /// Whether to go back to what worked after an out-of-memory.
+    /// Whether to go back to the last configuration that worked after an out-of-memory.
     pub step_back: bool,
     /// Limit of the engine's data segment on the CPU, bytes.
     pub memory_limit: Option<u64>,
@@ -100,11 +103,11 @@ pub struct Welcome {
     pub fold: bool,
     /// Whether captured graphs are replayed where that is exact and faster.
     pub graph: bool,
-    /// The number of the run before the first one.
+    /// Number of the run before the first one.
     pub last_run: RunId,
-    /// Seconds without a ping after which nobody listens any more.
+    /// Seconds without a ping after which the remote agent ends.
     pub silence_s: u32,
-    /// The only device that is asked for, where others of the same host have agents of their own.
+    /// The only device that this agent measures, if others of the same host have agents of their own.
     #[serde(default)]
     pub only: Option<String>,
     /// Whether no other card of the host has an agent.
@@ -116,27 +119,27 @@ const fn alone() -> bool {
     true
 }
 
-/// The first line of a side, without its end.
-pub fn introduce(side: &impl Serialize) -> io::Result<String> {
+/// The first line of a side, without its line end.
+pub fn handshake(side: &impl Serialize) -> io::Result<String> {
     Ok(format!("{MAGIC}{}", serde_json::to_string(side)?))
 }
 
-/// What the first line of a side says; none if it is not one. The magic word may follow a prompt without an end of line.
+/// Parses the first line of a side; none if the line is another one. A prompt without a line end may precede the prefix.
 ///
 /// # Errors
-/// Where the line has the magic word, and what follows is not what was expected.
-pub fn introduced<T: DeserializeOwned>(line: &[u8]) -> Option<serde_json::Result<T>> {
+/// If the line has the prefix but the rest is no `T`.
+pub fn parse_handshake<T: DeserializeOwned>(line: &[u8]) -> Option<serde_json::Result<T>> {
     let at = line.windows(MAGIC.len()).position(|window| window == MAGIC.as_bytes())?;
     Some(serde_json::from_slice(&line[at + MAGIC.len()..]))
 }
 
-/// A frame for the far end.
+/// A frame for the remote agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Down {
-    /// Answer with this number and your clock.
+    /// Asks for a [`Up::Pong`] with this number.
     Ping(u64),
-    /// This many bundles have arrived.
+    /// This many bundles have been received since the beginning.
     Ack(u64),
     /// A command for the agent.
     Command(Command),
@@ -150,48 +153,48 @@ pub enum Up {
     Pong {
         /// Its number.
         n: u64,
-        /// The far end's clock when it arrived.
+        /// The remote clock when the ping arrived.
         t: Nanos,
     },
-    /// The far end ends by itself: why.
+    /// The remote agent ends by itself, for this reason.
     Bye(String),
 }
 
-/// What a line holds.
+/// The content of a line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame<T> {
-    /// A frame of its own.
+    /// A single frame.
     One(T),
     /// A bundle of events, still packed.
     Bundle(Vec<u8>),
-    /// A frame of a kind that this version does not know.
+    /// A frame of a kind that only newer versions know.
     Unknown,
 }
 
-/// A line with a frame, its end included.
+/// A line with a frame, with its line end.
 ///
 /// # Errors
-/// Those of the serialiser: a frame that is no JSON, of which there is none.
+/// If the frame can't be serialised as JSON; every frame can.
 pub fn frame(frame: &impl Serialize) -> io::Result<Vec<u8>> {
-    Ok(seal(&serde_json::to_string(frame)?))
+    Ok(with_checksum(&serde_json::to_string(frame)?))
 }
 
-fn seal(content: &str) -> Vec<u8> {
+fn with_checksum(content: &str) -> Vec<u8> {
     format!("{:08x} {content}\n", checksum(content.as_bytes())).into_bytes()
 }
 
-/// What a line without its end holds.
+/// Parses a line without its line end.
 ///
 /// # Errors
-/// Where it is not what was sent.
-pub fn open<T: DeserializeOwned>(line: &[u8]) -> Result<Frame<T>, WireError> {
+/// If the checksum does not fit.
+pub fn parse_frame<T: DeserializeOwned>(line: &[u8]) -> Result<Frame<T>, WireError> {
     let (sum, content) = line.split_at_checked(9).ok_or(WireError::Damaged("too short"))?;
-    // Compared as it is written: no other way to write a number is a line that was sent.
+    // Compared as text, so that only the one spelling that is sent is accepted.
     if sum != format!("{:08x} ", checksum(content)).as_bytes() {
         return Err(WireError::Damaged("its checksum is another"));
     }
     match content.first() {
-        Some(&BUNDLED) => Ok(Frame::Bundle(content[1..].to_vec())),
+        Some(&BUNDLE_MARK) => Ok(Frame::Bundle(content[1..].to_vec())),
         Some(b'{') => Ok(serde_json::from_slice(content).map_or(Frame::Unknown, Frame::One)),
         _ => Ok(Frame::Unknown),
     }
@@ -217,27 +220,27 @@ fn checksum(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, byte| step(step(sum, u32::from(*byte)), u32::from(*byte >> 4)))
 }
 
-/// Packs events: each bundle is compressed with all that went before it in mind.
+/// Packs events into bundles. All bundles of a connection are one compressed stream.
 pub struct Packer {
     encoder: Encoder<'static, Vec<u8>>,
 }
 
 impl Packer {
-    /// A packer of a new link.
+    /// A packer for a new connection.
     ///
     /// # Errors
-    /// Where zstd has no memory.
+    /// If zstd has no memory.
     pub fn new() -> io::Result<Self> {
         Ok(Self { encoder: Encoder::new(Vec::new(), LEVEL)? })
     }
 
-    /// A line with the events that `next` gives, its end included; it is asked for as many as a bundle holds.
+    /// A line, with its line end, of the events from `next`, which is called until it returns none or the bundle is full.
     ///
     /// # Errors
-    /// Those of zstd and of the serialiser.
+    /// If compression or serialisation fails.
     pub fn pack(&mut self, mut next: impl FnMut() -> Option<Event>) -> io::Result<Vec<u8>> {
         let mut length = 0;
-        while length < BUNDLE
+        while length < BUNDLE_BYTES
             && let Some(event) = next()
         {
             let mut line = serde_json::to_vec(&event)?;
@@ -248,24 +251,24 @@ impl Packer {
         self.encoder.flush()?;
         let packed = std::mem::take(self.encoder.get_mut());
         let mut content = String::with_capacity(1 + packed.len() * 4 / 3 + 4);
-        content.push(char::from(BUNDLED));
+        content.push(char::from(BUNDLE_MARK));
         BASE64.encode_append(&packed, &mut content);
-        Ok(seal(&content))
+        Ok(with_checksum(&content))
     }
 }
 
-/// Unpacks what a [`Packer`] packed, bundle by bundle.
+/// Unpacks the bundles of a [`Packer`] in their order.
 pub struct Unpacker {
-    decoder: Decoder<'static, Unpacked>,
+    decoder: Decoder<'static, UnpackBuffer>,
 }
 
-/// What came out of a bundle, which may be made to come out without end.
+/// Buffer of limited size for the content of a bundle.
 #[derive(Default)]
-struct Unpacked(Vec<u8>);
+struct UnpackBuffer(Vec<u8>);
 
-impl Write for Unpacked {
+impl Write for UnpackBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MOST_UNPACKED {
+        if self.0.len() + bytes.len() > MAX_UNPACKED_BYTES {
             return Err(io::Error::other("a bundle that unpacks to too much"));
         }
         self.0.write(bytes)
@@ -277,18 +280,18 @@ impl Write for Unpacked {
 }
 
 impl Unpacker {
-    /// An unpacker of a new link.
+    /// An unpacker for a new connection.
     ///
     /// # Errors
-    /// Where zstd has no memory.
+    /// If zstd has no memory.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { decoder: Decoder::new(Unpacked::default())? })
+        Ok(Self { decoder: Decoder::new(UnpackBuffer::default())? })
     }
 
-    /// The events of a bundle; those of a kind that this version does not know are left out.
+    /// The events of a bundle, without those of a kind that only newer versions know.
     ///
     /// # Errors
-    /// Where it is not what was packed, or bundles before it are missing.
+    /// If it is not what was packed, or a bundle before it is missing.
     pub fn unpack(&mut self, bundle: &[u8]) -> Result<Vec<Event>, WireError> {
         let packed = BASE64.decode(bundle).map_err(|_| WireError::Damaged("no base64"))?;
         let unpacked = self.decoder.write_all(&packed).and_then(|()| self.decoder.flush());
@@ -304,18 +307,18 @@ impl Unpacker {
     }
 }
 
-/// Cuts bytes into lines, as they come.
+/// Splits a stream of bytes into lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineBuffer {
     bytes: Vec<u8>,
-    /// Where the first line that was not given yet begins.
+    /// Start of the first line that was not returned yet.
     from: usize,
-    /// Up to where there is no end of line.
+    /// Everything between `from` and here is known to have no line end.
     searched: usize,
 }
 
-impl Lines {
-    /// Takes what came.
+impl LineBuffer {
+    /// Appends received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.from);
         self.searched -= self.from;
@@ -323,29 +326,29 @@ impl Lines {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole line without its end.
+    /// The next complete line without its line end.
     ///
     /// # Errors
-    /// If it is too long; nothing that comes after it is found.
-    pub fn line(&mut self) -> Option<Result<&[u8], WireError>> {
+    /// If it is too long; lines after it are lost.
+    pub fn next_line(&mut self) -> Option<Result<&[u8], WireError>> {
         match self.bytes[self.searched..].iter().position(|byte| *byte == b'\n') {
             Some(at) => {
                 let (start, end) = (self.from, self.searched + at);
                 (self.from, self.searched) = (end + 1, end + 1);
                 let line = &self.bytes[start..end];
-                if line.len() > MOST_LINE {
+                if line.len() > MAX_LINE_BYTES {
                     return Some(Err(WireError::TooLong));
                 }
                 Some(Ok(line.strip_suffix(b"\r").unwrap_or(line)))
             }
             None => {
                 self.searched = self.bytes.len();
-                (self.bytes.len() - self.from > MOST_LINE).then_some(Err(WireError::TooLong))
+                (self.bytes.len() - self.from > MAX_LINE_BYTES).then_some(Err(WireError::TooLong))
             }
         }
     }
 
-    /// What came after the last whole line.
+    /// The bytes after the last complete line.
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.from..]
     }
@@ -367,53 +370,53 @@ mod tests {
     }
 
     fn bundle(line: &[u8]) -> Result<Vec<u8>, WireError> {
-        match open::<Up>(line.strip_suffix(b"\n").unwrap_or(line))? {
+        match parse_frame::<Up>(line.strip_suffix(b"\n").unwrap_or(line))? {
             Frame::Bundle(bundle) => Ok(bundle),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_checksum_is_the_one_that_everybody_has() {
+    fn the_checksum_is_the_common_crc_32() {
         assert_eq!(checksum(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
-    fn the_hello_is_found_behind_whatever_a_shell_prints() {
+    fn the_hello_is_found_after_the_output_of_a_shell() {
         let hello = Hello { versions: Versions::own(), host: "gpu-box".into(), devices: vec![] };
         let text =
-            format!("Welcome to gpu-box\r\n\r\nlast login: never\n\nuser$ {}\r\nrest", introduce(&hello).unwrap());
-        let mut lines = Lines::default();
+            format!("Welcome to gpu-box\r\n\r\nlast login: never\n\nuser$ {}\r\nrest", handshake(&hello).unwrap());
+        let mut lines = LineBuffer::default();
         text.as_bytes().chunks(3).for_each(|chunk| lines.push(chunk));
         let mut found = None;
-        while let Some(line) = lines.line() {
-            found = found.or(introduced::<Hello>(line.unwrap()));
+        while let Some(line) = lines.next_line() {
+            found = found.or(parse_handshake::<Hello>(line.unwrap()));
         }
         assert_eq!(found.unwrap().unwrap(), hello);
         assert_eq!(lines.rest(), b"rest");
-        assert!(introduced::<Hello>(b"wattscope-wire {\"wire\":9}").unwrap().is_err());
+        assert!(parse_handshake::<Hello>(b"wattscope-wire {\"wire\":9}").unwrap().is_err());
     }
 
     #[test]
-    fn versions_are_read_of_a_hello_whose_rest_is_unknown() {
+    fn versions_are_read_even_if_the_rest_of_the_hello_is_unknown() {
         let line = br#"wattscope-wire {"wire":2,"schema":7,"version":"9.9.9","novel":[1]}"#;
-        let versions: Versions = introduced(line).unwrap().unwrap();
+        let versions: Versions = parse_handshake(line).unwrap().unwrap();
         assert_eq!(versions, Versions { wire: 2, schema: 7, version: "9.9.9".into() });
         assert!(!versions.fit(&Versions::own()) && Versions::own().fit(&Versions::own()));
     }
 
     #[test]
-    fn frames_arrive_as_they_were_sent_and_unknown_ones_are_passed_over() {
+    fn frames_round_trip_and_unknown_ones_are_skipped() {
         let down = [Down::Ping(7), Down::Ack(9), Down::Command(Command::Run { config: config("vgg16", 4) })];
         for sent in down {
             let line = frame(&sent).unwrap();
-            assert_eq!(open(line.strip_suffix(b"\n").unwrap()), Ok(Frame::One(sent)));
+            assert_eq!(parse_frame(line.strip_suffix(b"\n").unwrap()), Ok(Frame::One(sent)));
         }
         for unknown in [r#"{"novel":1}"#, "[1]", "q"] {
-            assert_eq!(open::<Down>(seal(unknown).strip_suffix(b"\n").unwrap()), Ok(Frame::Unknown));
+            assert_eq!(parse_frame::<Down>(with_checksum(unknown).strip_suffix(b"\n").unwrap()), Ok(Frame::Unknown));
         }
         for bad in [&b""[..], b"12345678", b"zzzzzzzz {}", b"00000000 {\"ping\":7}"] {
-            assert!(open::<Down>(bad).is_err(), "{}", String::from_utf8_lossy(bad));
+            assert!(parse_frame::<Down>(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
     }
 
@@ -434,35 +437,35 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_does_not_unpack_without_end() {
+    fn a_decompression_bomb_is_refused() {
         let mut encoder = Encoder::new(Vec::new(), LEVEL).unwrap();
-        (0..MOST_UNPACKED / 65536 + 1).for_each(|_| encoder.write_all(&[b' '; 65536]).unwrap());
+        (0..MAX_UNPACKED_BYTES / 65536 + 1).for_each(|_| encoder.write_all(&[b' '; 65536]).unwrap());
         encoder.flush().unwrap();
         let bomb = BASE64.encode(encoder.get_ref());
-        assert!(bomb.len() < MOST_LINE);
+        assert!(bomb.len() < MAX_LINE_BYTES);
         assert!(Unpacker::new().unwrap().unpack(bomb.as_bytes()).is_err());
     }
 
     #[test]
-    fn a_line_without_an_end_is_given_up() {
-        let mut lines = Lines::default();
-        lines.push(&vec![b'x'; MOST_LINE]);
-        assert!(lines.line().is_none());
+    fn a_line_without_an_end_is_refused() {
+        let mut lines = LineBuffer::default();
+        lines.push(&vec![b'x'; MAX_LINE_BYTES]);
+        assert!(lines.next_line().is_none());
         lines.push(b"xx");
-        assert_eq!(lines.line(), Some(Err(WireError::TooLong)));
+        assert_eq!(lines.next_line(), Some(Err(WireError::TooLong)));
     }
 
     proptest! {
         #[test]
-        fn lines_are_the_same_however_they_come(text in "[a-z\n]{0,200}", cuts in prop::collection::vec(1usize..9, 1..40)) {
-            let mut lines = Lines::default();
+        fn lines_do_not_depend_on_how_the_bytes_arrive(text in "[a-z\n]{0,200}", cuts in prop::collection::vec(1usize..9, 1..40)) {
+            let mut lines = LineBuffer::default();
             let (mut found, mut rest) = (Vec::new(), text.as_bytes());
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() { break }
                 let (now, later) = rest.split_at((*cut).min(rest.len()));
                 lines.push(now);
                 rest = later;
-                while let Some(line) = lines.line() {
+                while let Some(line) = lines.next_line() {
                     found.push(String::from_utf8(line.unwrap().to_vec()).unwrap());
                 }
             }
@@ -473,23 +476,23 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_byte_is_found_out(n in 1u64..40, at: prop::sample::Index, to: u8) {
+        fn a_changed_byte_is_detected(n in 1u64..40, at: prop::sample::Index, to: u8) {
             let mut waiting = events(n);
             let mut line = Packer::new().unwrap().pack(|| waiting.pop_front()).unwrap();
             line.pop();
             let at = at.index(line.len());
             prop_assume!(!line[at].eq_ignore_ascii_case(&to) && at != 8);
             line[at] = to;
-            prop_assert!(open::<Up>(&line).is_err());
+            prop_assert!(parse_frame::<Up>(&line).is_err());
         }
 
         #[test]
-        fn nothing_that_comes_makes_it_panic(bytes: Vec<u8>) {
-            let _ = open::<Down>(&bytes);
-            let _ = introduced::<Hello>(&bytes);
+        fn no_input_makes_it_panic(bytes: Vec<u8>) {
+            let _ = parse_frame::<Down>(&bytes);
+            let _ = parse_handshake::<Hello>(&bytes);
             let _ = Unpacker::new().unwrap().unpack(&bytes);
-            let sealed = seal(&String::from_utf8_lossy(&bytes));
-            let _ = open::<Up>(&sealed);
+            let line = with_checksum(&String::from_utf8_lossy(&bytes));
+            let _ = parse_frame::<Up>(&line);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Flags that several commands share, and the parsers of their values.
 
 use crate::{
-    agent::remote::Target,
+    agent::remote::RemoteCommand,
     backend::{DeviceError, device},
     event::{Config, DeviceInfo, Precision},
     model::{self, Model, zoo},
@@ -54,8 +54,8 @@ pub struct Hosts {
 
 impl Hosts {
     /// The remote hosts; none where the engine runs on this host.
-    pub fn targets(&self) -> Vec<Target> {
-        self.on.iter().map(|on| Target { on: on.clone(), program: self.far.clone() }).collect()
+    pub fn targets(&self) -> Vec<RemoteCommand> {
+        self.on.iter().map(|on| RemoteCommand { on: on.clone(), program: self.far.clone() }).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     setup,
 };
-use crate::{agent::posts::Seat, event::DeviceInfo, format::bytes, output, table::Table};
+use crate::{agent::targets::ResolvedTarget, event::DeviceInfo, format::bytes, output, table::Table};
 use clap::Args;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -25,15 +25,15 @@ pub struct Devices {
 impl Execute for Devices {
     fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
         let targets = setup::targets(&self.hosts, &["auto".to_owned()])?;
-        let seats = setup::runtime()?.block_on(setup::connect(targets))?;
-        let devices: Vec<&[DeviceInfo]> = seats.iter().map(|seat| &seat.site.devices[..]).collect();
+        let targets = setup::runtime()?.block_on(setup::connect(targets))?;
+        let devices: Vec<&[DeviceInfo]> = targets.iter().map(|target| &target.host.devices[..]).collect();
         let text = match (&devices[..], self.json) {
             ([devices], true) => json(devices)?,
             (all, true) => json(&all)?,
             ([devices], false) => table(devices),
             _ => {
-                let table = |seat: &Seat| format!("{}\n{}", seat.site.host, table(&seat.site.devices));
-                seats.iter().map(table).collect::<Vec<_>>().join("\n")
+                let table = |target: &ResolvedTarget| format!("{}\n{}", target.host.name, table(&target.host.devices));
+                targets.iter().map(table).collect::<Vec<_>>().join("\n")
             }
         };
         output::print(&text);

@@ -6,7 +6,7 @@ use super::{
     setup,
 };
 use crate::{
-    agent::{self, posts},
+    agent::{self, targets},
     clock::Clock,
     event::Precision,
     format, output,
@@ -100,7 +100,7 @@ impl Live {
         };
         let (fold, graph) = (!self.no_fold, self.graph.wanted());
         let agent = agent::Options { weights, fold, graph, ..setup::agent_options(true, self.memory_limit)? };
-        let start = || setup::with_metrics(posts::start(&targets, &agent, Clock::start()), exporter);
+        let start = || setup::with_metrics(targets::start(&targets, &agent, Clock::start()), exporter);
         let exit = setup::runtime()?.block_on(ui::run(options, &mut recordings, start))?;
         match recordings.stop() {
             Ok(Some(file)) => {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     agent::{
         self,
-        posts::{self, Seat},
+        targets::{self, ResolvedTarget},
     },
     clock::Clock,
     event::{Config, DeviceInfo, Plan, Precision},
@@ -88,12 +88,12 @@ impl Execute for Run {
         setup::refuse_remote_weights(&self.hosts, self.weights.as_deref())?;
         // Before any host is reached, which may take long: a port that is taken is said at once.
         let exporter = setup::exporter(self.metrics)?;
-        let seats = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
-        let plan_of = |seat: &Seat| {
-            let configs = self.configs(&seat.device, &seat.site.devices)?;
+        let targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
+        let plan_of = |target: &ResolvedTarget| {
+            let configs = self.configs(&target.device, &target.host.devices)?;
             Ok(plan(configs, 1, None, self.seconds, 0.0))
         };
-        let plans = seats.iter().map(plan_of).collect::<Result<Vec<Plan>, Failure>>()?;
+        let plans = targets.iter().map(plan_of).collect::<Result<Vec<Plan>, Failure>>()?;
         let weights = self.weights.clone().zip(plans[0].configs.first());
         let weights = weights.map(|(path, config)| setup::weights_file(&config.network, path)).transpose()?;
         let recorder = setup::recorder(self.record.as_deref())?;
@@ -103,9 +103,9 @@ impl Execute for Run {
         let mut printer = Printer::new(self.json, Detail::Failures);
         let mut code = ExitCode::SUCCESS;
         let end = runtime.block_on(async {
-            let (fleet, each) = (Fleet::of(seats.len()), (0..).zip(plans).collect());
+            let (fleet, each) = (Fleet::of(targets.len()), (0..).zip(plans).collect());
             let mut job = Job::new(fleet, recorder, each, false);
-            let agents = setup::with_metrics(posts::sit(seats, &options, &[], Clock::start()), exporter);
+            let agents = setup::with_metrics(targets::connect(targets, &options, &[], Clock::start()), exporter);
             sweep::measure(agents, &mut job, setup::interruption(&mut code), &mut printer).await
         })?;
         let records = printer.finish();

@@ -9,7 +9,7 @@ use crate::{
     agent::{
         self,
         fleet::FleetHandle,
-        posts::{self, Post, Seat},
+        targets::{self, ResolvedTarget, Target},
     },
     backend::device,
     check,
@@ -34,18 +34,18 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// # Errors
 /// If a device is named twice.
-pub fn targets(hosts: &Hosts, devices: &[String]) -> Result<Vec<Post>, Failure> {
+pub fn targets(hosts: &Hosts, devices: &[String]) -> Result<Vec<Target>, Failure> {
     args::check_devices(devices).map_err(Failure::usage)?;
-    Ok(posts::posts(&hosts.targets(), devices))
+    Ok(targets::targets(&hosts.targets(), devices))
 }
 
 /// Connects to the hosts to measure on.
 ///
 /// # Errors
 /// If one is not reached, or the user interrupts.
-pub async fn connect(targets: Vec<Post>) -> Result<Vec<Seat>, Failure> {
+pub async fn connect(targets: Vec<Target>) -> Result<Vec<ResolvedTarget>, Failure> {
     tokio::select! {
-        reached = posts::reach(targets, |said| output::note(&said)) => Ok(reached?),
+        resolved = targets::resolve(targets, |line| output::note(&line)) => Ok(resolved?),
         // The commands that were started are killed as their handles are dropped.
         code = interrupted() => Err(Failure::Interrupted(code)),
     }

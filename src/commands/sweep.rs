@@ -10,7 +10,7 @@ use super::{
 use crate::{
     agent::{
         self,
-        posts::{self, Seat},
+        targets::{self, ResolvedTarget},
     },
     backend::{DeviceError, device},
     clock::Clock,
@@ -137,17 +137,17 @@ impl Execute for Sweep {
     fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
         let runtime = setup::runtime()?;
         let exporter = setup::exporter(self.metrics)?;
-        let mut seats = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
-        let Task { plan, seeded, output } = self.task(&seats)?;
+        let mut targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
+        let Task { plan, seeded, output } = self.task(&targets)?;
         if self.force && output.exists() {
             fs::remove_file(&output).map_err(about(output.display()))?;
         }
         let mut printer = Printer::new(self.json, Detail::Steps);
         printer.restore(true);
-        for seat in &mut seats {
-            seat.device = device::resolve(&seat.device, &seat.site.devices).map_err(Failure::usage)?.name.clone();
+        for target in &mut targets {
+            target.device = device::resolve(&target.device, &target.host.devices).map_err(Failure::usage)?.name.clone();
         }
-        let places: Vec<_> = seats.iter().map(place).collect();
+        let places: Vec<_> = targets.iter().map(place).collect();
         let asked = file::Asked { plan: &plan, seed: seeded, places: &places };
         let SweepFile { mut recorder, mut fleet, agents, losses } =
             file::open(&output, &asked, &mut printer).map_err(Failure::usage)?;
@@ -155,7 +155,7 @@ impl Execute for Sweep {
         setup::start_log(global.log.as_deref());
         printer.say(&introduction(&plan, places.len(), &fleet, &output, &losses));
         if let Some(recorder) = &mut recorder {
-            announce_new_hosts(recorder, &fleet, &agents, &seats, &printer)?;
+            announce_new_hosts(recorder, &fleet, &agents, &targets, &printer)?;
         }
         let (mut code, mut end) = (ExitCode::SUCCESS, End::Complete);
         if let Some(recorder) = recorder {
@@ -164,7 +164,8 @@ impl Execute for Sweep {
             (fleet, end) = runtime.block_on(async {
                 let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
                 let last_runs: Vec<_> = agents.iter().map(last_run).collect();
-                let handle = setup::with_metrics(posts::sit(seats, &options, &last_runs, Clock::start()), exporter);
+                let handle =
+                    setup::with_metrics(targets::connect(targets, &options, &last_runs, Clock::start()), exporter);
                 let mut job = Job::new(fleet, Some(recorder), agents, true);
                 let end = sweep::measure(handle, &mut job, setup::interruption(&mut code), &mut printer).await?;
                 io::Result::Ok((job.fleet, end))
@@ -198,22 +199,22 @@ impl Sweep {
     }
 
     /// The plan, and the file, of this process: of the whole sweep, or of its shard.
-    fn task(&self, seats: &[Seat]) -> Result<Task, Failure> {
+    fn task(&self, targets: &[ResolvedTarget]) -> Result<Task, Failure> {
         let variable = |name: &str| std::env::var(name).ok();
         let shard = self.shard.map(|asked| asked.resolve(variable)).transpose().map_err(Failure::usage)?;
         // Six digits are enough orders, and are typed without a mistake.
         let new = || jiff::Timestamp::now().as_nanosecond().unsigned_abs() as u64 / 1000 % 1_000_000;
         let seed = shard.map_or_else(new, |(_, seed)| seed);
-        let first = &seats[0];
-        let plan_of = |seed| self.plan(&first.device, &first.site.devices, seed).map_err(Failure::usage);
+        let first = &targets[0];
+        let plan_of = |seed| self.plan(&first.device, &first.host.devices, seed).map_err(Failure::usage);
         let plan = plan_of(seed)?;
         // The other hosts must have the device and the precisions too.
-        for Seat { site, device } in seats {
-            let device = device::resolve(device, &site.devices).map_err(Failure::usage)?;
+        for ResolvedTarget { host, device } in targets {
+            let device = device::resolve(device, &host.devices).map_err(Failure::usage)?;
             let offered = plan.configs.iter().try_for_each(|config| device::check_precision(device, config.precision));
             offered.map_err(Failure::usage)?;
         }
-        let (seeded, distributed) = (self.seed.is_some(), seats.len() > 1 && !self.each);
+        let (seeded, distributed) = (self.seed.is_some(), targets.len() > 1 && !self.each);
         let Some((shard, _)) = shard else {
             return Ok(Task { plan: Plan { distributed, ..plan }, seeded, output: self.output.clone() });
         };
@@ -226,8 +227,8 @@ impl Sweep {
 }
 
 /// A host and device as the session file of a sweep knows them.
-fn place(Seat { site, device }: &Seat) -> file::Place<'_> {
-    file::Place { host: &site.host, device, devices: &site.devices }
+fn place(ResolvedTarget { host, device }: &ResolvedTarget) -> file::Place<'_> {
+    file::Place { host: &host.name, device, devices: &host.devices }
 }
 
 /// Says in the stream and on the terminal that other hosts go on with what some began.
@@ -235,11 +236,11 @@ fn announce_new_hosts(
     recorder: &mut Recorder,
     fleet: &Fleet,
     agents: &[(StationId, Plan)],
-    seats: &[Seat],
+    targets: &[ResolvedTarget],
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let new = agents.iter().zip(seats).filter(|((on, _), _)| fleet.get((*on).into()).is_none());
-    let new: Vec<&str> = new.map(|(_, seat)| seat.site.host.as_str()).collect();
+    let new = agents.iter().zip(targets).filter(|((on, _), _)| fleet.get((*on).into()).is_none());
+    let new: Vec<&str> = new.map(|(_, target)| target.host.name.as_str()).collect();
     if !fleet.has_begun() || new.is_empty() {
         return Ok(());
     }

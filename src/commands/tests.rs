@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    agent::Launch,
+    agent::EngineLauncher,
     clock::Clock,
     commands::{args::check_devices, run::Run, sweep::Sweep},
     engine::WeightsFile,
@@ -133,7 +133,7 @@ fn bad_input_is_named_with_what_is_valid() {
 #[test]
 fn an_engine_is_told_what_it_may_not_do() {
     let told = |fold, graph| {
-        let launch = Launch {
+        let launcher = EngineLauncher {
             program: "wattscope".into(),
             clock: Clock::start(),
             memory_limit: Some(1 << 30),
@@ -141,7 +141,7 @@ fn an_engine_is_told_what_it_may_not_do() {
             fold,
             graph,
         };
-        let line = [launch.program.clone().into_os_string()].into_iter().chain(launch.arguments());
+        let line = [launcher.program.clone().into_os_string()].into_iter().chain(launcher.arguments());
         match Cli::parse_from(line).unwrap().command {
             Some(Command::Engine(engine)) if engine.memory_limit.is_some() && engine.weights.is_some() => {
                 (engine.no_fold, engine.no_graph)

@@ -2,10 +2,10 @@
 
 use crate::event::Nanos;
 
-/// Longest gap between two power readings that an integral bridges: over a longer one nobody knows what was drawn.
+/// Longest gap between two power readings that an integral bridges: the power during a longer one is not known.
 pub const MAX_GAP: Nanos = 1_000_000_000;
 
-/// More than any board draws, in watts: a reading above it is a sensor's mistake.
+/// Upper limit of the power of a board, watts: a reading above it is an error of the sensor.
 pub const MAX_POWER_W: f64 = 10_000.0;
 
 /// Seconds in a span of the session's clock.
@@ -13,7 +13,7 @@ pub fn seconds(span: Nanos) -> f64 {
     span as f64 * 1e-9
 }
 
-/// Energy as the integral of power over time: trapezoids between readings, gaps over [`MAX_GAP`] left out.
+/// Energy as the integral of power over time by the trapezoidal rule, without gaps longer than [`MAX_GAP`].
 #[derive(Clone, Debug, Default)]
 pub struct Integral {
     last: Option<(Nanos, f64)>,
@@ -37,16 +37,16 @@ impl Integral {
     }
 }
 
-/// What a [`Counter`] says after a reading.
+/// The result of a reading of a [`Counter`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Advance {
     /// Energy since the first reading, joules.
     pub joules: f64,
-    /// Mean power since the reading before, watts; none at the first reading and after the counter was reset.
+    /// Mean power since the previous reading, watts; none at the first reading and after a reset of the counter.
     pub watts: Option<f64>,
 }
 
-/// An energy counter that only grows, wraps around at its range, or is reset: its growth and its derivative.
+/// An energy counter that grows, wraps around at its range, and may be reset: its increments and its derivative.
 #[derive(Clone, Debug)]
 pub struct Counter {
     joules_per_unit: f64,
@@ -56,7 +56,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// A counter in steps of `joules_per_unit` that starts again from 0 after `range`, where it wraps at all.
+    /// A counter in steps of `joules_per_unit` that starts again from 0 after `range`, if it wraps at all.
     pub const fn new(joules_per_unit: f64, range: Option<u64>) -> Self {
         Self { joules_per_unit, range, last: None, units: 0 }
     }
@@ -87,7 +87,7 @@ impl Counter {
     }
 }
 
-/// Judges a card's energy counter against its power sensor: a silent 0 kWh is worse than none.
+/// Checks a card's energy counter against its power sensor, because some counters stand still.
 #[derive(Clone, Debug, Default)]
 pub struct Watchdog {
     last: Option<u64>,
@@ -97,12 +97,15 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Longest that a counter may stand still while power is drawn; the slowest known one steps every 100 ms.
+    /// Longest time without an increment while power is drawn; the slowest known counter is updated every 100 ms.
     const STANDSTILL: Nanos = 3_000_000_000;
-    /// Energy that must have been drawn meanwhile, joules: more than the coarsest step of a counter.
+    /// Energy that must have been drawn meanwhile, joules: more than the coarsest step of any counter.
     const DRAWN_J: f64 = 10.0;
 
-    /// Takes the counter's value and, where it was read, the power at `t`; says what is wrong with the counter, if so.
+    /// Takes the counter's value and, if it was read, the power at `t`.
+    ///
+    /// # Errors
+    /// What is wrong with the counter.
     pub fn push(&mut self, t: Nanos, raw: u64, watts: Option<f64>) -> Result<(), String> {
         let drawn = watts.map_or(self.drawn.joules, |watts| self.drawn.push(t, watts));
         match self.last.replace(raw) {
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn integral_ignores_what_is_no_power() {
+    fn integral_ignores_implausible_power() {
         let mut integral = Integral::default();
         integral.push(0, 100.0);
         integral.push(50 * MS, f64::NAN);
@@ -180,27 +183,27 @@ mod tests {
     }
 
     #[test]
-    fn watchdog_bites_a_counter_that_stands_still() {
-        let mut dog = Watchdog::default();
-        let bitten = (0..200).find_map(|i| dog.push(i * 50 * MS, 7, Some(70.0)).err());
-        assert!(bitten.unwrap().starts_with("the energy counter stood still for 3 s"));
+    fn watchdog_reports_a_counter_that_stands_still() {
+        let mut watchdog = Watchdog::default();
+        let reported = (0..200).find_map(|i| watchdog.push(i * 50 * MS, 7, Some(70.0)).err());
+        assert!(reported.unwrap().starts_with("the energy counter stood still for 3 s"));
     }
 
     #[test]
-    fn watchdog_lets_slow_and_idle_counters_be() {
+    fn watchdog_accepts_slow_and_idle_counters() {
         let mut slow = Watchdog::default();
         assert!((0..200).all(|i| slow.push(i * 50 * MS, i / 20, Some(300.0)).is_ok()));
         let mut idle = Watchdog::default();
         assert!((0..2000).all(|i| idle.push(i * 50 * MS, 7, Some(0.0)).is_ok()));
-        let mut blind = Watchdog::default();
-        assert!((0..2000).all(|i| blind.push(i * 50 * MS, 7, None).is_ok()));
+        let mut without_power = Watchdog::default();
+        assert!((0..2000).all(|i| without_power.push(i * 50 * MS, 7, None).is_ok()));
     }
 
     #[test]
-    fn watchdog_bites_a_counter_that_goes_back() {
-        let mut dog = Watchdog::default();
-        assert!(dog.push(0, 7, None).is_ok());
-        assert_eq!(dog.push(MS, 6, None), Err("the energy counter went back".into()));
+    fn watchdog_reports_a_counter_that_goes_back() {
+        let mut watchdog = Watchdog::default();
+        assert!(watchdog.push(0, 7, None).is_ok());
+        assert_eq!(watchdog.push(MS, 6, None), Err("the energy counter went back".into()));
     }
 
     proptest! {

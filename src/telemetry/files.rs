@@ -1,4 +1,4 @@
-//! Small text files that a kernel keeps: read often, cheaply, and with an error that says what to do about it.
+//! Files of sysfs and procfs: read often and cheaply, with errors that say what to do about them.
 
 use std::{
     borrow::Cow,
@@ -8,13 +8,13 @@ use std::{
     str::FromStr,
 };
 
-/// Why a file of sysfs or procfs told nothing.
+/// Why a file of sysfs or procfs gives no value.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// It is not there.
+pub enum FileError {
+    /// It does not exist.
     #[error("{} not found", .0.display())]
     Missing(PathBuf),
-    /// It is there for others.
+    /// Access is denied.
     #[error("permission denied: {path} is readable by root only; sudo chmod a+r {path}", path = .0.display())]
     Denied(PathBuf),
     /// It can't be read.
@@ -25,20 +25,20 @@ pub enum Trouble {
         /// What the system said.
         error: io::Error,
     },
-    /// It holds something else than it should.
+    /// It has unexpected content.
     #[error("{} holds {text:?}, not {expected}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
         /// Its beginning.
         text: String,
-        /// What was looked for.
+        /// What was expected.
         expected: &'static str,
     },
 }
 
-impl Trouble {
-    /// What `error` means for the file at `path`.
+impl FileError {
+    /// Classifies an I/O error of the file at `path`.
     pub fn of(path: &Path, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing(path.into()),
@@ -48,44 +48,44 @@ impl Trouble {
     }
 }
 
-/// A file that is read again and again: it stays open, and is opened anew after an error.
+/// A file that is read repeatedly: it is kept open, and opened again after an error.
 #[derive(Debug)]
-pub struct Watched {
+pub struct PolledFile {
     path: PathBuf,
     file: Option<File>,
     bytes: Vec<u8>,
 }
 
-impl Watched {
+impl PolledFile {
     /// The file at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), file: None, bytes: Vec::new() }
     }
 
-    /// The same file, opened once more.
-    pub fn another(&self) -> Self {
+    /// The same file with a descriptor of its own.
+    pub fn reopened(&self) -> Self {
         Self::new(&self.path)
     }
 
-    /// What it holds now.
-    pub fn text(&mut self) -> Result<Cow<'_, str>, Trouble> {
+    /// Its current content.
+    pub fn text(&mut self) -> Result<Cow<'_, str>, FileError> {
         if let Err(error) = self.fill() {
             self.file = None;
-            return Err(Trouble::of(&self.path, error));
+            return Err(FileError::of(&self.path, error));
         }
         Ok(String::from_utf8_lossy(&self.bytes))
     }
 
-    /// The whole number that it holds now.
-    pub fn number<N: FromStr>(&mut self) -> Result<N, Trouble> {
+    /// The whole number that is its current content.
+    pub fn number<N: FromStr>(&mut self) -> Result<N, FileError> {
         let number = self.text()?.trim().parse();
-        number.map_err(|_| self.not("a whole number"))
+        number.map_err(|_| self.unexpected("a whole number"))
     }
 
-    /// That what was read last is not what was `expected`.
-    pub fn not(&self, expected: &'static str) -> Trouble {
+    /// The error for content, as it was read last, that is not what was `expected`.
+    pub fn unexpected(&self, expected: &'static str) -> FileError {
         let text = String::from_utf8_lossy(&self.bytes).chars().take(40).collect();
-        Trouble::Content { path: self.path.clone(), text, expected }
+        FileError::Content { path: self.path.clone(), text, expected }
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -100,15 +100,15 @@ impl Watched {
     }
 }
 
-/// The trimmed content of a file that is read once; `None` where it is missing, unreadable or empty.
-pub fn word(path: &Path) -> Option<String> {
+/// The trimmed content of a file; none if it is missing, unreadable or empty.
+pub fn read_trimmed(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     Some(text.trim().to_string()).filter(|text| !text.is_empty())
 }
 
-/// What a directory holds, in the order of the numbers in the names (`hwmon2` before `hwmon10`); empty where it can't be
+/// The entries of a directory in the order of the numbers in their names (`hwmon2` before `hwmon10`); empty if it can't be
 /// read.
-pub fn entries(directory: &Path) -> Vec<PathBuf> {
+pub fn sorted_entries(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(directory).into_iter().flatten().flatten().map(|e| e.path()).collect();
     paths.sort_by_cached_key(|path| {
         let name = file_name(path);
@@ -118,7 +118,7 @@ pub fn entries(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Last part of a path, empty where it has none or is no UTF-8.
+/// Last component of a path; empty if there is none or it is not UTF-8.
 pub fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
@@ -129,10 +129,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_what_is_there_now() {
+    fn reads_the_current_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("energy_uj");
-        let mut file = Watched::new(&path);
+        let mut file = PolledFile::new(&path);
         assert_eq!(file.number::<u64>().unwrap_err().to_string(), format!("{} not found", path.display()));
         fs::write(&path, "12345\n").unwrap();
         assert_eq!(file.number::<u64>().unwrap(), 12345);
@@ -141,27 +141,27 @@ mod tests {
     }
 
     #[test]
-    fn says_what_to_do_about_a_denied_file() {
-        let trouble = Trouble::of(Path::new("/sys/x"), io::ErrorKind::PermissionDenied.into());
-        assert_eq!(trouble.to_string(), "permission denied: /sys/x is readable by root only; sudo chmod a+r /sys/x");
+    fn a_denied_file_says_what_to_do() {
+        let error = FileError::of(Path::new("/sys/x"), io::ErrorKind::PermissionDenied.into());
+        assert_eq!(error.to_string(), "permission denied: /sys/x is readable by root only; sudo chmod a+r /sys/x");
     }
 
     #[test]
-    fn a_directory_is_no_number() {
+    fn a_directory_is_unreadable() {
         let dir = tempfile::tempdir().unwrap();
-        let trouble = Watched::new(dir.path()).number::<u64>().unwrap_err();
-        assert!(matches!(trouble, Trouble::Unreadable { .. }), "{trouble:?}");
+        let error = PolledFile::new(dir.path()).number::<u64>().unwrap_err();
+        assert!(matches!(error, FileError::Unreadable { .. }), "{error:?}");
     }
 
     #[test]
-    fn entries_come_in_the_order_of_their_numbers() {
+    fn entries_are_in_the_order_of_their_numbers() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["hwmon10", "hwmon2", "hwmon0"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let names: Vec<_> = entries(dir.path()).iter().map(|path| file_name(path).to_string()).collect();
+        let names: Vec<_> = sorted_entries(dir.path()).iter().map(|path| file_name(path).to_string()).collect();
         assert_eq!(names, ["hwmon0", "hwmon2", "hwmon10"]);
-        assert!(entries(Path::new("/nowhere/at/all")).is_empty());
+        assert!(sorted_entries(Path::new("/nowhere/at/all")).is_empty());
     }
 
     proptest! {
@@ -170,7 +170,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("x");
             fs::write(&path, &bytes).unwrap();
-            let read = Watched::new(&path).number::<u64>();
+            let read = PolledFile::new(&path).number::<u64>();
             let expected = str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse::<u64>().ok());
             prop_assert_eq!(read.ok(), expected);
         }

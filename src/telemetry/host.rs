@@ -1,4 +1,4 @@
-//! The processors and the memory of this host, and what the engine takes of them, from procfs.
+//! Utilisation of processors and memory by the host and by the engine, from procfs.
 //!
 //! | file | what |
 //! |---|---|
@@ -6,27 +6,28 @@
 //! | `/proc/meminfo` | memory, KiB |
 //! | `/proc/<engine>/stat` | processor time of the engine, ticks; resident set, pages |
 
-use crate::{
-    event::{Quantity, SensorId},
-    telemetry::{
-        Draft, EnginePid, Opened, Options, Outlet, Source,
-        files::{Trouble, Watched},
-    },
+use super::{
+    builder::SensorBuilder,
+    files::{FileError, PolledFile},
+    options::{EnginePid, Options},
+    source::{Opened, Source},
+    writer::SensorWriter,
 };
+use crate::event::{Quantity, SensorId};
 use std::{path::PathBuf, time::Duration};
 
-/// Processor time is counted in steps of 10 ms: over a shorter period a share of it would be mostly rounding.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(250);
+/// The kernel counts processor time in steps of 10 ms: over a shorter period a share would be mostly rounding.
+const MIN_PERIOD: Duration = Duration::from_millis(250);
 
 /// The host source.
 pub struct Host {
     proc: PathBuf,
     engine: EnginePid,
-    stat: Watched,
-    meminfo: Watched,
+    stat: PolledFile,
+    meminfo: PolledFile,
     page_bytes: f64,
     before: Option<Processors>,
-    watched: Option<Engine>,
+    engine_process: Option<EngineProcess>,
     ids: Option<Ids>,
 }
 
@@ -37,21 +38,21 @@ struct Ids {
     memory: Option<(SensorId, SensorId)>,
 }
 
-/// An engine process, and its processor time when all processors had theirs.
-struct Engine {
+/// An engine process, with its processor time and that of all processors at the last reading.
+struct EngineProcess {
     pid: u32,
-    stat: Watched,
+    stat: PolledFile,
     before: Option<(u64, u64)>,
 }
 
-/// Time that all processors together have spent, in ticks.
+/// Time of all processors together, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Processors {
     busy: u64,
     all: u64,
 }
 
-/// What a process has used.
+/// Usage of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Process {
     ticks: u64,
@@ -62,59 +63,59 @@ impl Host {
     /// Looks under the procfs of `options`.
     pub fn new(options: &Options) -> Self {
         Self {
-            stat: Watched::new(options.proc.join("stat")),
-            meminfo: Watched::new(options.proc.join("meminfo")),
+            stat: PolledFile::new(options.proc.join("stat")),
+            meminfo: PolledFile::new(options.proc.join("meminfo")),
             proc: options.proc.clone(),
             engine: options.engine.clone(),
             page_bytes: page_bytes(),
             before: None,
-            watched: None,
+            engine_process: None,
             ids: None,
         }
     }
 
-    fn processors(&mut self) -> Result<Processors, Trouble> {
+    fn processors(&mut self) -> Result<Processors, FileError> {
         let parsed = processors(&self.stat.text()?);
-        parsed.ok_or_else(|| self.stat.not("the times of processors"))
+        parsed.ok_or_else(|| self.stat.unexpected("the times of processors"))
     }
 
-    fn memory(&mut self) -> Result<(u64, u64), Trouble> {
+    fn memory(&mut self) -> Result<(u64, u64), FileError> {
         let parsed = memory(&self.meminfo.text()?);
-        parsed.ok_or_else(|| self.meminfo.not("MemTotal and MemAvailable"))
+        parsed.ok_or_else(|| self.meminfo.unexpected("MemTotal and MemAvailable"))
     }
 
-    /// Reads the processors, and the engine's share of them over the same time.
-    fn read_processors(&mut self, ids: &Ids, out: &mut Outlet) {
+    /// Reads the processors, and the engine's share of them over the same interval.
+    fn read_processors(&mut self, ids: &Ids, out: &mut SensorWriter) {
         let engine = self.read_engine();
         if let Some(engine) = engine {
-            out.put(ids.engine_memory, engine.resident_pages as f64 * self.page_bytes);
+            out.write(ids.engine_memory, engine.resident_pages as f64 * self.page_bytes);
         }
         let now = match self.processors() {
             Ok(now) => now,
-            Err(trouble) => {
-                out.fail(ids.busy, trouble.to_string());
-                return out.fail(ids.engine_busy, trouble.to_string());
+            Err(error) => {
+                out.fail(ids.busy, error.to_string());
+                return out.fail(ids.engine_busy, error.to_string());
             }
         };
         if let Some(share) = self.before.replace(now).and_then(|before| now.share_since(before)) {
-            out.put(ids.busy, share);
+            out.write(ids.busy, share);
         }
-        let Some((watched, engine)) = self.watched.as_mut().zip(engine) else { return };
-        if let Some((ticks, all)) = watched.before.replace((engine.ticks, now.all))
+        let Some((process, engine)) = self.engine_process.as_mut().zip(engine) else { return };
+        if let Some((ticks, all)) = process.before.replace((engine.ticks, now.all))
             && let Some(share) = share(engine.ticks.saturating_sub(ticks), now.all.saturating_sub(all))
         {
-            out.put(ids.engine_busy, share);
+            out.write(ids.engine_busy, share);
         }
     }
 
-    /// What the engine of the moment has used; none while there is no engine, or it is just gone.
+    /// Usage of the current engine; none if there is none or it has just exited.
     fn read_engine(&mut self) -> Option<Process> {
         let pid = self.engine.get()?;
-        if self.watched.as_ref().is_none_or(|watched| watched.pid != pid) {
-            let stat = Watched::new(self.proc.join(pid.to_string()).join("stat"));
-            self.watched = Some(Engine { pid, stat, before: None });
+        if self.engine_process.as_ref().is_none_or(|known| known.pid != pid) {
+            let stat = PolledFile::new(self.proc.join(pid.to_string()).join("stat"));
+            self.engine_process = Some(EngineProcess { pid, stat, before: None });
         }
-        process(&self.watched.as_mut()?.stat.text().ok()?)
+        process(&self.engine_process.as_mut()?.stat.text().ok()?)
     }
 }
 
@@ -124,51 +125,51 @@ impl Source for Host {
     }
 
     fn period(&self, asked: Duration) -> Duration {
-        asked.max(SHORTEST_PERIOD)
+        asked.max(MIN_PERIOD)
     }
 
-    fn open(&mut self, out: &mut Outlet) -> Opened {
+    fn open(&mut self, out: &mut SensorWriter) -> Opened {
         let period = out.period().as_millis();
         let share = format!("share of processor time over {period} ms");
-        let busy = Draft::new("cpu", Quantity::Utilisation, "all processors").method(&share);
+        let busy = SensorBuilder::new("cpu", Quantity::Utilisation, "all processors").method(&share);
         let engine_busy =
-            Draft::new("cpu", Quantity::EngineUtilisation, "engine").method(share + ", of all processors");
-        let engine_memory = Draft::new("host", Quantity::EngineMemory, "engine, resident set");
-        let used = Draft::new("host", Quantity::MemoryUsed, "host memory").method("total less available");
-        let total = Draft::new("host", Quantity::MemoryTotal, "host memory");
+            SensorBuilder::new("cpu", Quantity::EngineUtilisation, "engine").method(share + ", of all processors");
+        let engine_memory = SensorBuilder::new("host", Quantity::EngineMemory, "engine, resident set");
+        let used = SensorBuilder::new("host", Quantity::MemoryUsed, "host memory").method("total less available");
+        let total = SensorBuilder::new("host", Quantity::MemoryTotal, "host memory");
 
-        if let Err(trouble) = self.processors() {
-            for draft in [busy, engine_busy, engine_memory, used, total] {
-                out.absent(draft, reason(&trouble));
+        if let Err(error) = self.processors() {
+            for sensor in [busy, engine_busy, engine_memory, used, total] {
+                out.register_absent(sensor, reason(&error));
             }
             return Opened::Nothing;
         }
         let memory = match self.memory() {
-            Ok(_) => Some((out.present(used), out.present(total))),
-            Err(trouble) => {
-                out.absent(used, reason(&trouble));
-                out.absent(total, reason(&trouble));
+            Ok(_) => Some((out.register(used), out.register(total))),
+            Err(error) => {
+                out.register_absent(used, reason(&error));
+                out.register_absent(total, reason(&error));
                 None
             }
         };
-        let (busy, engine_busy) = (out.present(busy), out.present(engine_busy));
-        self.ids = Some(Ids { busy, engine_busy, engine_memory: out.present(engine_memory), memory });
+        let (busy, engine_busy) = (out.register(busy), out.register(engine_busy));
+        self.ids = Some(Ids { busy, engine_busy, engine_memory: out.register(engine_memory), memory });
         Opened::Sampling
     }
 
-    fn sample(&mut self, out: &mut Outlet) {
+    fn sample(&mut self, out: &mut SensorWriter) {
         let Some(ids) = self.ids.take() else { return };
-        out.reading(|out| {
+        out.sample(|out| {
             self.read_processors(&ids, out);
             if let Some((used, total)) = ids.memory {
                 match self.memory() {
                     Ok((all, available)) => {
-                        out.put(used, all.saturating_sub(available) as f64);
-                        out.put(total, all as f64);
+                        out.write(used, all.saturating_sub(available) as f64);
+                        out.write(total, all as f64);
                     }
-                    Err(trouble) => {
-                        out.fail(used, trouble.to_string());
-                        out.fail(total, trouble.to_string());
+                    Err(error) => {
+                        out.fail(used, error.to_string());
+                        out.fail(total, error.to_string());
                     }
                 }
             }
@@ -177,7 +178,7 @@ impl Source for Host {
     }
 }
 
-/// Bytes in a page of memory, which the kernel counts resident sets in.
+/// Bytes of a memory page, the unit of resident sets.
 fn page_bytes() -> f64 {
     // SAFETY: sysconf takes no pointers; an unknown name gives -1.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -185,21 +186,21 @@ fn page_bytes() -> f64 {
 }
 
 impl Processors {
-    /// Share of the time since `before` in which they were busy, per cent.
+    /// Busy share of the time since `before`, per cent.
     fn share_since(self, before: Self) -> Option<f64> {
         share(self.busy.saturating_sub(before.busy), self.all.saturating_sub(before.all))
     }
 }
 
-/// Per cent; never more than all, though the kernel rounds the two counts apart.
+/// Share in per cent, at most 100: the kernel rounds the two counts separately.
 fn share(part: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| (100.0 * part as f64 / all as f64).min(100.0))
 }
 
-/// Reads the first line of `/proc/stat`: `cpu user nice system idle iowait irq softirq steal guest guest_nice`.
+/// Parses the first line of `/proc/stat`: `cpu user nice system idle iowait irq softirq steal guest guest_nice`.
 ///
-/// Guests are counted in `user` and `nice` already. Time stolen by a hypervisor is neither busy nor idle here: it is in
-/// the whole, because the host could not use it.
+/// `user` and `nice` include guests. Time stolen by a hypervisor is neither busy nor idle, but part of the total, because the
+/// host could not use it.
 fn processors(text: &str) -> Option<Processors> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;
     let ticks: Vec<u64> = line.split_ascii_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
@@ -210,16 +211,16 @@ fn processors(text: &str) -> Option<Processors> {
     Some(Processors { busy, all })
 }
 
-/// Reads `/proc/<pid>/stat`. The name in parentheses may hold spaces and parentheses: the fields follow the last one.
+/// Parses `/proc/<pid>/stat`. The name in parentheses may contain spaces and parentheses: the fields follow the last one.
 fn process(text: &str) -> Option<Process> {
     let (_, fields) = text.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-    // Fields are numbered from 1 in proc(5), the state after the name being 3: utime 14, stime 15, rss 24.
+    // Numbers of proc(5), where the first field after the name is 3: utime is 14, stime 15, rss 24.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     Some(Process { ticks: field(14)?.saturating_add(field(15)?), resident_pages: field(24)? })
 }
 
-/// Reads `/proc/meminfo`: total and available memory, bytes.
+/// Parses `/proc/meminfo`: total and available memory, bytes.
 fn memory(text: &str) -> Option<(u64, u64)> {
     let of = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -228,19 +229,19 @@ fn memory(text: &str) -> Option<(u64, u64)> {
     Some((of("MemTotal")?, of("MemAvailable")?))
 }
 
-fn reason(trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::Missing(_) if !cfg!(target_os = "linux") => {
+fn reason(error: &FileError) -> String {
+    match error {
+        FileError::Missing(_) if !cfg!(target_os = "linux") => {
             format!("{} has no /proc, from which they are read", std::env::consts::OS)
         }
-        _ => trouble.to_string(),
+        _ => error.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::outlet::testing::Bench;
+    use crate::telemetry::testing::Harness;
     use proptest::prelude::*;
     use std::{fs, path::Path};
 
@@ -283,30 +284,30 @@ mod tests {
         write("7/stat", &stat_of(10, 0, 100));
         let engine = EnginePid::default();
         let options = Options { proc: dir.path().into(), engine: engine.clone(), ..Options::default() };
-        let mut bench = Bench::new(Host::new(&options));
-        assert_eq!(bench.open(), Opened::Sampling);
-        bench.sample();
-        assert_eq!(bench.value("cpu", Quantity::Utilisation), None, "one reading has no share");
-        assert_eq!(bench.value("host", Quantity::EngineMemory), None, "no engine yet");
-        assert_eq!(bench.value("host", Quantity::MemoryUsed), Some(12.0 * 1024.0 * 1024.0));
+        let mut harness = Harness::new(Host::new(&options));
+        assert_eq!(harness.open(), Opened::Sampling);
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::Utilisation), None, "one reading has no share");
+        assert_eq!(harness.value("host", Quantity::EngineMemory), None, "no engine yet");
+        assert_eq!(harness.value("host", Quantity::MemoryUsed), Some(12.0 * 1024.0 * 1024.0));
 
         engine.set(Some(7));
-        bench.sample();
+        harness.sample();
         write("stat", "cpu  160 10 60 820 50 5 5 20 0 0\n");
         write("7/stat", &stat_of(30, 5, 100));
-        bench.sample();
-        assert_eq!(bench.value("cpu", Quantity::Utilisation), Some(80.0));
-        assert_eq!(bench.value("cpu", Quantity::EngineUtilisation), Some(25.0));
-        let resident = bench.value("host", Quantity::EngineMemory).unwrap();
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::Utilisation), Some(80.0));
+        assert_eq!(harness.value("cpu", Quantity::EngineUtilisation), Some(25.0));
+        let resident = harness.value("host", Quantity::EngineMemory).unwrap();
         assert_eq!(resident, 100.0 * page_bytes());
 
-        // A new engine begins at its own count: nothing is said from the difference of two processes.
-        let samples = bench.seen.len();
+        // A new engine has a count of its own: there is no share from the difference of two processes.
+        let samples = harness.seen.len();
         write("8/stat", &stat_of(500, 5, 100));
         engine.set(Some(8));
-        bench.sample();
-        let shares = bench.present(Quantity::EngineUtilisation).next().unwrap().id;
-        for event in &bench.seen[samples..] {
+        harness.sample();
+        let shares = harness.present(Quantity::EngineUtilisation).next().unwrap().id;
+        for event in &harness.seen[samples..] {
             if let crate::event::Body::Samples { values } = &event.body {
                 assert!(values.iter().all(|(id, _)| *id != shares));
             }
@@ -316,23 +317,23 @@ mod tests {
     #[test]
     fn without_procfs_everything_is_absent() {
         let dir = tempfile::tempdir().unwrap();
-        let mut bench = Bench::new(Host::new(&Options { proc: dir.path().into(), ..Options::default() }));
-        assert_eq!(bench.open(), Opened::Nothing);
-        assert_eq!(bench.absent(Quantity::Utilisation).len(), 1);
-        assert_eq!(bench.absent(Quantity::EngineMemory).len(), 1);
+        let mut harness = Harness::new(Host::new(&Options { proc: dir.path().into(), ..Options::default() }));
+        assert_eq!(harness.open(), Opened::Nothing);
+        assert_eq!(harness.absent(Quantity::Utilisation).len(), 1);
+        assert_eq!(harness.absent(Quantity::EngineMemory).len(), 1);
     }
 
-    /// Not a test of anything: `cargo test --release cost_of_a_tick -- --ignored --nocapture` prints what a tick costs.
+    /// A measurement: `cargo test --release cost_of_a_tick -- --ignored --nocapture` prints the duration of a tick.
     #[test]
     #[ignore = "a measurement"]
     fn cost_of_a_tick() {
         let engine = EnginePid::default();
         engine.set(Some(std::process::id()));
-        let mut bench = Bench::new(Host::new(&Options { engine, ..Options::default() }));
-        bench.open();
+        let mut harness = Harness::new(Host::new(&Options { engine, ..Options::default() }));
+        harness.open();
         let begin = std::time::Instant::now();
         for _ in 0..1000 {
-            bench.sample();
+            harness.sample();
         }
         println!("{:?} a tick", begin.elapsed() / 1000);
     }

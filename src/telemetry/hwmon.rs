@@ -1,4 +1,4 @@
-//! Power that the kernel's hardware monitors show: the rails of a Jetson, AMD graphics cards, power meters of boards.
+//! Power from the kernel's hardware monitors (hwmon): rails of a Jetson, AMD graphics cards, power meters of boards.
 //!
 //! | where | files | unit |
 //! |---|---|---|
@@ -7,18 +7,19 @@
 //! | `class/hwmon/*` named `amdgpu` | `power1_average`, `power1_input`, `temp1_input`, `freq1_input`, `power1_cap` | µW, m°C, Hz |
 //! | `class/hwmon/*` with a known name (`METERS`) | `power1_input`, `power1_average`, `energy1_input` | µW, µJ |
 
-use crate::{
-    event::{Quantity, SensorId},
-    telemetry::{
-        Draft, Opened, Options, Outlet, Source,
-        derive::{Counter, Integral},
-        files::{self, Trouble, Watched},
-    },
+use super::{
+    builder::SensorBuilder,
+    derive::{Counter, Integral},
+    files::{self, FileError, PolledFile},
+    options::Options,
+    source::{Opened, Source},
+    writer::SensorWriter,
 };
+use crate::event::{Quantity, SensorId};
 use std::path::{Path, PathBuf};
 
-/// Monitors whose power is clearly that of a whole part, by the name of their driver, and the device that it is.
-/// Others are left alone: a bare `power1_input` may be anything from a fan to a port.
+/// Drivers whose power is that of a whole device, and that device. Other drivers are ignored: their `power1_input` may be
+/// that of a fan or of a port.
 const METERS: [(&str, &str); 9] = [
     ("power_meter", "board"),
     ("corsairpsu", "board"),
@@ -31,34 +32,34 @@ const METERS: [(&str, &str); 9] = [
     ("xe", "gpu"),
 ];
 
-/// Rails that feed everything on a Jetson module.
+/// Rails that feed a whole Jetson module.
 const BOARD_RAILS: [&str; 2] = ["VDD_IN", "POM_5V_IN"];
 
-/// How a reading comes about.
-enum Feed {
-    /// One number in a unit of so much.
-    Scaled(Watched, f64),
-    /// mV times mA.
-    Product { millivolts: Watched, milliamperes: Watched },
+/// Where a value comes from.
+enum Input {
+    /// A file, and its unit.
+    Scaled(PolledFile, f64),
+    /// Voltage times current.
+    Product { millivolts: PolledFile, milliamperes: PolledFile },
     /// An energy counter.
-    Energy(Watched, Counter),
+    Energy(PolledFile, Counter),
 }
 
-/// A sensor that was found, before it is known whether it can be read.
-struct Found {
+/// A sensor that exists; whether it can be read is not known yet.
+struct Candidate {
     device: String,
     quantity: Quantity,
     label: String,
     method: Option<&'static str>,
-    feed: Feed,
+    input: Input,
 }
 
-/// A sensor that is read.
+/// A registered sensor.
 struct Reader {
-    feed: Feed,
-    /// The quantity that the feed gives.
+    input: Input,
+    /// The quantity of the input.
     own: SensorId,
-    /// Energy of a power sensor, power of an energy counter.
+    /// The energy of a power sensor, or the power of an energy counter.
     derived: Option<SensorId>,
     integral: Integral,
 }
@@ -66,13 +67,13 @@ struct Reader {
 /// The hwmon source.
 pub struct Hwmon {
     sys: PathBuf,
-    /// The only CUDA device, which a Jetson's GPU rail feeds then.
+    /// Name of the device that a Jetson's GPU rail feeds: the only CUDA device, if there is one.
     gpu: String,
     readers: Vec<Reader>,
 }
 
 impl Hwmon {
-    /// Looks under the sysfs of `options`.
+    /// A source of the sysfs in `options`.
     pub fn new(options: &Options) -> Self {
         let gpu = match &options.cuda[..] {
             [only] => only.name.clone(),
@@ -81,29 +82,29 @@ impl Hwmon {
         Self { sys: options.sys.clone(), gpu, readers: Vec::new() }
     }
 
-    fn announce(&mut self, mut found: Found, out: &mut Outlet) {
-        let mut own = Draft::new(&found.device, found.quantity, &found.label);
+    fn register(&mut self, mut found: Candidate, out: &mut SensorWriter) {
+        let mut own = SensorBuilder::new(&found.device, found.quantity, &found.label);
         if let Some(method) = found.method {
             own = own.method(method);
         }
-        if let Err(trouble) = found.feed.probe() {
-            out.absent(own, trouble.to_string());
+        if let Err(error) = found.input.probe() {
+            out.register_absent(own, error.to_string());
             return;
         }
         let derived = match found.quantity {
             Quantity::PowerInstant | Quantity::PowerAverage => {
                 let method = format!("integral of {}", found.label);
-                Some(Draft::new(&found.device, Quantity::Energy, &found.label).method(method))
+                Some(SensorBuilder::new(&found.device, Quantity::Energy, &found.label).method(method))
             }
             Quantity::Energy => {
                 let method = format!("derivative of the energy counter over {} ms", out.period().as_millis());
-                Some(Draft::new(&found.device, Quantity::PowerInstant, &found.label).method(method))
+                Some(SensorBuilder::new(&found.device, Quantity::PowerInstant, &found.label).method(method))
             }
             _ => None,
         };
-        let own = out.present(own);
-        let derived = derived.map(|draft| out.present(draft));
-        self.readers.push(Reader { feed: found.feed, own, derived, integral: Integral::default() });
+        let own = out.register(own);
+        let derived = derived.map(|sensor| out.register(sensor));
+        self.readers.push(Reader { input: found.input, own, derived, integral: Integral::default() });
     }
 }
 
@@ -112,27 +113,27 @@ impl Source for Hwmon {
         "hwmon"
     }
 
-    fn open(&mut self, out: &mut Outlet) -> Opened {
+    fn open(&mut self, out: &mut SensorWriter) -> Opened {
         self.readers.clear();
         let monitors = self.sys.join("class/hwmon");
-        let mut found: Vec<Found> =
-            files::entries(&monitors).iter().flat_map(|path| monitor(path, &self.gpu)).collect();
+        let mut found: Vec<Candidate> =
+            files::sorted_entries(&monitors).iter().flat_map(|path| monitor(path, &self.gpu)).collect();
         found.extend(old_rails(&self.sys.join("bus/i2c/drivers/ina3221x"), &self.gpu));
         if found.is_empty() {
             let reason = format!("no power monitor in {}", monitors.display());
-            out.absent(Draft::new("board", Quantity::PowerInstant, "hwmon"), reason);
+            out.register_absent(SensorBuilder::new("board", Quantity::PowerInstant, "hwmon"), reason);
         }
         for found in numbered(found) {
-            self.announce(found, out);
+            self.register(found, out);
         }
         if self.readers.is_empty() { Opened::Nothing } else { Opened::Sampling }
     }
 
-    fn sample(&mut self, out: &mut Outlet) {
-        out.reading(|out| {
+    fn sample(&mut self, out: &mut SensorWriter) {
+        out.sample(|out| {
             for reader in &mut self.readers {
-                if let Err(trouble) = reader.read(out) {
-                    let reason = trouble.to_string();
+                if let Err(error) = reader.read(out) {
+                    let reason = error.to_string();
                     out.fail(reader.own, &reason);
                     if let Some(derived) = reader.derived {
                         out.fail(derived, reason);
@@ -143,12 +144,12 @@ impl Source for Hwmon {
     }
 }
 
-/// Tells monitors apart that call themselves the same: `power_meter power1`, `power_meter power1 #2`.
-fn numbered(mut found: Vec<Found>) -> Vec<Found> {
+/// Numbers sensors with the same label: `power_meter power1`, `power_meter power1 #2`.
+fn numbered(mut found: Vec<Candidate>) -> Vec<Candidate> {
     for i in (0..found.len()).rev() {
         let (before, this) = found.split_at_mut(i);
         let this = &mut this[0];
-        let same = |f: &&Found| (&f.device, f.quantity, &f.label) == (&this.device, this.quantity, &this.label);
+        let same = |f: &&Candidate| (&f.device, f.quantity, &f.label) == (&this.device, this.quantity, &this.label);
         let earlier = before.iter().filter(same).count();
         if earlier > 0 {
             this.label += &format!(" #{}", earlier + 1);
@@ -158,37 +159,37 @@ fn numbered(mut found: Vec<Found>) -> Vec<Found> {
 }
 
 impl Reader {
-    fn read(&mut self, out: &mut Outlet) -> Result<(), Trouble> {
-        let (value, derived) = match &mut self.feed {
-            Feed::Energy(file, counter) => {
+    fn read(&mut self, out: &mut SensorWriter) -> Result<(), FileError> {
+        let (value, derived) = match &mut self.input {
+            Input::Energy(file, counter) => {
                 let raw = file.number()?;
                 let advance = counter.push(out.now(), raw);
                 (advance.joules, advance.watts)
             }
-            feed => {
-                let value = feed.value()?;
+            input => {
+                let value = input.value()?;
                 (value, self.derived.map(|_| self.integral.push(out.now(), value)))
             }
         };
-        out.put(self.own, value);
+        out.write(self.own, value);
         if let Some((id, value)) = self.derived.zip(derived) {
-            out.put(id, value);
+            out.write(id, value);
         }
         Ok(())
     }
 }
 
-impl Feed {
+impl Input {
     fn scaled(path: PathBuf, unit: f64) -> Self {
-        Self::Scaled(Watched::new(path), unit)
+        Self::Scaled(PolledFile::new(path), unit)
     }
 
-    /// Whether it can be read.
-    fn probe(&mut self) -> Result<(), Trouble> {
+    /// Reads it once, to see whether that works.
+    fn probe(&mut self) -> Result<(), FileError> {
         self.value().map(drop)
     }
 
-    fn value(&mut self) -> Result<f64, Trouble> {
+    fn value(&mut self) -> Result<f64, FileError> {
         Ok(match self {
             Self::Scaled(file, unit) => file.number::<i64>()? as f64 * *unit,
             Self::Product { millivolts, milliamperes } => {
@@ -199,9 +200,9 @@ impl Feed {
     }
 }
 
-/// What a monitor's directory offers.
-fn monitor(path: &Path, gpu: &str) -> Vec<Found> {
-    let Some(name) = files::word(&path.join("name")) else { return Vec::new() };
+/// The sensors in the directory of a monitor.
+fn monitor(path: &Path, gpu: &str) -> Vec<Candidate> {
+    let Some(name) = files::read_trimmed(&path.join("name")) else { return Vec::new() };
     match name.as_str() {
         "ina3221" => rails(path, gpu),
         "amdgpu" => amdgpu(path),
@@ -220,45 +221,45 @@ fn rail_device(rail: &str, gpu: &str) -> String {
     match (rail.contains("GPU"), rail.contains("CPU")) {
         (true, false) => gpu.into(),
         (false, true) => "cpu".into(),
-        // Shared rails, memory, input and output.
+        // Rails that several parts share, memory, I/O.
         _ => "host".into(),
     }
 }
 
-fn rails(path: &Path, gpu: &str) -> Vec<Found> {
+fn rails(path: &Path, gpu: &str) -> Vec<Candidate> {
     let rail = |channel: u32| {
         let file = |name: &str| path.join(name.replace('#', &channel.to_string()));
-        let label = files::word(&file("in#_label"))?;
-        let off = files::word(&file("in#_enable")).is_some_and(|enable| enable == "0");
+        let label = files::read_trimmed(&file("in#_label"))?;
+        let off = files::read_trimmed(&file("in#_enable")).is_some_and(|enable| enable == "0");
         if off || !file("curr#_input").exists() {
             return None;
         }
-        let feed = Feed::Product {
-            millivolts: Watched::new(file("in#_input")),
-            milliamperes: Watched::new(file("curr#_input")),
+        let input = Input::Product {
+            millivolts: PolledFile::new(file("in#_input")),
+            milliamperes: PolledFile::new(file("curr#_input")),
         };
         let method = Some("voltage times current of the rail");
-        Some(Found { device: rail_device(&label, gpu), quantity: Quantity::PowerInstant, label, method, feed })
+        Some(Candidate { device: rail_device(&label, gpu), quantity: Quantity::PowerInstant, label, method, input })
     };
     (1..=3).filter_map(rail).collect()
 }
 
-fn old_rails(driver: &Path, gpu: &str) -> Vec<Found> {
-    let chips = files::entries(driver);
-    let monitors = chips.iter().flat_map(|chip| files::entries(chip));
+fn old_rails(driver: &Path, gpu: &str) -> Vec<Candidate> {
+    let chips = files::sorted_entries(driver);
+    let monitors = chips.iter().flat_map(|chip| files::sorted_entries(chip));
     let monitors = monitors.filter(|path| files::file_name(path).starts_with("iio:device"));
     let rail = |path: &Path, channel: u32| {
         let power = path.join(format!("in_power{channel}_input"));
-        let label = files::word(&path.join(format!("rail_name_{channel}")))?;
-        let feed = power.exists().then(|| Feed::scaled(power, 1e-3))?;
+        let label = files::read_trimmed(&path.join(format!("rail_name_{channel}")))?;
+        let input = power.exists().then(|| Input::scaled(power, 1e-3))?;
         let device = rail_device(&label, gpu);
-        Some(Found { device, quantity: Quantity::PowerInstant, label, method: None, feed })
+        Some(Candidate { device, quantity: Quantity::PowerInstant, label, method: None, input })
     };
     monitors.flat_map(|path| (0..3).filter_map(move |channel| rail(&path, channel)).collect::<Vec<_>>()).collect()
 }
 
-fn amdgpu(path: &Path) -> Vec<Found> {
-    // The PCI address tells two cards apart.
+fn amdgpu(path: &Path) -> Vec<Candidate> {
+    // The PCI address distinguishes several cards.
     let pci = path.join("device").canonicalize().ok();
     let device = match pci.as_deref().map(files::file_name).filter(|name| name.contains(':')) {
         Some(address) => format!("gpu {address}"),
@@ -273,34 +274,36 @@ fn amdgpu(path: &Path) -> Vec<Found> {
         ("freq2_input", Quantity::MemoryClock, 1e-6, None),
     ];
     let offered = FILES.into_iter().filter(|(file, ..)| path.join(file).exists());
-    let found = offered.map(|(file, quantity, unit, method)| Found {
+    let found = offered.map(|(file, quantity, unit, method)| Candidate {
         device: device.clone(),
         quantity,
         label: format!("amdgpu {file}"),
         method,
-        feed: Feed::scaled(path.join(file), unit),
+        input: Input::scaled(path.join(file), unit),
     });
     found.collect()
 }
 
-fn meter(path: &Path, name: &str, device: &str) -> Vec<Found> {
-    let entries = files::entries(path);
+fn meter(path: &Path, name: &str, device: &str) -> Vec<Candidate> {
+    let entries = files::sorted_entries(path);
     let found = entries.iter().filter_map(|file| {
         let (stem, kind) = files::file_name(file).split_once('_')?;
-        let (quantity, feed, method) = match (stem.trim_end_matches(|c: char| c.is_ascii_digit()), kind) {
-            ("power", "input") => (Quantity::PowerInstant, Feed::scaled(file.clone(), 1e-6), None),
+        let (quantity, input, method) = match (stem.trim_end_matches(|c: char| c.is_ascii_digit()), kind) {
+            ("power", "input") => (Quantity::PowerInstant, Input::scaled(file.clone(), 1e-6), None),
             ("power", "average") => {
-                (Quantity::PowerAverage, Feed::scaled(file.clone(), 1e-6), Some("averaged by the meter"))
+                (Quantity::PowerAverage, Input::scaled(file.clone(), 1e-6), Some("averaged by the meter"))
             }
-            ("energy", "input") => (Quantity::Energy, Feed::Energy(Watched::new(file), Counter::new(1e-6, None)), None),
+            ("energy", "input") => {
+                (Quantity::Energy, Input::Energy(PolledFile::new(file), Counter::new(1e-6, None)), None)
+            }
             _ => return None,
         };
-        let own = files::word(&path.join(format!("{stem}_label"))).unwrap_or_else(|| stem.to_string());
-        // A power supply shows the rails beside their sum: only the sum is the board.
+        let own = files::read_trimmed(&path.join(format!("{stem}_label"))).unwrap_or_else(|| stem.to_string());
+        // A power supply has sensors for its rails and for their sum: only the sum is the power of the board.
         if name == "corsairpsu" && own != "power total" {
             return None;
         }
-        Some(Found { device: device.into(), quantity, label: format!("{name} {own}"), method, feed })
+        Some(Candidate { device: device.into(), quantity, label: format!("{name} {own}"), method, input })
     });
     found.collect()
 }
@@ -308,7 +311,7 @@ fn meter(path: &Path, name: &str, device: &str) -> Vec<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{CudaDevice, outlet::testing::Bench};
+    use crate::telemetry::{options::CudaDevice, testing::Harness};
     use std::{fs, time::Duration};
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -325,9 +328,9 @@ mod tests {
         fs::write(path, format!("{content}\n")).unwrap();
     }
 
-    fn bench(dir: &tempfile::TempDir) -> Bench<Hwmon> {
+    fn harness(dir: &tempfile::TempDir) -> Harness<Hwmon> {
         let cuda = vec![CudaDevice { name: "cuda:0".into(), uuid: None }];
-        Bench::new(Hwmon::new(&Options { sys: dir.path().into(), cuda, ..Options::default() }))
+        Harness::new(Hwmon::new(&Options { sys: dir.path().into(), cuda, ..Options::default() }))
     }
 
     #[test]
@@ -347,17 +350,17 @@ mod tests {
             ("class/hwmon/hwmon3/in7_label", "sum of shunt voltages"),
             ("class/hwmon/hwmon3/in7_input", "3"),
         ]);
-        let mut bench = bench(&dir);
-        assert_eq!(bench.open(), Opened::Sampling);
-        bench.sample();
-        assert_eq!(bench.value("board", Quantity::PowerInstant), Some(12.0));
-        assert_eq!(bench.value("host", Quantity::PowerInstant), Some(2.48));
-        assert_eq!(bench.present(Quantity::PowerInstant).count(), 2);
-        let energy = bench.present(Quantity::Energy).next().unwrap();
+        let mut harness = harness(&dir);
+        assert_eq!(harness.open(), Opened::Sampling);
+        harness.sample();
+        assert_eq!(harness.value("board", Quantity::PowerInstant), Some(12.0));
+        assert_eq!(harness.value("host", Quantity::PowerInstant), Some(2.48));
+        assert_eq!(harness.present(Quantity::PowerInstant).count(), 2);
+        let energy = harness.present(Quantity::Energy).next().unwrap();
         assert_eq!((energy.device.as_str(), energy.method.as_deref()), ("board", Some("integral of VDD_IN")));
-        bench.wait(Duration::from_millis(500));
-        bench.sample();
-        let joules = bench.value("board", Quantity::Energy).unwrap();
+        harness.wait(Duration::from_millis(500));
+        harness.sample();
+        let joules = harness.value("board", Quantity::Energy).unwrap();
         assert!((6.0..12.0).contains(&joules), "{joules}");
     }
 
@@ -372,10 +375,10 @@ mod tests {
             (&format!("{iio}/rail_name_2"), "VDD_CPU"),
             (&format!("{iio}/in_power2_input"), "900"),
         ]);
-        let mut bench = bench(&dir);
-        bench.open();
-        bench.sample();
-        let power = |device| bench.value(device, Quantity::PowerInstant);
+        let mut harness = harness(&dir);
+        harness.open();
+        harness.sample();
+        let power = |device| harness.value(device, Quantity::PowerInstant);
         assert_eq!((power("board"), power("cuda:0"), power("cpu")), (Some(11.8), Some(7.3), Some(0.9)));
     }
 
@@ -388,10 +391,10 @@ mod tests {
             ("class/hwmon/hwmon0/temp1_input", "61000"),
             ("class/hwmon/hwmon0/freq1_input", "2100000000"),
         ]);
-        let mut bench = bench(&dir);
-        bench.open();
-        bench.sample();
-        let value = |quantity| bench.value("gpu", quantity).map(f64::round);
+        let mut harness = harness(&dir);
+        harness.open();
+        harness.sample();
+        let value = |quantity| harness.value("gpu", quantity).map(f64::round);
         assert_eq!(value(Quantity::PowerAverage), Some(213.0));
         assert_eq!(value(Quantity::PowerInstant), None);
         assert_eq!(value(Quantity::PowerCap), Some(300.0));
@@ -416,62 +419,62 @@ mod tests {
             ("class/hwmon/hwmon3/energy1_input", "1000000"),
             ("class/hwmon/hwmon3/energy1_label", "Esocket0"),
         ]);
-        let mut bench = bench(&dir);
-        bench.open();
-        bench.sample();
-        let labels: Vec<_> = bench.present(Quantity::PowerInstant).map(|s| s.label.as_str()).collect();
+        let mut harness = harness(&dir);
+        harness.open();
+        harness.sample();
+        let labels: Vec<_> = harness.present(Quantity::PowerInstant).map(|s| s.label.as_str()).collect();
         assert_eq!(labels, ["zenpower SVI2_P_Core", "corsairpsu power total", "amd_energy Esocket0"]);
-        assert_eq!(bench.value("board", Quantity::PowerInstant), Some(400.0));
+        assert_eq!(harness.value("board", Quantity::PowerInstant), Some(400.0));
     }
 
     #[test]
     fn a_counter_gives_power_too() {
         let dir = tree(&[("class/hwmon/hwmon3/name", "i915"), ("class/hwmon/hwmon3/energy1_input", "7000000")]);
-        let mut bench = bench(&dir);
-        bench.open();
-        bench.sample();
+        let mut harness = harness(&dir);
+        harness.open();
+        harness.sample();
         write(&dir, "class/hwmon/hwmon3/energy1_input", "8000000");
-        bench.wait(Duration::from_millis(100));
-        bench.sample();
-        assert_eq!(bench.value("gpu", Quantity::Energy), Some(1.0));
-        let watts = bench.value("gpu", Quantity::PowerInstant).unwrap();
+        harness.wait(Duration::from_millis(100));
+        harness.sample();
+        assert_eq!(harness.value("gpu", Quantity::Energy), Some(1.0));
+        let watts = harness.value("gpu", Quantity::PowerInstant).unwrap();
         assert!((1.0..=10.0).contains(&watts), "{watts}");
-        let method = bench.present(Quantity::PowerInstant).next().unwrap().method.clone();
+        let method = harness.present(Quantity::PowerInstant).next().unwrap().method.clone();
         assert_eq!(method.as_deref(), Some("derivative of the energy counter over 50 ms"));
     }
 
     #[test]
-    fn namesakes_are_numbered() {
+    fn sensors_with_the_same_label_are_numbered() {
         let dir = tree(&[
             ("class/hwmon/hwmon0/name", "power_meter"),
             ("class/hwmon/hwmon0/power1_average", "100000000"),
             ("class/hwmon/hwmon1/name", "power_meter"),
             ("class/hwmon/hwmon1/power1_average", "200000000"),
         ]);
-        let mut bench = bench(&dir);
-        bench.open();
-        let labels: Vec<_> = bench.present(Quantity::PowerAverage).map(|s| s.label.as_str()).collect();
+        let mut harness = harness(&dir);
+        harness.open();
+        let labels: Vec<_> = harness.present(Quantity::PowerAverage).map(|s| s.label.as_str()).collect();
         assert_eq!(labels, ["power_meter power1", "power_meter power1 #2"]);
     }
 
     #[test]
-    fn nothing_is_absent_with_a_reason() {
-        let mut bench = bench(&tree(&[]));
-        assert_eq!(bench.open(), Opened::Nothing);
-        assert!(bench.absent(Quantity::PowerInstant)[0].starts_with("no power monitor in "));
+    fn an_empty_tree_is_absent_with_a_reason() {
+        let mut harness = harness(&tree(&[]));
+        assert_eq!(harness.open(), Opened::Nothing);
+        assert!(harness.absent(Quantity::PowerInstant)[0].starts_with("no power monitor in "));
     }
 
     #[test]
-    fn unreadable_is_absent_and_garbage_is_dropped() {
+    fn an_unreadable_sensor_is_absent_and_implausible_values_are_dropped() {
         let dir = tree(&[
             ("class/hwmon/hwmon0/name", "power_meter"),
             ("class/hwmon/hwmon0/power1_average", "n/a"),
             ("class/hwmon/hwmon0/power2_average", "99000000000000"),
         ]);
-        let mut bench = bench(&dir);
-        bench.open();
-        bench.sample();
-        assert!(bench.absent(Quantity::PowerAverage)[0].ends_with("holds \"n/a\\n\", not a whole number"));
-        assert_eq!(bench.value("board", Quantity::PowerAverage), None);
+        let mut harness = harness(&dir);
+        harness.open();
+        harness.sample();
+        assert!(harness.absent(Quantity::PowerAverage)[0].ends_with("holds \"n/a\\n\", not a whole number"));
+        assert_eq!(harness.value("board", Quantity::PowerAverage), None);
     }
 }

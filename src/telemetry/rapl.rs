@@ -1,29 +1,30 @@
-//! Energy counters of the processor (RAPL: Intel, and AMD since Zen) as the kernel's powercap tree shows them.
+//! Energy counters of the processor (RAPL: Intel, and AMD since Zen) from the kernel's powercap tree.
 //!
 //! `/sys/class/powercap/intel-rapl:0/{name,energy_uj,max_energy_range_uj}`: µJ since boot, wrapping around at the range,
-//! updated by the processor about every millisecond. The packages together are the device `cpu`; their parts (`core`,
-//! `dram` …) are devices of their own, because they are no further consumers but shares of the same watts.
+//! updated by the processor about every millisecond. The sum of the packages is the device `cpu`. Their subzones (`core`,
+//! `dram` …) are devices of their own, because their power is part of a package's.
 
-use crate::{
-    event::{Quantity, SensorId},
-    telemetry::{
-        Draft, Opened, Options, Outlet, Source,
-        derive::{Advance, Counter},
-        files::{self, Trouble, Watched},
-    },
+use super::{
+    builder::SensorBuilder,
+    derive::{Advance, Counter},
+    files::{self, FileError, PolledFile},
+    options::Options,
+    source::{Opened, Source},
+    writer::SensorWriter,
 };
+use crate::event::{Quantity, SensorId};
 use std::path::{Path, PathBuf};
 
-/// The counters of one zone.
+/// The counter of one zone.
 struct Zone {
     name: String,
-    /// Whether it is a whole package, not a part of one.
+    /// Whether it is a whole package, not a subzone.
     package: bool,
-    energy: Watched,
+    energy: PolledFile,
     counter: Counter,
 }
 
-/// What is shown as one: a zone, or all packages of the host together.
+/// A pair of sensors: of one zone, or of the sum of all packages.
 struct Meter {
     zones: Vec<Zone>,
     energy: SensorId,
@@ -37,29 +38,29 @@ pub struct Rapl {
 }
 
 impl Rapl {
-    /// Looks under the sysfs of `options`.
+    /// A source of the sysfs in `options`.
     pub fn new(options: &Options) -> Self {
         Self { tree: options.sys.join("class/powercap"), meters: Vec::new() }
     }
 
-    fn announce(&mut self, device: &str, mut zones: Vec<Zone>, out: &mut Outlet) {
+    fn register(&mut self, device: &str, mut zones: Vec<Zone>, out: &mut SensorWriter) {
         let label = label(&zones);
         let sum = if zones.len() > 1 { format!(", sum of {} packages", zones.len()) } else { String::new() };
         let method = format!("derivative of the energy counter over {} ms{sum}", out.period().as_millis());
-        let power = Draft::new(device, Quantity::PowerInstant, &label).method(method);
-        let mut energy = Draft::new(device, Quantity::Energy, &label);
+        let power = SensorBuilder::new(device, Quantity::PowerInstant, &label).method(method);
+        let mut energy = SensorBuilder::new(device, Quantity::Energy, &label);
         if zones.len() > 1 {
             energy = energy.method(format!("sum of {} packages", zones.len()));
         }
         match zones.iter_mut().try_for_each(|zone| zone.energy.number::<u64>().map(drop)) {
             Ok(()) => {
-                let (energy, power) = (out.present(energy), out.present(power));
+                let (energy, power) = (out.register(energy), out.register(power));
                 self.meters.push(Meter { zones, energy, power });
             }
-            Err(trouble) => {
-                let reason = reason(&trouble);
-                out.absent(energy, &reason);
-                out.absent(power, reason);
+            Err(error) => {
+                let reason = reason(&error);
+                out.register_absent(energy, &reason);
+                out.register_absent(power, reason);
             }
         }
     }
@@ -70,40 +71,40 @@ impl Source for Rapl {
         "rapl"
     }
 
-    fn open(&mut self, out: &mut Outlet) -> Opened {
+    fn open(&mut self, out: &mut SensorWriter) -> Opened {
         self.meters.clear();
         let (packages, parts): (Vec<_>, Vec<_>) = zones(&self.tree).into_iter().partition(|(_, zone)| zone.package);
         if packages.is_empty() && parts.is_empty() {
             let reason = format!("no RAPL zones in {}: not an x86 host, or a virtual one", self.tree.display());
-            out.absent(Draft::new("cpu", Quantity::PowerInstant, "RAPL"), reason);
+            out.register_absent(SensorBuilder::new("cpu", Quantity::PowerInstant, "RAPL"), reason);
             return Opened::Nothing;
         }
         if packages.len() > 1 {
             for (device, zone) in &packages {
-                self.announce(device, vec![zone.another()], out);
+                self.register(device, vec![zone.reopened()], out);
             }
         }
         if !packages.is_empty() {
-            self.announce("cpu", packages.into_iter().map(|(_, zone)| zone).collect(), out);
+            self.register("cpu", packages.into_iter().map(|(_, zone)| zone).collect(), out);
         }
         for (device, zone) in parts {
-            self.announce(&device, vec![zone], out);
+            self.register(&device, vec![zone], out);
         }
         if self.meters.is_empty() { Opened::Nothing } else { Opened::Sampling }
     }
 
-    fn sample(&mut self, out: &mut Outlet) {
-        out.reading(|out| {
+    fn sample(&mut self, out: &mut SensorWriter) {
+        out.sample(|out| {
             for meter in &mut self.meters {
                 match meter.read(out) {
                     Ok(Advance { joules, watts }) => {
-                        out.put(meter.energy, joules);
+                        out.write(meter.energy, joules);
                         if let Some(watts) = watts {
-                            out.put(meter.power, watts);
+                            out.write(meter.power, watts);
                         }
                     }
-                    Err(trouble) => {
-                        let reason = reason(&trouble);
+                    Err(error) => {
+                        let reason = reason(&error);
                         out.fail(meter.energy, &reason);
                         out.fail(meter.power, reason);
                     }
@@ -115,19 +116,19 @@ impl Source for Rapl {
 
 impl Zone {
     /// The same zone with a reader of its own.
-    fn another(&self) -> Self {
+    fn reopened(&self) -> Self {
         Self {
             name: self.name.clone(),
             package: self.package,
-            energy: self.energy.another(),
+            energy: self.energy.reopened(),
             counter: self.counter.clone(),
         }
     }
 }
 
 impl Meter {
-    /// The sum of its zones. Each counter has its own moment of reading, so each has its own derivative.
-    fn read(&mut self, out: &Outlet) -> Result<Advance, Trouble> {
+    /// The sum of its zones. The counters are read one after the other, so each has a derivative of its own.
+    fn read(&mut self, out: &SensorWriter) -> Result<Advance, FileError> {
         let mut sum = Advance { joules: 0.0, watts: Some(0.0) };
         for zone in &mut self.zones {
             let raw = zone.energy.number()?;
@@ -139,30 +140,29 @@ impl Meter {
     }
 }
 
-/// The zones in `tree` with the devices that they belong to.
+/// The zones in `tree` with their devices.
 ///
-/// The same package shows up twice where it can be read through MSRs and through MMIO (`intel-rapl-mmio:0`): the second
-/// is left out.
+/// A package that can be read through MSRs and through MMIO is listed twice: `intel-rapl-mmio:0` is ignored.
 fn zones(tree: &Path) -> Vec<(String, Zone)> {
-    let directories = files::entries(tree)
+    let directories = files::sorted_entries(tree)
         .into_iter()
         .filter(|path| files::file_name(path).strip_prefix("intel-rapl:").is_some_and(|rest| !rest.is_empty()));
     directories.filter_map(|path| zone(tree, &path)).collect()
 }
 
 fn zone(tree: &Path, path: &Path) -> Option<(String, Zone)> {
-    let own = files::word(&path.join("name"))?;
+    let own = files::read_trimmed(&path.join("name"))?;
     let id = files::file_name(path);
-    // `intel-rapl:1:0` is a part of `intel-rapl:1`.
-    let parent = id.rsplit_once(':').and_then(|(parent, _)| files::word(&tree.join(parent).join("name")));
+    // `intel-rapl:1:0` is a subzone of `intel-rapl:1`.
+    let parent = id.rsplit_once(':').and_then(|(parent, _)| files::read_trimmed(&tree.join(parent).join("name")));
     let package = parent.is_none() && own.starts_with("package");
     let (device, name) = match parent {
         Some(parent) => (format!("cpu/{parent}/{own}"), format!("{parent} {own}")),
         None if own == "psys" => ("board".to_string(), own),
         None => (format!("cpu/{own}"), own),
     };
-    let range = files::word(&path.join("max_energy_range_uj")).and_then(|range| range.parse().ok());
-    let energy = Watched::new(path.join("energy_uj"));
+    let range = files::read_trimmed(&path.join("max_energy_range_uj")).and_then(|range| range.parse().ok());
+    let energy = PolledFile::new(path.join("energy_uj"));
     Some((device, Zone { name, package, energy, counter: Counter::new(1e-6, range.filter(|range| *range > 0)) }))
 }
 
@@ -174,17 +174,17 @@ fn label(zones: &[Zone]) -> String {
 }
 
 /// Why a counter can't be read; the kernel keeps them to root since power traces were shown to leak keys.
-fn reason(trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::Denied(_) => format!("{trouble} (closed to users in 2020, CVE-2020-8694)"),
-        _ => trouble.to_string(),
+fn reason(error: &FileError) -> String {
+    match error {
+        FileError::Denied(_) => format!("{error} (closed to users in 2020, CVE-2020-8694)"),
+        _ => error.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::outlet::testing::Bench;
+    use crate::telemetry::testing::Harness;
     use std::fs;
 
     struct Tree(tempfile::TempDir);
@@ -206,23 +206,23 @@ mod tests {
             fs::write(self.0.path().join("class/powercap").join(id).join("energy_uj"), format!("{energy}\n")).unwrap();
         }
 
-        fn bench(&self) -> Bench<Rapl> {
-            Bench::new(Rapl::new(&Options { sys: self.0.path().into(), ..Options::default() }))
+        fn harness(&self) -> Harness<Rapl> {
+            Harness::new(Rapl::new(&Options { sys: self.0.path().into(), ..Options::default() }))
         }
     }
 
     #[test]
-    fn one_package_and_its_parts() {
+    fn one_package_and_its_subzones() {
         let tree = Tree::new();
         tree.zone("intel-rapl:0", "package-0", 1_000_000);
         tree.zone("intel-rapl:0:0", "core", 500);
         tree.zone("intel-rapl:0:1", "dram", 500);
         tree.zone("intel-rapl:1", "psys", 500);
         tree.zone("intel-rapl-mmio:0", "package-0", 1_000_000);
-        let mut bench = tree.bench();
-        assert_eq!(bench.open(), Opened::Sampling);
+        let mut harness = tree.harness();
+        assert_eq!(harness.open(), Opened::Sampling);
         let power: Vec<_> =
-            bench.present(Quantity::PowerInstant).map(|s| (s.device.clone(), s.label.clone())).collect();
+            harness.present(Quantity::PowerInstant).map(|s| (s.device.clone(), s.label.clone())).collect();
         let expected = [
             ("cpu", "RAPL package-0"),
             ("cpu/package-0/core", "RAPL package-0 core"),
@@ -233,7 +233,7 @@ mod tests {
         for (device, label) in expected {
             assert!(power.contains(&(device.into(), label.into())), "{device} {label} in {power:?}");
         }
-        let method = bench.present(Quantity::PowerInstant).next().unwrap().method.clone().unwrap();
+        let method = harness.present(Quantity::PowerInstant).next().unwrap().method.clone().unwrap();
         assert_eq!(method, "derivative of the energy counter over 50 ms");
     }
 
@@ -241,54 +241,54 @@ mod tests {
     fn power_over_a_wrap_around() {
         let tree = Tree::new();
         tree.zone("intel-rapl:0", "package-0", 262_143_328_850 - 4_000_000);
-        let mut bench = tree.bench();
-        bench.open();
-        bench.sample();
-        assert_eq!(bench.value("cpu", Quantity::Energy), Some(0.0));
-        assert_eq!(bench.value("cpu", Quantity::PowerInstant), None);
+        let mut harness = tree.harness();
+        harness.open();
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::Energy), Some(0.0));
+        assert_eq!(harness.value("cpu", Quantity::PowerInstant), None);
         tree.energy("intel-rapl:0", 1_000_000);
-        bench.wait(std::time::Duration::from_millis(100));
-        bench.sample();
-        assert_eq!(bench.value("cpu", Quantity::Energy), Some(5.0));
+        harness.wait(std::time::Duration::from_millis(100));
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::Energy), Some(5.0));
         // 5 J in 100 ms, and a little more for the machine that runs the test.
-        let watts = bench.value("cpu", Quantity::PowerInstant).unwrap();
+        let watts = harness.value("cpu", Quantity::PowerInstant).unwrap();
         assert!((5.0..=50.0).contains(&watts), "{watts}");
     }
 
     #[test]
-    fn packages_are_summed_and_shown_apart() {
+    fn packages_are_summed_and_listed_one_by_one() {
         let tree = Tree::new();
         tree.zone("intel-rapl:0", "package-0", 0);
         tree.zone("intel-rapl:1", "package-1", 0);
-        let mut bench = tree.bench();
-        bench.open();
-        bench.sample();
+        let mut harness = tree.harness();
+        harness.open();
+        harness.sample();
         tree.energy("intel-rapl:0", 1_000_000);
         tree.energy("intel-rapl:1", 2_000_000);
-        bench.wait(std::time::Duration::from_millis(100));
-        bench.sample();
-        assert_eq!(bench.value("cpu", Quantity::Energy), Some(3.0));
-        assert_eq!(bench.value("cpu/package-1", Quantity::Energy), Some(2.0));
-        let cpu = bench.present(Quantity::Energy).find(|s| s.device == "cpu").unwrap();
+        harness.wait(std::time::Duration::from_millis(100));
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::Energy), Some(3.0));
+        assert_eq!(harness.value("cpu/package-1", Quantity::Energy), Some(2.0));
+        let cpu = harness.present(Quantity::Energy).find(|s| s.device == "cpu").unwrap();
         assert_eq!(cpu.method.as_deref(), Some("sum of 2 packages"));
     }
 
     #[test]
-    fn what_cant_be_read_is_absent_with_a_reason() {
+    fn an_unreadable_counter_is_absent_with_a_reason() {
         let tree = Tree::new();
         tree.zone("intel-rapl:0", "package-0", 0);
         let energy = tree.0.path().join("class/powercap/intel-rapl:0/energy_uj");
         fs::remove_file(&energy).unwrap();
         fs::create_dir(&energy).unwrap();
-        let mut bench = tree.bench();
-        assert_eq!(bench.open(), Opened::Nothing);
-        let reasons = bench.absent(Quantity::PowerInstant);
+        let mut harness = tree.harness();
+        assert_eq!(harness.open(), Opened::Nothing);
+        let reasons = harness.absent(Quantity::PowerInstant);
         assert!(reasons[0].contains("energy_uj"), "{reasons:?}");
     }
 
     #[test]
     fn a_denied_counter_says_since_when_and_what_to_do() {
-        let denied = Trouble::Denied("/sys/class/powercap/intel-rapl:0/energy_uj".into());
+        let denied = FileError::Denied("/sys/class/powercap/intel-rapl:0/energy_uj".into());
         assert_eq!(
             reason(&denied),
             "permission denied: /sys/class/powercap/intel-rapl:0/energy_uj is readable by root only; sudo chmod a+r \
@@ -297,24 +297,24 @@ mod tests {
     }
 
     #[test]
-    fn no_tree_is_absent_too() {
-        let mut bench = Tree::new().bench();
-        assert_eq!(bench.open(), Opened::Nothing);
-        assert!(bench.absent(Quantity::PowerInstant)[0].starts_with("no RAPL zones in "));
+    fn a_missing_tree_is_absent_with_a_reason() {
+        let mut harness = Tree::new().harness();
+        assert_eq!(harness.open(), Opened::Nothing);
+        assert!(harness.absent(Quantity::PowerInstant)[0].starts_with("no RAPL zones in "));
     }
 
     #[test]
     fn a_counter_that_vanishes_is_lost() {
         let tree = Tree::new();
         tree.zone("intel-rapl:0", "package-0", 0);
-        let mut bench = tree.bench();
-        bench.open();
+        let mut harness = tree.harness();
+        harness.open();
         fs::write(tree.0.path().join("class/powercap/intel-rapl:0/energy_uj"), "nonsense").unwrap();
         for _ in 0..4 {
-            bench.sample();
-            bench.wait(std::time::Duration::from_millis(600));
+            harness.sample();
+            harness.wait(std::time::Duration::from_millis(600));
         }
-        let lost = bench.lost();
+        let lost = harness.lost();
         assert_eq!(lost.len(), 1);
         assert_eq!(lost[0].0.len(), 2);
         assert!(lost[0].1.ends_with("holds \"nonsense\", not a whole number"), "{lost:?}");

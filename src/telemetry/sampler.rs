@@ -1,9 +1,12 @@
-//! A thread a source, paced by absolute deadlines: no drift, and a missed tick is skipped, never queued.
+//! One thread per source, paced by absolute deadlines, so that ticks don't drift. Missed ticks are skipped, not queued.
 
+use super::{
+    source::{Opened, Source},
+    writer::SensorWriter,
+};
 use crate::{
     clock::Clock,
     event::{Body, Event, Level},
-    telemetry::{Opened, Outlet, Source},
 };
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicU16},
@@ -12,26 +15,26 @@ use std::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How long a dropped [`Telemetry`] waits for its threads. One that hangs inside a driver is left behind.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long dropping [`Telemetry`] waits for its threads. A thread that hangs in a driver call is detached.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Shortest period: below it a source would only keep a processor busy.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// Shortest period, so that a source does not spin.
+const MIN_PERIOD: Duration = Duration::from_millis(1);
 
-/// The running samplers of a host. Dropping it stops them.
+/// The sampler threads of a host. Dropping it stops them.
 pub struct Telemetry {
     shared: Arc<Shared>,
 }
 
 impl Telemetry {
-    /// Samples these sources, each on a thread of its own, into `sink`.
+    /// Samples each of these sources on a thread of its own into `sink`.
     pub fn of(sources: Vec<Box<dyn Source>>, period: Duration, clock: Clock, sink: UnboundedSender<Event>) -> Self {
         let shared = Arc::new(Shared::default());
         let ids = Arc::<AtomicU16>::default();
         for source in sources {
-            let (name, period) = (source.name(), source.period(period).max(SHORTEST));
-            let out = Outlet::new(name, period, clock, sink.clone(), ids.clone());
-            let running = Running::begin(&shared);
+            let (name, period) = (source.name(), source.period(period).max(MIN_PERIOD));
+            let out = SensorWriter::new(name, period, clock, sink.clone(), ids.clone());
+            let running = Running::new(&shared);
             let spawned = thread::Builder::new().name(name.into()).spawn(move || run(source, out, &running));
             if let Err(error) = spawned {
                 let text = format!("the {name} sensors are not read: no thread for them ({error})");
@@ -47,7 +50,7 @@ impl Drop for Telemetry {
         let mut state = self.shared.lock();
         state.stopped = true;
         self.shared.changed.notify_all();
-        let ended = self.shared.changed.wait_timeout_while(state, PATIENCE, |state| state.running > 0);
+        let ended = self.shared.changed.wait_timeout_while(state, STOP_TIMEOUT, |state| state.running > 0);
         if ended.is_ok_and(|(_, late)| late.timed_out()) {
             tracing::warn!("a sensor did not answer in time and is left behind");
         }
@@ -67,12 +70,12 @@ struct State {
 }
 
 impl Shared {
-    // A thread that panicked while it held the lock left nothing half-done: both fields change in one step.
+    // Both fields are updated in one step each, so a panic of another thread can't leave them inconsistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `deadline`; false as soon as the sampler is to stop.
+    /// Waits until `deadline`. Returns false as soon as the sampler is to stop.
     fn wait_until(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         loop {
@@ -85,11 +88,11 @@ impl Shared {
     }
 }
 
-/// Counts a thread as running for as long as it lives, however it ends.
+/// Counts a thread as running until it is dropped, also by a panic.
 struct Running(Arc<Shared>);
 
 impl Running {
-    fn begin(shared: &Arc<Shared>) -> Self {
+    fn new(shared: &Arc<Shared>) -> Self {
         shared.lock().running += 1;
         Self(shared.clone())
     }
@@ -102,7 +105,7 @@ impl Drop for Running {
     }
 }
 
-fn run(mut source: Box<dyn Source>, mut out: Outlet, running: &Running) {
+fn run(mut source: Box<dyn Source>, mut out: SensorWriter, running: &Running) {
     let opened = source.open(&mut out);
     out.flush_sensors();
     if opened == Opened::Nothing {
@@ -115,7 +118,7 @@ fn run(mut source: Box<dyn Source>, mut out: Outlet, running: &Running) {
     }
 }
 
-/// The first tick after `now` on the grid that `deadline` lies on.
+/// The first tick after `now` on the grid of `deadline` and `period`.
 fn next(deadline: Instant, now: Instant, period: Duration) -> Instant {
     let late = now.saturating_duration_since(deadline).as_nanos();
     let missed = (late / period.as_nanos().max(1)).min(u128::from(u32::MAX - 1)) as u32;
@@ -127,13 +130,13 @@ mod tests {
     use super::*;
     use crate::{
         event::{Quantity, SensorId},
-        telemetry::Draft,
+        telemetry::builder::SensorBuilder,
     };
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Reads its own count of ticks; hangs in the first one for as long as it is told.
+    /// Counts its ticks; the first one hangs for the given time.
     struct Ticker {
         id: SensorId,
         ticks: u32,
@@ -145,15 +148,15 @@ mod tests {
             "ticker"
         }
 
-        fn open(&mut self, out: &mut Outlet) -> Opened {
-            self.id = out.present(Draft::new("cpu", Quantity::Energy, "ticks"));
+        fn open(&mut self, out: &mut SensorWriter) -> Opened {
+            self.id = out.register(SensorBuilder::new("cpu", Quantity::Energy, "ticks"));
             Opened::Sampling
         }
 
-        fn sample(&mut self, out: &mut Outlet) {
+        fn sample(&mut self, out: &mut SensorWriter) {
             thread::sleep(std::mem::take(&mut self.hang));
             self.ticks += 1;
-            out.reading(|out| out.put(self.id, f64::from(self.ticks)));
+            out.sample(|out| out.write(self.id, f64::from(self.ticks)));
         }
     }
 
@@ -208,7 +211,7 @@ mod tests {
         take(&mut events, 2);
         let before = Instant::now();
         drop(telemetry);
-        assert!(before.elapsed() < PATIENCE, "{:?}", before.elapsed());
+        assert!(before.elapsed() < STOP_TIMEOUT, "{:?}", before.elapsed());
         assert!(events.blocking_recv().is_none(), "the thread still holds its sink");
     }
 
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_when_nobody_listens() {
+    fn ends_when_the_receiver_is_gone() {
         let (sink, mut events) = unbounded_channel();
         let telemetry = Telemetry::of(vec![ticker(Duration::ZERO)], MS, Clock::start(), sink);
         take(&mut events, 2);

@@ -60,7 +60,7 @@ pub async fn replay(
     if let Some(warning) = warning {
         app.hint(Level::Warning, warning);
     }
-    show(app, &options, &mut Recordings::default(), FleetHandle::silent).await
+    show(app, &options, &mut Recordings::default(), FleetHandle::disconnected).await
 }
 
 /// Takes the terminal, runs the loop, and gives the terminal back before the agents are stopped.
@@ -80,7 +80,7 @@ async fn show(
         Err(_) => Exit::HungUp,
     };
     terminal.leave();
-    stream.agents.farewell(SHUTDOWN_TIMEOUT, drop).await;
+    stream.agents.stop(SHUTDOWN_TIMEOUT, drop).await;
     Ok(exit)
 }
 
@@ -228,7 +228,7 @@ async fn event_loop(
 /// Pauses the engines, then stops this process until the shell continues it.
 async fn suspend(app: &mut App, terminal: &mut Terminal, stream: &mut RecordedStream<'_>) {
     let mut running = app.fleet().stations().iter().filter(|state| state.gone.is_none()).count();
-    stream.agents.ask(Command::Pause { paused: true });
+    stream.agents.send(Command::Pause { paused: true });
     let paused = async {
         while let Some(tagged) = stream.agents.events.recv().await {
             stream.apply(app, &tagged);
@@ -242,7 +242,7 @@ async fn suspend(app: &mut App, terminal: &mut Terminal, stream: &mut RecordedSt
         tracing::warn!("not every engine paused within {PAUSE_TIMEOUT:?}");
     }
     terminal.suspend();
-    stream.agents.ask(Command::Pause { paused: false });
+    stream.agents.send(Command::Pause { paused: false });
 }
 
 fn signal_flow(signal: Signal) -> Flow {

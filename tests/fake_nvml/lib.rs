@@ -1,7 +1,7 @@
-//! A stand-in for `libnvidia-ml.so.1`: as much of NVML as wattscope calls, with the C signatures of `nvml.h`.
+//! A fake `libnvidia-ml.so.1`: the functions of NVML that wattscope calls, with the C signatures of `nvml.h`.
 //!
-//! What it says is read at every call from the file `<this library>.control`, one `key value` a line, so that a test can
-//! change a card while it is being watched. Keys are listed at their uses; `fail.<function> <code>` makes a function
+//! Every call reads its values from the file `<this library>.control`, one `key value` a line, so that a test can change a
+//! card while it is sampled. Keys are listed at their uses; `fail.<function> <code>` makes a function
 //! return that error. Built with `--cfg old` it lacks functions that old drivers lack.
 
 #![allow(non_snake_case, clippy::missing_safety_doc)]
@@ -76,7 +76,7 @@ fn card(device: *mut c_void) -> usize {
     device as usize - 1
 }
 
-/// Answers a question about a card: the failure asked for, or what `answer` does.
+/// A function of a card: returns the requested failure, or the result of `answer`.
 fn ask(device: *mut c_void, function: &str, answer: impl FnOnce(usize, &Control) -> c_uint) -> c_uint {
     let (card, control) = (card(device), Control::read());
     match control.failure(card, function) {
@@ -124,7 +124,7 @@ pub extern "C" fn nvmlSystemGetCudaDriverVersion_v2(version: *mut c_int) -> c_ui
     give(version, 13000)
 }
 
-/// `cards`: how many there are, 1 unless told.
+/// `cards`: their number, 1 by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> c_uint {
     give(count, Control::read().number(0, "cards", 1) as c_uint)
@@ -144,7 +144,7 @@ pub extern "C" fn nvmlDeviceGetName(device: *mut c_void, name: *mut c_char, leng
     ask(device, "nvmlDeviceGetName", |_, _| give_text(name, length, "NVIDIA Fake 100"))
 }
 
-/// `uuid.<card>`: `GPU-<card>` unless told.
+/// `uuid.<card>`: `GPU-<card>` by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetUUID(device: *mut c_void, uuid: *mut c_char, length: c_uint) -> c_uint {
     ask(device, "nvmlDeviceGetUUID", |card, control| {
@@ -164,7 +164,7 @@ pub struct PciInfo {
     bus_id: [c_char; 32],
 }
 
-/// `pci_device_id`: 0x233010de (H100) unless told, decimal.
+/// `pci_device_id`: 0x233010de (H100) by default, decimal.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetPciInfo_v3(device: *mut c_void, info: *mut PciInfo) -> c_uint {
     ask(device, "nvmlDeviceGetPciInfo_v3", |card, control| {
@@ -178,7 +178,7 @@ pub extern "C" fn nvmlDeviceGetPciInfo_v3(device: *mut c_void, info: *mut PciInf
     })
 }
 
-/// `architecture`: 9 (Hopper) unless told.
+/// `architecture`: 9 (Hopper) by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetArchitecture(device: *mut c_void, architecture: *mut c_uint) -> c_uint {
     ask(device, "nvmlDeviceGetArchitecture", |card, control| {
@@ -197,7 +197,7 @@ pub struct FieldValue {
     value: c_ulonglong,
 }
 
-/// `instant` and `average`: mW, 612,000 and 598,000 unless told; `fail.instant` and `fail.average` fail one alone.
+/// `instant` and `average`: mW, 612,000 and 598,000 by default; `fail.instant` and `fail.average` fail one alone.
 #[cfg(not(old))]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
@@ -223,7 +223,7 @@ pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
     })
 }
 
-/// `usage`: mW, 600,000 unless told.
+/// `usage`: mW, 600,000 by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetPowerUsage(device: *mut c_void, power: *mut c_uint) -> c_uint {
     ask(device, "nvmlDeviceGetPowerUsage", |card, control| {
@@ -231,7 +231,7 @@ pub extern "C" fn nvmlDeviceGetPowerUsage(device: *mut c_void, power: *mut c_uin
     })
 }
 
-/// `energy`: mJ, 5,000,250 unless told.
+/// `energy`: mJ, 5,000,250 by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetTotalEnergyConsumption(device: *mut c_void, energy: *mut c_ulonglong) -> c_uint {
     ask(device, "nvmlDeviceGetTotalEnergyConsumption", |card, control| {
@@ -239,7 +239,7 @@ pub extern "C" fn nvmlDeviceGetTotalEnergyConsumption(device: *mut c_void, energ
     })
 }
 
-/// `limit`: mW, 700,000 unless told.
+/// `limit`: mW, 700,000 by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetEnforcedPowerLimit(device: *mut c_void, limit: *mut c_uint) -> c_uint {
     ask(device, "nvmlDeviceGetEnforcedPowerLimit", |card, control| {
@@ -253,7 +253,7 @@ pub struct Utilization {
     memory: c_uint,
 }
 
-/// `busy`: per cent, 96 unless told.
+/// `busy`: per cent, 96 by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetUtilizationRates(device: *mut c_void, busy: *mut Utilization) -> c_uint {
     ask(device, "nvmlDeviceGetUtilizationRates", |card, control| {
@@ -271,7 +271,7 @@ pub extern "C" fn nvmlDeviceGetMaxClockInfo(device: *mut c_void, _domain: c_uint
     ask(device, "nvmlDeviceGetMaxClockInfo", |_, _| give(clock, 1980))
 }
 
-/// `application_clock`: MHz, 1980 unless told.
+/// `application_clock`: MHz, 1980 by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetApplicationsClock(device: *mut c_void, _domain: c_uint, clock: *mut c_uint) -> c_uint {
     ask(device, "nvmlDeviceGetApplicationsClock", |card, control| {
@@ -288,7 +288,7 @@ pub extern "C" fn nvmlDeviceGetDefaultApplicationsClock(
     ask(device, "nvmlDeviceGetDefaultApplicationsClock", |_, _| give(clock, 1980))
 }
 
-/// `temperature`: °C, 61 unless told.
+/// `temperature`: °C, 61 by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetTemperature(device: *mut c_void, _sensor: c_uint, temperature: *mut c_uint) -> c_uint {
     ask(device, "nvmlDeviceGetTemperature", |card, control| {
@@ -296,7 +296,7 @@ pub extern "C" fn nvmlDeviceGetTemperature(device: *mut c_void, _sensor: c_uint,
     })
 }
 
-/// Not supported, as on a passively cooled card, unless `fan` tells per cent.
+/// Not supported, as on a passively cooled card, unless `fan` is set, per cent.
 #[cfg(not(old))]
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetFanSpeed_v2(device: *mut c_void, _fan: c_uint, speed: *mut c_uint) -> c_uint {
@@ -329,7 +329,7 @@ pub extern "C" fn nvmlDeviceGetPcieThroughput(device: *mut c_void, counter: c_ui
     ask(device, "nvmlDeviceGetPcieThroughput", |_, _| give(throughput, if counter == 0 { 1000 } else { 3000 }))
 }
 
-/// `throttle`: NVML's bits, 0 unless told.
+/// `throttle`: NVML's bits, 0 by default.
 #[cfg(not(old))]
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetCurrentClocksThrottleReasons(device: *mut c_void, reasons: *mut c_ulonglong) -> c_uint {
@@ -364,7 +364,7 @@ unsafe fn processes(key: &str, device: *mut c_void, count: *mut c_uint, infos: *
     })
 }
 
-/// `compute`: process ids that compute.
+/// `compute`: processes with a compute context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
     device: *mut c_void,
@@ -374,7 +374,7 @@ pub unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
     unsafe { processes("compute", device, count, infos) }
 }
 
-/// `graphics`: process ids that draw.
+/// `graphics`: processes with a graphics context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetGraphicsRunningProcesses_v3(
     device: *mut c_void,

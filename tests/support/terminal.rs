@@ -1,4 +1,4 @@
-//! A real pseudo-terminal with wattscope in it: keys go in, a screen comes out.
+//! wattscope in a pseudo-terminal: a test presses keys and reads the screen.
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::{
@@ -30,7 +30,7 @@ struct Output {
 }
 
 impl Terminal {
-    /// Starts `wattscope` with arguments in a terminal of that size, with a home of its own.
+    /// Starts `wattscope` in a terminal of that size, with a home directory of its own.
     pub fn start(args: &[&str], rows: u16, cols: u16) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut terminal = Self::start_in(home.path(), args, rows, cols);
@@ -38,7 +38,7 @@ impl Terminal {
         terminal
     }
 
-    /// The same in a home that is there already, which is the current directory, too.
+    /// The same in an existing home directory, which becomes the current directory too.
     pub fn start_in(home: &Path, args: &[&str], rows: u16, cols: u16) -> Self {
         let pty = native_pty_system().openpty(size(rows, cols)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_wattscope"));
@@ -112,7 +112,7 @@ impl Terminal {
         }
     }
 
-    /// Takes the terminal away without a word, as a dropped connection does.
+    /// Hangs up the terminal, as a dropped connection does.
     pub fn vanish(&mut self) {
         if let Some((stop, reader)) = self.reader.take() {
             stop.store(true, Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl Drop for Terminal {
 fn read(fd: i32, shared: &(Mutex<Output>, Condvar)) -> bool {
     let mut buffer = [0u8; 16384];
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    // SAFETY: the descriptor is open until this thread is joined, and the buffer is as long as is said.
+    // SAFETY: the descriptor is open until this thread is joined, and the length is the buffer's.
     let n = unsafe {
         if libc::poll(&mut poll, 1, 20) == 0 {
             return true;
@@ -169,7 +169,7 @@ fn size(rows: u16, cols: u16) -> PtySize {
     PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
 }
 
-/// Process ids of the engines that a process has started.
+/// Process ids of the children of a process.
 pub fn engines(parent: i32) -> Vec<i32> {
     let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
     let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
@@ -181,7 +181,7 @@ pub fn engines(parent: i32) -> Vec<i32> {
     all.into_iter().collect()
 }
 
-/// Whether a process is there and not a zombie.
+/// Whether a process exists and is not a zombie.
 pub fn alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))

@@ -39,7 +39,7 @@ pub async fn measure(
         end = all(&mut agents, configs, &mut recorder, observer) => end,
     };
     // A recorder that has failed has said so.
-    agents.farewell(FAREWELL, |tagged| _ = record(&mut recorder, &tagged.event)).await;
+    agents.stop(FAREWELL, |tagged| _ = record(&mut recorder, &tagged.event)).await;
     let closed = recorder.map_or(Ok(0), Recorder::finish);
     end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
 }
@@ -52,7 +52,7 @@ async fn all(
 ) -> io::Result<End> {
     let mut state = State::default();
     for config in configs {
-        agents.ask(Command::Run { config: config.clone() });
+        agents.send(Command::Run { config: config.clone() });
         let mut asked = None;
         let found = loop {
             let Some(Tagged { event, .. }) = agents.events.recv().await else {
@@ -64,7 +64,7 @@ async fn all(
             observer.progress(&state);
             if let Some(run) = steady(&event.body, config).filter(|run| asked != Some(*run)) {
                 asked = Some(run);
-                agents.ask(Command::Layers);
+                agents.send(Command::Layers);
             }
             if let Some(found) = answer(&event.body, config) {
                 break found;

@@ -11,7 +11,7 @@ use super::{
     setup,
 };
 use crate::{
-    agent::{self, posts::Seat},
+    agent::{self, targets::ResolvedTarget},
     backend::DeviceError,
     clock::Clock,
     event::{Config, DeviceInfo, Precision},
@@ -96,10 +96,10 @@ impl Execute for Layers {
             return Err(Failure::usage(reason));
         }
         let targets = setup::targets(&self.hosts, std::slice::from_ref(&self.device))?;
-        let seats = runtime.block_on(setup::connect(targets))?;
+        let targets = runtime.block_on(setup::connect(targets))?;
         // One host and one device are one target.
-        let Some(Seat { site, .. }) = seats.into_iter().next() else { return Ok(ExitCode::FAILURE) };
-        let configs = self.configs(&site.devices).map_err(Failure::usage)?;
+        let Some(ResolvedTarget { host, .. }) = targets.into_iter().next() else { return Ok(ExitCode::FAILURE) };
+        let configs = self.configs(&host.devices).map_err(Failure::usage)?;
         let weights = self.weights.clone().map(|path| setup::weights_file(&self.network, path)).transpose()?;
         let recorder = setup::recorder(self.record.as_deref())?;
         setup::start_log(global.log.as_deref());
@@ -109,7 +109,7 @@ impl Execute for Layers {
         let mut printer = Printer::new(self.json);
         let mut code = ExitCode::SUCCESS;
         let end = runtime.block_on(async {
-            let agent = site.start(options, Clock::start());
+            let agent = host.start(options, Clock::start());
             measure(agent.into(), &configs, recorder, setup::interruption(&mut code), &mut printer).await
         })?;
         Ok(match end {

@@ -230,7 +230,7 @@ pub async fn measure(
             job.fleet.apply(&tagged);
         }
     };
-    agents.farewell(FAREWELL, last_words).await;
+    agents.stop(FAREWELL, last_words).await;
     let closed = job.recorder.take().map_or(Ok(0), Recorder::finish);
     end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
 }

@@ -1,27 +1,34 @@
-//! NVIDIA cards through NVML, `libnvidia-ml.so.1`, which is loaded at run time: without it the host has no such sensors.
+//! NVIDIA cards through NVML (`libnvidia-ml.so.1`), which is loaded at run time.
 //!
-//! This file loads the library, finds the cards, and finds them again after they were lost; `card` reads one card,
-//! `facts` says what a card is and who else uses it.
+//! This file loads the library, finds the cards, and finds them again after a loss. `card` reads the sensors of one card,
+//! `info` what is not numeric, `errors` interprets errors.
 
 mod card;
-mod facts;
+mod errors;
+mod info;
 
 use crate::{
     event::{Nanos, Quantity},
-    telemetry::{CudaDevice, Draft, EnginePid, Opened, Options, Outlet, Source},
+    telemetry::{
+        builder::SensorBuilder,
+        options::{CudaDevice, EnginePid, Options},
+        source::{Opened, Source},
+        writer::SensorWriter,
+    },
 };
 use card::Card;
-use facts::Ours;
+use errors::{is_loss, reason};
+use info::OwnProcesses;
 use nvml_wrapper::{Nvml as Library, error::NvmlError};
 use std::{
     ffi::{OsStr, OsString},
     path::PathBuf,
 };
 
-/// The library's name where none is given.
+/// The default library.
 const LIBRARY: &str = "libnvidia-ml.so.1";
 
-/// The NVML source: all cards of the host that matter to the session.
+/// The NVML source: the cards of the measured devices.
 pub struct Nvml {
     path: OsString,
     cuda: Vec<CudaDevice>,
@@ -33,23 +40,23 @@ pub struct Nvml {
     retry_at: Nanos,
 }
 
-/// A place for a card, which is empty while the card is lost.
+/// A card, or the place of one that is lost.
 struct Slot {
     device: String,
-    place: Place,
+    id: CardId,
     card: Option<Card>,
 }
 
-/// How a card is found again. Indices may change when a driver is loaded anew.
+/// How a card is found again. Indices may change when the driver is reloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum CardId {
     Uuid(String),
     Index(u32),
 }
 
 /// Why there is no card to read.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum OpenError {
     #[error("{0} not found")]
     NoLibrary(String),
     #[error("{library} can't be loaded: {error}")]
@@ -79,35 +86,41 @@ impl Nvml {
         }
     }
 
-    /// Says of a device why its main sensors are missing.
-    fn absent(device: &str, trouble: &Trouble, out: &mut Outlet) {
+    /// Registers the main sensors of a device as absent.
+    fn register_absent(device: &str, error: &OpenError, out: &mut SensorWriter) {
         for (quantity, label) in [(Quantity::PowerInstant, "NVML instant"), (Quantity::Utilisation, "NVML")] {
-            out.absent(Draft::new(device, quantity, label), trouble.to_string());
+            out.register_absent(SensorBuilder::new(device, quantity, label), error.to_string());
         }
     }
 
-    /// Announces a card's sensors and what it says about itself.
-    fn take(&self, library: &Library, device: &str, place: &Place, out: &mut Outlet) -> Result<Card, Trouble> {
+    /// Registers a card's sensors and sends its information.
+    fn open_card(
+        &self,
+        library: &Library,
+        device: &str,
+        id: &CardId,
+        out: &mut SensorWriter,
+    ) -> Result<Card, OpenError> {
         let cards = list(library)?;
-        let index = match place {
-            Place::Index(index) => *index,
-            Place::Uuid(uuid) => by_uuid(&cards, uuid)?,
+        let index = match id {
+            CardId::Index(index) => *index,
+            CardId::Uuid(uuid) => by_uuid(&cards, uuid)?,
         };
         let handle = library.device_by_index(index)?;
-        out.card(facts::card(library, &handle, device));
-        Ok(Card::announce(&handle, index, device, out))
+        out.card(info::card(library, &handle, device));
+        Ok(Card::register(&handle, index, device, out))
     }
 
-    /// Looks for the lost cards again. Where none is left, the whole library is closed first: its state may be stale.
-    fn retake(&mut self, out: &mut Outlet) {
+    /// Looks for lost cards again. If all are lost, the library is closed first, because its state may be stale.
+    fn reopen_cards(&mut self, out: &mut SensorWriter) {
         if self.slots.iter().all(|slot| slot.card.is_none()) {
             self.library = None;
         }
         let Some(library) = self.library.take().or_else(|| open(&self.path).ok()) else { return };
         let mut slots = std::mem::take(&mut self.slots);
         for slot in slots.iter_mut().filter(|slot| slot.card.is_none()) {
-            if answers(&library, &slot.place) {
-                slot.card = self.take(&library, &slot.device, &slot.place, out).ok();
+            if answers(&library, &slot.id) {
+                slot.card = self.open_card(&library, &slot.device, &slot.id, out).ok();
             }
         }
         (self.slots, self.library) = (slots, Some(library));
@@ -119,49 +132,49 @@ impl Source for Nvml {
         "nvml"
     }
 
-    fn open(&mut self, out: &mut Outlet) -> Opened {
+    fn open(&mut self, out: &mut SensorWriter) -> Opened {
         let opened = open(&self.path).and_then(|library| some_cards(&library).map(|cards| (library, cards)));
         let (library, cards) = match opened {
             Ok(opened) => opened,
-            Err(trouble) => {
-                names(&self.cuda).for_each(|device| Self::absent(device, &trouble, out));
+            Err(error) => {
+                names(&self.cuda).for_each(|device| Self::register_absent(device, &error, out));
                 return Opened::Nothing;
             }
         };
-        for (device, place) in places(&cards, &self.cuda) {
-            let taken = place.and_then(|place| Ok((self.take(&library, &device, &place, out)?, place)));
-            match taken {
-                Ok((card, place)) => self.slots.push(Slot { device, place, card: Some(card) }),
-                Err(trouble) => Self::absent(&device, &trouble, out),
+        for (device, id) in card_ids(&cards, &self.cuda) {
+            let opened = id.and_then(|id| Ok((self.open_card(&library, &device, &id, out)?, id)));
+            match opened {
+                Ok((card, id)) => self.slots.push(Slot { device, id, card: Some(card) }),
+                Err(error) => Self::register_absent(&device, &error, out),
             }
         }
         self.library = Some(library);
         if self.slots.is_empty() { Opened::Nothing } else { Opened::Sampling }
     }
 
-    fn sample(&mut self, out: &mut Outlet) {
-        let ours = Ours { engine: self.engine.get(), proc: &self.proc };
+    fn sample(&mut self, out: &mut SensorWriter) {
+        let own = OwnProcesses { engine: self.engine.get(), proc: &self.proc };
         if let Some(library) = &self.library {
-            read_all(library, &mut self.slots, &ours, out);
+            read_all(library, &mut self.slots, &own, out);
         }
         if self.slots.iter().all(|slot| slot.card.is_some()) {
             self.retry_at = out.now() + self.retry;
         } else if out.now() >= self.retry_at {
-            self.retake(out);
+            self.reopen_cards(out);
             self.retry_at = out.now() + self.retry;
         }
     }
 }
 
-/// One tick: first what changes fast, of every card; then what is due of the rest, for half of the period at most, so
-/// that the next tick's power is never late.
-fn read_all(library: &Library, slots: &mut [Slot], ours: &Ours<'_>, out: &mut Outlet) {
+/// One tick: first the fast values of all cards, then slow values that are due, for at most half of the period, so that the
+/// next tick is not late.
+fn read_all(library: &Library, slots: &mut [Slot], own: &OwnProcesses<'_>, out: &mut SensorWriter) {
     let until = out.now() + (out.period() / 2).as_nanos() as Nanos;
     for slot in slots.iter_mut() {
-        slot.read(library, out, |card, handle, out| out.reading(|out| card.read_fast(handle, out)));
+        slot.read(library, out, |card, handle, out| out.sample(|out| card.read_fast(handle, out)));
     }
     while let Some(slot) = most_overdue(slots, out.now()) {
-        slot.read(library, out, |card, handle, out| card.read_due(handle, ours, out));
+        slot.read(library, out, |card, handle, out| card.read_due(handle, own, out));
         if out.now() >= until {
             break;
         }
@@ -174,10 +187,10 @@ fn most_overdue(slots: &mut [Slot], now: Nanos) -> Option<&mut Slot> {
 }
 
 impl Slot {
-    /// Reads something of the card, unless it is lost; empties the slot if it turns out to be.
-    fn read<F>(&mut self, library: &Library, out: &mut Outlet, read: F)
+    /// Calls `read` on the card, unless it is lost; an error means that it is lost from now on.
+    fn read<F>(&mut self, library: &Library, out: &mut SensorWriter, read: F)
     where
-        F: FnOnce(&mut Card, &nvml_wrapper::Device<'_>, &mut Outlet) -> Result<(), NvmlError>,
+        F: FnOnce(&mut Card, &nvml_wrapper::Device<'_>, &mut SensorWriter) -> Result<(), NvmlError>,
     {
         let Some(card) = &mut self.card else { return };
         let read = library.device_by_index(card.index()).and_then(|handle| read(card, &handle, out));
@@ -188,30 +201,30 @@ impl Slot {
     }
 }
 
-fn open(path: &OsStr) -> Result<Library, Trouble> {
+fn open(path: &OsStr) -> Result<Library, OpenError> {
     let library = Library::builder().lib_path(path).init().map_err(|error| loading(path, error))?;
     if library.lib().nvmlShutdown.is_err() {
-        // The wrapper calls it when the library is dropped, and panics where it is missing.
+        // The wrapper calls it when the library is dropped, and panics if it is missing.
         std::mem::forget(library);
-        return Err(Trouble::BadLibrary { library: path.to_string_lossy().into(), error: "no nvmlShutdown".into() });
+        return Err(OpenError::BadLibrary { library: path.to_string_lossy().into(), error: "no nvmlShutdown".into() });
     }
     Ok(library)
 }
 
-/// What a failed load means. The dynamic loader has only words for it.
-fn loading(path: &OsStr, error: NvmlError) -> Trouble {
+/// Classifies an error of the dynamic loader by its text, which is all that there is.
+fn loading(path: &OsStr, error: NvmlError) -> OpenError {
     let library = path.to_string_lossy().to_string();
     match error {
         NvmlError::LibloadingError(error) => {
             let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            // "libnvidia-ml.so.1: cannot open shared object file: No such file or directory", glibc's and musl's way.
+            // "libnvidia-ml.so.1: cannot open shared object file: No such file or directory", in glibc and in musl.
             if error.contains("No such file") {
-                Trouble::NoLibrary(library)
+                OpenError::NoLibrary(library)
             } else {
-                Trouble::BadLibrary { library, error }
+                OpenError::BadLibrary { library, error }
             }
         }
-        error => Trouble::Nvml(error),
+        error => OpenError::Nvml(error),
     }
 }
 
@@ -226,27 +239,27 @@ fn list(library: &Library) -> Result<Vec<Listed>, NvmlError> {
     Ok((0..library.device_count()?).map(|index| Listed { index, uuid: uuid(index) }).collect())
 }
 
-fn some_cards(library: &Library) -> Result<Vec<Listed>, Trouble> {
+fn some_cards(library: &Library) -> Result<Vec<Listed>, OpenError> {
     let cards = list(library)?;
-    if cards.is_empty() { Err(Trouble::NoCard) } else { Ok(cards) }
+    if cards.is_empty() { Err(OpenError::NoCard) } else { Ok(cards) }
 }
 
-fn by_uuid(cards: &[Listed], uuid: &str) -> Result<u32, Trouble> {
+fn by_uuid(cards: &[Listed], uuid: &str) -> Result<u32, OpenError> {
     let same = |card: &&Listed| card.uuid.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(uuid));
-    let missing = || Trouble::NotListed { uuid: uuid.into(), cards: cards.len() };
+    let missing = || OpenError::NotListed { uuid: uuid.into(), cards: cards.len() };
     cards.iter().find(same).map(|card| card.index).ok_or_else(missing)
 }
 
-/// Where each CUDA device is among the cards of NVML; without CUDA devices, every card under a name of its own.
-fn places(cards: &[Listed], cuda: &[CudaDevice]) -> Vec<(String, Result<Place, Trouble>)> {
-    let place = |card: &Listed| card.uuid.clone().map_or(Place::Index(card.index), Place::Uuid);
+/// The card of each CUDA device; without CUDA devices, all cards, as `gpu:0` ….
+fn card_ids(cards: &[Listed], cuda: &[CudaDevice]) -> Vec<(String, Result<CardId, OpenError>)> {
+    let id = |card: &Listed| card.uuid.clone().map_or(CardId::Index(card.index), CardId::Uuid);
     if cuda.is_empty() {
-        return cards.iter().map(|card| (format!("gpu:{}", card.index), Ok(place(card)))).collect();
+        return cards.iter().map(|card| (format!("gpu:{}", card.index), Ok(id(card)))).collect();
     }
     let found = |device: &CudaDevice| match (&device.uuid, cards) {
-        (Some(uuid), _) => by_uuid(cards, uuid).map(|_| Place::Uuid(uuid.clone())),
-        (None, [only]) if cuda.len() == 1 => Ok(place(only)),
-        (None, _) => Err(Trouble::Ambiguous(cards.len())),
+        (Some(uuid), _) => by_uuid(cards, uuid).map(|_| CardId::Uuid(uuid.clone())),
+        (None, [only]) if cuda.len() == 1 => Ok(id(only)),
+        (None, _) => Err(OpenError::Ambiguous(cards.len())),
     };
     cuda.iter().map(|device| (device.name.clone(), found(device))).collect()
 }
@@ -256,26 +269,12 @@ fn names(cuda: &[CudaDevice]) -> impl Iterator<Item = &str> {
     none.into_iter().chain(cuda.iter().map(|device| device.name.as_str()))
 }
 
-/// Whether a lost card is there again: listed, and alive enough to tell its power.
-fn answers(library: &Library, place: &Place) -> bool {
-    let index = match place {
-        Place::Index(index) => Some(*index),
-        Place::Uuid(uuid) => list(library).ok().and_then(|cards| by_uuid(&cards, uuid).ok()),
+/// Whether a lost card can be read again: it is listed, and its power can be read.
+fn answers(library: &Library, id: &CardId) -> bool {
+    let index = match id {
+        CardId::Index(index) => Some(*index),
+        CardId::Uuid(uuid) => list(library).ok().and_then(|cards| by_uuid(&cards, uuid).ok()),
     };
     let power = index.and_then(|index| library.device_by_index(index).ok()).map(|handle| handle.power_usage());
-    power.is_some_and(|power| power.err().is_none_or(|error| !card::is_loss(&error)))
-}
-
-/// What NVML's error means for the reader of a screen.
-fn reason(error: &NvmlError) -> String {
-    match error {
-        NvmlError::NotSupported => "not supported by this card or its driver".into(),
-        NvmlError::FailedToLoadSymbol(symbol) => {
-            let function = symbol.rsplit(' ').next().unwrap_or_default();
-            format!("this driver's NVML has no {function}")
-        }
-        NvmlError::GpuLost => "the card is lost: it fell off the bus or can't be reached".into(),
-        NvmlError::UnexpectedVariant(code) => format!("NVML gave {code}, which is not known here"),
-        other => format!("NVML: {other}"),
-    }
+    power.is_some_and(|power| power.err().is_none_or(|error| !is_loss(&error)))
 }

@@ -1,4 +1,4 @@
-//! The engine's process as its agent sees it: a pipe for commands, a stream of events, and how it ended.
+//! The engine's process: commands go to its stdin, events come from its stdout, and its exit is explained from its stderr.
 
 use crate::{
     backend::device,
@@ -16,37 +16,37 @@ use tokio::{
 };
 use tracing::Level;
 
-/// Lines of stderr that are kept to tell why an engine died.
-const TAIL: usize = 12;
+/// Lines of stderr that are kept to explain an exit.
+const STDERR_LINES: usize = 12;
 
-/// Something an engine did; the number says which engine.
+/// A message from an engine, with the engine's number.
 #[derive(Debug)]
 pub enum FromEngine {
     /// It reported an event.
     Event(u64, Box<Event>),
-    /// Its process is gone: why, in words.
-    Gone(u64, Death),
+    /// Its process has exited.
+    Exited(u64, EngineExit),
 }
 
-/// How an engine ended.
+/// How an engine exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Death {
+pub struct EngineExit {
     /// `killed by signal 9 (SIGKILL)`, `exit code 3: the device …`.
     pub reason: String,
-    /// Its last words on stderr.
+    /// Its last lines on stderr.
     pub stderr: String,
 }
 
-/// How to start an engine.
+/// How engines are started.
 #[derive(Clone, Debug)]
-pub struct Launch {
-    /// The program: this very binary, but for tests.
+pub struct EngineLauncher {
+    /// The program: this binary, except in tests.
     pub program: PathBuf,
-    /// Clock that its events are stamped with.
+    /// Clock of the timestamps of its events.
     pub clock: Clock,
-    /// Limit of its data segment, bytes; none for a card, whose driver reserves far more than it uses.
+    /// Limit of its data segment, bytes; none for a card, because its driver reserves far more address space than it uses.
     pub memory_limit: Option<u64>,
-    /// Weights that are not seeded.
+    /// Weights from a file.
     pub weights: Option<WeightsFile>,
     /// Whether it folds batch norms.
     pub fold: bool,
@@ -54,15 +54,15 @@ pub struct Launch {
     pub graph: bool,
 }
 
-impl Launch {
-    /// After the death of an engine on a device that replays graphs: a graph replays into memory that nothing checks, so the engines to come
-    /// replay none, whatever the cause was. Says so, once.
+impl EngineLauncher {
+    /// Turns graph replay off after an engine on `device` has died, if it replays graphs, because a replayed graph accesses
+    /// memory without any check. Returns a notice the first time.
     pub fn suspect_graphs(&mut self, device: &str) -> Option<String> {
         let suspect = device::traits_of(device).graphs && std::mem::take(&mut self.graph);
         suspect.then(|| "an engine died: the next ones replay no graphs".to_owned())
     }
 
-    /// The arguments of the program that make it an engine.
+    /// The arguments of the `engine` subcommand.
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             vec!["engine".into(), "--epoch".into(), self.clock.epoch().to_string().into()];
@@ -99,22 +99,22 @@ impl Drop for EngineProcess {
 }
 
 impl EngineProcess {
-    /// Starts an engine whose doings arrive at `sink`.
+    /// Starts an engine that reports to `sink`.
     ///
     /// # Errors
-    /// Where the process can't be started.
+    /// If the process can't be started.
     pub fn start(
-        launch: &Launch,
+        launcher: &EngineLauncher,
         number: u64,
         device: &str,
         sink: UnboundedSender<FromEngine>,
     ) -> std::io::Result<Self> {
-        let mut command = Command::new(&launch.program);
-        command.args(launch.arguments());
+        let mut command = Command::new(&launcher.program);
+        command.args(launcher.arguments());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // With backtraces the allocator's last words would be pages; a panic says by itself where it was.
+        // A backtrace would push the message that explains the exit out of the kept lines; a panic names its line anyway.
         command.env("RUST_BACKTRACE", "0");
-        // A group of its own: Ctrl-C and Ctrl-Z on the terminal are the screen's to answer, not the engine's.
+        // A process group of its own: Ctrl-C and Ctrl-Z on the terminal go to the screen only.
         command.process_group(0);
         let mut child = command.spawn()?;
         let gone = || std::io::Error::other("the engine's pipes are missing");
@@ -126,17 +126,17 @@ impl EngineProcess {
         Ok(Self { number, pid, device: device.to_owned(), stdin, watcher })
     }
 
-    /// Stops the process where it is, or lets it go on.
+    /// Suspends or resumes the process.
     pub fn pause(&self, paused: bool) {
         let signal = if paused { libc::SIGSTOP } else { libc::SIGCONT };
-        // SAFETY: the process is this struct's own and has not been waited for, so its id is not anybody else's.
+        // SAFETY: the process has not been waited for, so its id has not been reused.
         unsafe { libc::kill(self.pid as libc::pid_t, signal) };
     }
 
     /// Sends a command.
     ///
     /// # Errors
-    /// Where the process is gone; its end is reported by itself.
+    /// If the process has exited; the exit itself is reported through the sink.
     pub async fn send(&mut self, command: &EngineCommand) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(command)?;
         line.push(b'\n');
@@ -145,7 +145,7 @@ impl EngineProcess {
     }
 }
 
-/// Reads both pipes to their ends, then says how the process ended.
+/// Reads both pipes to their ends, then reports the exit.
 async fn watch(
     number: u64,
     mut child: Child,
@@ -153,7 +153,7 @@ async fn watch(
     stderr: ChildStderr,
     sink: UnboundedSender<FromEngine>,
 ) {
-    let tail = tokio::spawn(last_words(BufReader::new(stderr).lines()));
+    let tail = tokio::spawn(read_stderr(BufReader::new(stderr).lines()));
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         match serde_json::from_str(&line) {
@@ -164,25 +164,24 @@ async fn watch(
     let status = child.wait().await;
     let stderr = tail.await.unwrap_or_default();
     let how = status.map_or_else(|error| error.to_string(), describe);
-    // The first panic is the cause; what other threads say after it is its echo.
+    // The first panic is the cause; panics of other threads follow from it.
     let panic = stderr.lines().find(|line| line.starts_with("panic: "));
     let last = panic.or_else(|| stderr.lines().rev().find(|line| !line.trim().is_empty()));
     let reason = last.map_or(how.clone(), |last| format!("{how}: {}", last.trim()));
-    let _ = sink.send(FromEngine::Gone(number, Death { reason, stderr }));
+    let _ = sink.send(FromEngine::Exited(number, EngineExit { reason, stderr }));
 }
 
-async fn last_words(mut lines: Lines<BufReader<ChildStderr>>) -> String {
+/// Logs stderr and returns its last lines that are not log messages.
+async fn read_stderr(mut lines: Lines<BufReader<ChildStderr>>) -> String {
     let mut tail = VecDeque::new();
     while let Ok(Some(line)) = lines.next_line().await {
         match logging::line(&line) {
-            // What it logged is no reason of its death.
             Some((Level::ERROR, text)) => tracing::error!(target: "engine", "{text}"),
             Some((Level::WARN, text)) => tracing::warn!(target: "engine", "{text}"),
             Some((_, text)) => tracing::info!(target: "engine", "{text}"),
             None => {
                 tracing::info!(target: "engine", "{line}");
-                // A backtrace says where, not what; the log has it.
-                if tail.len() == TAIL {
+                if tail.len() == STDERR_LINES {
                     tail.pop_front();
                 }
                 tail.push_back(line);
@@ -192,8 +191,8 @@ async fn last_words(mut lines: Lines<BufReader<ChildStderr>>) -> String {
     Vec::from(tail).join("\n")
 }
 
-/// How a process ended, in words.
-pub(super) fn describe(status: std::process::ExitStatus) -> String {
+/// How a process exited, in words.
+pub fn describe(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -218,8 +217,8 @@ fn signal_name(signal: i32) -> &'static str {
 mod tests {
     use super::*;
 
-    fn launch(fold: bool, graph: bool) -> Launch {
-        Launch {
+    fn launcher(fold: bool, graph: bool) -> EngineLauncher {
+        EngineLauncher {
             program: "wattscope".into(),
             clock: Clock::start(),
             memory_limit: Some(1 << 30),
@@ -230,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn a_death_on_a_card_ends_graphs_and_is_said_once() {
-        let mut launch = launch(true, true);
-        assert_eq!((launch.suspect_graphs("cpu"), launch.graph), (None, true), "a CPU has none to suspect");
-        assert!(launch.suspect_graphs("cuda:0").is_some() && !launch.graph);
-        assert_eq!(launch.suspect_graphs("cuda:0"), None);
+    fn graphs_are_turned_off_once_after_an_exit_on_a_card() {
+        let mut launcher = launcher(true, true);
+        assert_eq!((launcher.suspect_graphs("cpu"), launcher.graph), (None, true), "a CPU has none to suspect");
+        assert!(launcher.suspect_graphs("cuda:0").is_some() && !launcher.graph);
+        assert_eq!(launcher.suspect_graphs("cuda:0"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! What a card says about itself and about those who use it: words, not numbers.
+//! Information about a card that is not numeric: its name and versions, throttle reasons, processes on it.
 
+use super::errors::reason;
 use crate::event::{Card, Neighbour};
 use nvml_wrapper::{
     Device, Nvml as Library,
@@ -10,15 +11,15 @@ use nvml_wrapper::{
 };
 use std::{collections::BTreeMap, fs, path::Path, process};
 
-/// What identifies our own processes on a card.
-pub struct Ours<'a> {
-    /// The engine of the moment.
+/// What identifies wattscope's own processes on a card.
+pub struct OwnProcesses<'a> {
+    /// The current engine.
     pub engine: Option<u32>,
-    /// Where procfs is mounted.
+    /// Mount point of procfs.
     pub proc: &'a Path,
 }
 
-/// What a card says about itself once.
+/// Static information of a card.
 pub fn card(library: &Library, handle: &Device<'_>, device: &str) -> Card {
     let cuda = library.sys_cuda_driver_version().ok();
     let max = handle.max_clock_info(Clock::SM).ok();
@@ -35,7 +36,7 @@ pub fn card(library: &Library, handle: &Device<'_>, device: &str) -> Card {
     }
 }
 
-/// Whether the clocks float, as far as NVML tells: it has no question for the lock that `nvidia-smi -lgc` sets.
+/// Whether the clocks float. NVML has no function for the limits that `nvidia-smi -lgc` sets.
 fn clock_policy(handle: &Device<'_>, max: Option<u32>) -> String {
     let up_to = max.map_or_else(String::new, |max| format!(" up to {max} MHz"));
     match (handle.applications_clock(Clock::Graphics), handle.default_applications_clock(Clock::Graphics)) {
@@ -44,23 +45,23 @@ fn clock_policy(handle: &Device<'_>, max: Option<u32>) -> String {
         }
         (Ok(_), Ok(_)) => format!("floating{up_to}: application clocks at their default; NVML tells no locked clocks"),
         (Err(error), _) | (_, Err(error)) => {
-            format!("unknown: NVML tells no locked clocks, and no application clocks ({})", super::reason(&error))
+            format!("unknown: NVML tells no locked clocks, and no application clocks ({})", reason(&error))
         }
     }
 }
 
-/// The reasons why the clocks are not higher, as NVML's bits.
+/// The reasons why the clocks are not higher, as NVML's bit mask.
 pub fn throttle_bits(handle: &Device<'_>) -> Result<u64, NvmlError> {
     match handle.current_throttle_reasons_strict() {
         Ok(reasons) => Ok(reasons.bits()),
-        // Reasons newer than the wrapper: bits all the same.
+        // Bits that are newer than the wrapper.
         Err(NvmlError::IncorrectBits(Bits::U64(bits))) => Ok(bits),
         Err(error) => Err(error),
     }
 }
 
-/// The same in words. An idle card lowers its clocks too, but that is not throttling.
-pub fn throttle_words(bits: u64) -> Vec<String> {
+/// The reasons in words. An idle card lowers its clocks too, but that is not throttling.
+pub fn throttle_reasons(bits: u64) -> Vec<String> {
     const GPU_IDLE: u64 = 0x1;
     const WORDS: [&str; 9] = [
         "", // GPU idle
@@ -82,21 +83,21 @@ pub fn throttle_words(bits: u64) -> Vec<String> {
 /// All processes on a card.
 pub fn processes(handle: &Device<'_>) -> Result<Vec<ProcessInfo>, NvmlError> {
     let mut all = handle.running_compute_processes()?;
-    // Cards without graphics have no such list.
+    // Cards without graphics have no list of graphics processes.
     all.extend(handle.running_graphics_processes().unwrap_or_default());
     Ok(all)
 }
 
-/// Those that are not ours, by process id, each once though it computes and draws.
+/// The processes that are not wattscope's own, by process id. A process with compute and graphics contexts is listed once.
 ///
-/// In a container NVML may give the ids of the host, under which our own engine looks like a stranger: a process that
-/// procfs doesn't know is called what it is, not visible from here, and perhaps ours while our engine was not seen.
-pub fn neighbours(processes: Vec<ProcessInfo>, ours: &Ours<'_>) -> Vec<Neighbour> {
-    let own = [Some(process::id()), ours.engine];
-    let engine_seen = ours.engine.is_none_or(|engine| processes.iter().any(|process| process.pid == engine));
+/// In a container NVML may return process ids of the host, so the own engine looks like another process. A process that
+/// procfs does not know is therefore reported as not visible, and as perhaps the own engine while that was not found.
+pub fn neighbours(processes: Vec<ProcessInfo>, own: &OwnProcesses<'_>) -> Vec<Neighbour> {
+    let pids = [Some(process::id()), own.engine];
+    let engine_seen = own.engine.is_none_or(|engine| processes.iter().any(|process| process.pid == engine));
     let hidden = if engine_seen { "not visible from here" } else { "not visible from here, perhaps our engine" };
     let mut others = BTreeMap::new();
-    for process in processes.into_iter().filter(|process| !own.contains(&Some(process.pid))) {
+    for process in processes.into_iter().filter(|process| !pids.contains(&Some(process.pid))) {
         let memory = match process.used_gpu_memory {
             UsedGpuMemory::Used(bytes) => Some(bytes),
             UsedGpuMemory::Unavailable => None,
@@ -105,13 +106,13 @@ pub fn neighbours(processes: Vec<ProcessInfo>, ours: &Ours<'_>) -> Vec<Neighbour
         *known = (*known).max(memory);
     }
     let name = |pid: u32| {
-        let comm = fs::read(ours.proc.join(pid.to_string()).join("comm"));
+        let comm = fs::read(own.proc.join(pid.to_string()).join("comm"));
         comm.map_or_else(|_| hidden.to_string(), |name| String::from_utf8_lossy(&name).trim().to_string())
     };
     others.into_iter().map(|(pid, memory_bytes)| Neighbour { pid, name: name(pid), memory_bytes }).collect()
 }
 
-/// Whether both are the same processes; their memory changes all the time.
+/// Whether both lists have the same processes. Their memory is ignored, because it changes all the time.
 pub fn same_processes(one: &[Neighbour], other: &[Neighbour]) -> bool {
     one.iter().map(|n| (n.pid, &n.name)).eq(other.iter().map(|n| (n.pid, &n.name)))
 }
@@ -127,29 +128,30 @@ mod tests {
 
     #[test]
     fn throttle_reasons_in_words() {
-        assert!(throttle_words(0).is_empty());
-        assert!(throttle_words(1).is_empty(), "idle is no throttling");
-        assert_eq!(throttle_words(0x4 | 0x1), ["software power cap"]);
-        assert_eq!(throttle_words(0x8 | 0x40), ["hardware slowdown", "hardware thermal slowdown"]);
-        assert_eq!(throttle_words(1 << 20), ["unknown reason 0x100000"]);
-        assert_eq!(throttle_words(u64::MAX).len(), 63);
+        assert!(throttle_reasons(0).is_empty());
+        assert!(throttle_reasons(1).is_empty(), "idle is no throttling");
+        assert_eq!(throttle_reasons(0x4 | 0x1), ["software power cap"]);
+        assert_eq!(throttle_reasons(0x8 | 0x40), ["hardware slowdown", "hardware thermal slowdown"]);
+        assert_eq!(throttle_reasons(1 << 20), ["unknown reason 0x100000"]);
+        assert_eq!(throttle_reasons(u64::MAX).len(), 63);
     }
 
     #[test]
-    fn we_are_no_neighbours() {
+    fn own_processes_are_no_neighbours() {
         let proc = tempfile::tempdir().unwrap();
         fs::create_dir(proc.path().join("7")).unwrap();
         fs::write(proc.path().join("7/comm"), "blender\n").unwrap();
-        let ours = Ours { engine: Some(9), proc: proc.path() };
+        let own = OwnProcesses { engine: Some(9), proc: proc.path() };
         let all = vec![process(7, 10), process(9, 1), process(process::id(), 1), process(7, 20)];
-        let found = neighbours(all, &ours);
+        let found = neighbours(all, &own);
         assert_eq!(found, [Neighbour { pid: 7, name: "blender".into(), memory_bytes: Some(20) }]);
     }
 
     #[test]
-    fn a_hidden_process_may_be_ours_until_ours_is_seen() {
+    fn a_hidden_process_may_be_the_engine_until_that_is_found() {
         let proc = tempfile::tempdir().unwrap();
-        let name = |engine, processes| neighbours(processes, &Ours { engine, proc: proc.path() })[0].name.clone();
+        let name =
+            |engine, processes| neighbours(processes, &OwnProcesses { engine, proc: proc.path() })[0].name.clone();
         assert_eq!(name(Some(9), vec![process(4242, 1)]), "not visible from here, perhaps our engine");
         assert_eq!(name(Some(9), vec![process(4242, 1), process(9, 1)]), "not visible from here");
         assert_eq!(name(None, vec![process(4242, 1)]), "not visible from here");

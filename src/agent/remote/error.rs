@@ -1,0 +1,151 @@
+//! Why there is no connection, in words that say what to do about it.
+
+use super::command::RemoteCommand;
+use crate::agent::{engine_process::describe, wire::Versions};
+use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no shell.
+    #[error("no shell could be started: {0}")]
+    Shell(#[source] io::Error),
+    /// This host does not have the command.
+    #[error("\"{0}\" was not found on this host")]
+    NoCommand(String),
+    /// The remote host does not have wattscope.
+    #[error(
+        "{program} was not found at the far end of \"{on}\": build it there (cargo install --path .) or copy this one there \
+         ({copy}); --far names it where it is not in the PATH"
+    )]
+    NotThere {
+        /// The command.
+        on: String,
+        /// The program that was looked for.
+        program: String,
+        /// How to copy this very program.
+        copy: String,
+    },
+    /// The remote wattscope has no `agent` subcommand.
+    #[error("wattscope at the far end of \"{on}\" is too old to be reached: install {} there", env!("CARGO_PKG_VERSION"))]
+    TooOld {
+        /// The command.
+        on: String,
+    },
+    /// The two sides speak different versions of the protocol.
+    #[error(
+        "\"{on}\" has wattscope {} (wire {}, schema {}) and this is {} (wire {}, schema {}): install {} there, or {} here",
+        .there.version, .there.wire, .there.schema, .here.version, .here.wire, .here.schema, .here.version, .there.version
+    )]
+    Versions {
+        /// The command.
+        on: String,
+        /// The remote side's.
+        there: Versions,
+        /// This side's.
+        here: Versions,
+    },
+    /// The command ended.
+    #[error("\"{on}\" ended ({how}){said}")]
+    Ended {
+        /// The command.
+        on: String,
+        /// `exit code 255`.
+        how: String,
+        /// The last line of its output, after a colon.
+        said: String,
+    },
+    /// A program that is not wattscope answers.
+    #[error("what answers at the far end of \"{on}\" is no wattscope: {said}")]
+    NotWattscope {
+        /// The command.
+        on: String,
+        /// What it printed.
+        said: String,
+    },
+}
+
+/// How a command ended, in words. A shell reports a program that was killed by a signal as exit code 128 + signal.
+pub fn describe_end(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code @ 129..160) => describe(ExitStatus::from_raw(code - 128)),
+        _ => describe(status),
+    }
+}
+
+/// Why a command ended before its hello, from its exit status and the lines that it printed on stderr and on stdout.
+pub fn explain(
+    remote: &RemoteCommand,
+    status: Option<ExitStatus>,
+    stderr: &[String],
+    stdout: &[String],
+) -> ConnectError {
+    let on = remote.on.clone();
+    let missing = |name: &str| {
+        let signs = ["not found", "no such file", "unknown command", "cannot find"];
+        stderr.iter().any(|line| line.contains(name) && signs.iter().any(|sign| line.to_lowercase().contains(sign)))
+    };
+    if missing(remote.remote_program()) {
+        return ConnectError::NotThere { on, program: remote.program.clone(), copy: remote.copy_hint() };
+    }
+    if status.and_then(|status| status.code()) == Some(127) && missing(remote.local_program()) {
+        return ConnectError::NoCommand(remote.local_program().to_owned());
+    }
+    if stderr.iter().any(|line| line.contains("unrecognized subcommand 'agent'")) {
+        return ConnectError::TooOld { on };
+    }
+    let how = status.map_or_else(|| "its pipes are closed".to_owned(), describe_end);
+    let unattended = ["Permission denied (", "Host key verification failed", "passphrase", "password"];
+    let mut said = stderr.last().or(stdout.last()).map(|said| format!(": {said}")).unwrap_or_default();
+    if unattended.iter().any(|sign| said.contains(sign)) {
+        said += "; it has to get in without asking, by a key that it can use and a host that it knows";
+    }
+    ConnectError::Ended { on, how, said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(on: &str, code: i32, stderr: &str) -> String {
+        let remote = RemoteCommand { on: on.into(), program: "wattscope".into() };
+        let lines: Vec<String> = stderr.lines().map(str::to_owned).collect();
+        explain(&remote, Some(ExitStatus::from_raw(code << 8)), &lines, &[]).to_string()
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_named_with_the_host_that_lacks_it() {
+        let there = "wattscope was not found at the far end of";
+        for (on, code, stderr) in [
+            ("ssh gpu-box", 127, "bash: line 1: wattscope: command not found"),
+            ("ssh gpu-box", 127, "fish: Unknown command: wattscope"),
+            (
+                "srun -n 1",
+                2,
+                "slurmstepd: error: execve(): wattscope: No such file or directory\nsrun: error: n1: exit 2",
+            ),
+            (
+                "kubectl exec -i pod --",
+                1,
+                "OCI runtime exec failed: exec: \"wattscope\": executable file not found in $PATH",
+            ),
+            ("env A=1", 127, "env: 'wattscope': No such file or directory"),
+        ] {
+            let text = explained(on, code, stderr);
+            assert!(text.starts_with(there) && text.contains(on) && text.contains("--far"), "{text}");
+            assert_eq!(text.contains("scp "), on == "ssh gpu-box", "{text}");
+        }
+        assert_eq!(explained("sshh gpu-box", 127, "sh: 1: sshh: not found"), "\"sshh\" was not found on this host");
+        assert!(explained("ssh a", 2, "error: unrecognized subcommand 'agent'").contains("too old"));
+    }
+
+    #[test]
+    fn what_ssh_prints_is_passed_on() {
+        let text = explained("ssh a", 255, "ssh: connect to host a port 22: Connection refused");
+        assert_eq!(text, "\"ssh a\" ended (exit code 255): ssh: connect to host a port 22: Connection refused");
+        let text = explained("ssh a", 255, "me@a: Permission denied (publickey).");
+        assert!(text.contains("Permission denied (publickey)") && text.contains("without asking"), "{text}");
+        assert_eq!(explained("ssh a", 137, ""), "\"ssh a\" ended (killed by signal 9 (SIGKILL))");
+        assert_eq!(explained("true", 0, ""), "\"true\" ended (exit code 0)");
+    }
+}
