@@ -4,6 +4,7 @@ use crate::{
     agent::remote::RemoteCommand,
     backend::{DeviceError, device},
     event::{Config, DeviceInfo, Precision},
+    exporter::Listen,
     model::{self, Model, zoo},
     sweep::plan,
     ui,
@@ -12,14 +13,13 @@ use clap::{
     Args, ValueEnum, ValueHint,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use std::net::SocketAddr;
 
 /// Where metrics are served.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Metrics {
-    /// Serve OpenMetrics at this address while it runs, such as 127.0.0.1:9464, or 9464 for that
-    #[arg(long = "metrics", value_name = "ADDRESS", value_parser = metrics_address)]
-    pub address: Option<SocketAddr>,
+    /// Serve metrics while it runs: at HOST:PORT, :PORT (all addresses) or PORT (loopback only)
+    #[arg(long = "metrics", value_name = "ADDRESS", value_parser = str::parse::<Listen>)]
+    pub address: Option<Listen>,
 }
 
 /// Whether the engine replays captured CUDA graphs.
@@ -203,14 +203,6 @@ pub fn command_line(s: &str) -> Result<String, String> {
 /// A device's name in the form that the list of devices has it in.
 pub fn device_name(s: &str) -> Result<String, String> {
     device::full_name(s)
-}
-
-/// An address and a port, or a port of the loopback. The endpoint is open to other hosts only where the address says so.
-fn metrics_address(s: &str) -> Result<SocketAddr, String> {
-    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    s.parse().or_else(|_| s.parse().map(loopback)).map_err(|_| {
-        "an address with a port, such as 127.0.0.1:9464 or [::1]:9464, or a port of the loopback alone".to_owned()
-    })
 }
 
 /// Parser of one network.

@@ -78,7 +78,7 @@ impl Live {
         setup::refuse_remote_weights(&self.hosts, self.weights.as_deref())?;
         let weights = self.weights.map(|path| setup::weights_file(&self.network, path)).transpose()?;
         let named = setup::recorder(self.record.as_deref())?;
-        let exporter = setup::exporter(self.metrics)?;
+        let exporter = setup::exporter(&self.metrics)?;
         setup::start_log(log);
         let (mut recordings, error) = Recordings::begin(named, setup::sessions_folder().ok().as_deref());
         if let Some(error) = error {

@@ -87,7 +87,7 @@ impl Execute for Run {
         let runtime = setup::runtime()?;
         setup::refuse_remote_weights(&self.hosts, self.weights.as_deref())?;
         // Before any host is reached, which may take long: a port that is taken is said at once.
-        let exporter = setup::exporter(self.metrics)?;
+        let exporter = setup::exporter(&self.metrics)?;
         let targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
         let plan_of = |target: &ResolvedTarget| {
             let configs = self.configs(&target.device, &target.host.devices)?;

@@ -99,8 +99,8 @@ pub fn device_and_precision(name: &str, precision: Option<Precision>) -> Result<
 ///
 /// # Errors
 /// If its port is taken.
-pub fn exporter(metrics: Metrics) -> Result<Option<Exporter>, Failure> {
-    metrics.address.map(Exporter::start).transpose().map_err(Failure::usage)
+pub fn exporter(metrics: &Metrics) -> Result<Option<Exporter>, Failure> {
+    metrics.address.as_ref().map(Exporter::start).transpose().map_err(Failure::usage)
 }
 
 /// Agents whose events the metrics endpoint sees too, if there is one.

@@ -136,7 +136,7 @@ pub enum Order {
 impl Execute for Sweep {
     fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
         let runtime = setup::runtime()?;
-        let exporter = setup::exporter(self.metrics)?;
+        let exporter = setup::exporter(&self.metrics)?;
         let mut targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
         let Task { plan, seeded, output } = self.task(&targets)?;
         if self.force && output.exists() {

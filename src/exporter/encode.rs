@@ -29,6 +29,33 @@ pub fn text(metrics: &Arc<Metrics>) -> String {
     text
 }
 
+/// A scrape in Prometheus' text format, from the same in OpenMetrics. The older format has no units, no type for information
+/// and no end mark, and its types and help texts go by the names of the samples.
+pub fn prometheus(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len());
+    let mut help = None;
+    for line in openmetrics.lines() {
+        let comment: Vec<&str> = line.splitn(4, ' ').collect();
+        match comment[..] {
+            ["#", "HELP", name, words] => help = Some((name, words)),
+            ["#", "TYPE", name, kind] => {
+                let (suffix, kind) = match kind {
+                    "counter" => ("_total", "counter"),
+                    "info" => ("_info", "gauge"),
+                    kind => ("", kind),
+                };
+                if let Some((_, words)) = help.take().filter(|(of, _)| *of == name) {
+                    text += &format!("# HELP {name}{suffix} {words}\n");
+                }
+                text += &format!("# TYPE {name}{suffix} {kind}\n");
+            }
+            ["#", ..] => {}
+            _ => text += &format!("{line}\n"),
+        }
+    }
+    text
+}
+
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let totals = self.lock();

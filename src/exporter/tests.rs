@@ -1,6 +1,6 @@
 //! Scrapes of made-up sessions, and the endpoint asked over TCP.
 
-use super::{Exporter, encode, totals::Metrics};
+use super::{Exporter, Listen, encode, totals::Metrics};
 use crate::{
     event::{Body, Event, Graph, Header, Link, LinkState, NetworkFacts, Precision, Quantity, RunId, SensorId, Tagged},
     testing::{Events, config, sensor},
@@ -8,7 +8,7 @@ use crate::{
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::Arc,
 };
 
@@ -84,27 +84,98 @@ fn a_lost_link_is_down_and_has_no_round_trip() {
     assert!(!text.contains("wattscope_link_round_trip") && !text.contains("wattscope_link_receive"), "{text}");
 }
 
+fn listen(address: &str) -> Listen {
+    address.parse().unwrap()
+}
+
+/// Asks for a path with further headers; returns the whole answer.
+fn ask(address: SocketAddr, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn the_endpoint_answers_until_it_is_dropped() {
-    let exporter = Exporter::start(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = exporter.address();
+    let exporter = Exporter::start(&listen("0")).unwrap();
+    let address = exporter.addresses()[0];
+    assert!(address.ip().is_loopback() && address.port() > 0 && exporter.addresses().len() == 1);
+    assert_eq!(exporter.url(), format!("http://127.0.0.1:{}/metrics", address.port()));
     session().iter().for_each(|event| exporter.observe(&event.into()));
-    let ask = |path: &str| {
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
+    let ask = |path: &str| ask(address, path, "");
     let answer = ask("/metrics");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert!(answer.contains("application/openmetrics-text; version=1.0.0"), "{answer}");
     assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
     assert!(ask("/secrets").starts_with("HTTP/1.1 404"));
-    let taken = Exporter::start(address).unwrap_err().to_string();
+    let taken = Exporter::start(&listen(&address.to_string())).unwrap_err().to_string();
     assert!(taken.contains(&address.to_string()) && taken.contains("--metrics"), "{taken}");
     drop(exporter);
     assert!(TcpStream::connect(address).is_err(), "nothing listens any more");
+}
+
+#[test]
+fn a_collector_that_asks_for_prometheus_text_gets_that() {
+    let exporter = Exporter::start(&listen("127.0.0.1:0")).unwrap();
+    let events = session();
+    events[..events.len() - 1].iter().for_each(|event| exporter.observe(&event.into()));
+    let answer = ask(exporter.addresses()[0], "/metrics", "Accept: text/plain;version=0.0.4\r\n");
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    assert!(head.to_lowercase().contains("vary: accept"), "{head}");
+    assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
+    for line in [
+        "# TYPE wattscope_images_total counter",
+        "# HELP wattscope_images_total Images of steady batches.",
+        "# TYPE wattscope_energy_joules_total counter",
+        "# TYPE wattscope_build_info gauge",
+        "# TYPE wattscope_batch_latency_seconds histogram",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line}: {text}");
+    }
+    let typed: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).map(|(name, _)| name).collect();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+        assert!(typed.contains(name) || family.is_some_and(|family| typed.contains(family)), "no type: {line}");
+    }
+    let open = encode::text(&metrics(&events[..events.len() - 1]));
+    let samples =
+        |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(samples(text), samples(&open), "the samples are the same");
+}
+
+#[test]
+fn a_name_stands_for_all_of_its_addresses_and_a_port_for_the_loopback() {
+    let exporter = Exporter::start(&listen("localhost:0")).unwrap();
+    let port = exporter.addresses()[0].port();
+    assert!(exporter.addresses().iter().all(|address| address.ip().is_loopback() && address.port() == port));
+    for address in exporter.addresses() {
+        assert!(ask(*address, "/metrics", "").starts_with("HTTP/1.1 200 OK"), "{address}");
+    }
+    let all = Exporter::start(&listen(":0")).unwrap();
+    let port = all.addresses()[0].port();
+    assert!(all.addresses()[0].ip().is_unspecified());
+    assert!(ask(([127, 0, 0, 1], port).into(), "/metrics", "").starts_with("HTTP/1.1 200 OK"));
+    for (text, shown) in [
+        ("9464", "127.0.0.1:9464"),
+        ("0", "127.0.0.1:0"),
+        (":9464", ":9464"),
+        ("*:9464", ":9464"),
+        ("gpu-box.local:9464", "gpu-box.local:9464"),
+        ("[::1]:9464", "[::1]:9464"),
+        ("10.0.0.7:80", "10.0.0.7:80"),
+    ] {
+        assert_eq!(listen(text).to_string(), shown);
+    }
+    for wrong in ["", "x", "localhost", "localhost:", "::1:9464", "[x]:1", "1:70000", "-1", "a b:1", "http://a:1"] {
+        assert!(wrong.parse::<Listen>().unwrap_err().contains("localhost:9464"), "{wrong}");
+    }
+    let unknown = Exporter::start(&listen("no-such-host.invalid:9464")).unwrap_err().to_string();
+    assert!(unknown.contains("no-such-host.invalid:9464") && unknown.contains("--metrics"), "{unknown}");
 }
 
 #[test]
