@@ -13,6 +13,9 @@ const AT_THE_CAP: f64 = 0.97;
 /// Share of throttled readings above which a run counts as throttled.
 const THROTTLED: f64 = 0.5;
 
+/// Relative error that is assumed of the median of a few batches, which has no interval.
+pub const FEW_BATCHES: f64 = 0.1;
+
 /// A run, its network and its device.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
@@ -72,9 +75,9 @@ impl<'a> Observation<'a> {
         (rate > 0.0 && rate.is_finite()).then(|| 1e3 / rate)
     }
 
-    /// Relative error of its time within the run.
+    /// Relative error of its time within the run; [`FEW_BATCHES`] where too few batches were measured to tell.
     pub fn error(&self) -> f64 {
-        self.result.latency_ms.relative_confidence()
+        self.result.latency_ms.relative_confidence().unwrap_or(FEW_BATCHES)
     }
 
     /// Published top-1 accuracy, per cent.

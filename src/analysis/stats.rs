@@ -1,5 +1,6 @@
 //! Order statistics with their confidence, and running moments.
 
+use super::distribution::Interval;
 use hdrhistogram::Histogram;
 
 /// z of a two-sided 95 % interval of the normal distribution.
@@ -70,6 +71,13 @@ pub fn wilson(right: u64, of: u64, z: f64) -> Option<(f64, f64)> {
     (of > 0).then(|| (((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)))
 }
 
+/// Least number of values for a 95 % interval of their median by order statistics: the chance that all of five values lie on
+/// the same side of the median is 2 · 0.5⁵, which is more than 5 %.
+pub const FEWEST: u64 = 6;
+
+/// Why a median has no interval.
+pub const TOO_FEW: &str = "of fewer than 6 batches the median has no 95 % interval";
+
 /// Latency of a run: median and tails with the median's confidence, never a mean alone (MLPerf Inference rules).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Percentiles {
@@ -79,10 +87,8 @@ pub struct Percentiles {
     pub p90: f64,
     /// 99th percentile.
     pub p99: f64,
-    /// Lower end of the median's 95 % interval.
-    pub p50_low: f64,
-    /// Upper end of the median's 95 % interval.
-    pub p50_high: f64,
+    /// 95 % interval of the median; none of fewer than [`FEWEST`] values.
+    pub p50_interval: Option<Interval>,
 }
 
 impl Percentiles {
@@ -96,12 +102,15 @@ impl Percentiles {
         }
         let at = |quantile: f64| histogram.value_at_quantile(quantile.clamp(0.0, 1.0)) as f64 / 1e6;
         let half = Z95 / (2.0 * n.sqrt());
-        Some(Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p50_low: at(0.5 - half), p50_high: at(0.5 + half) })
+        let interval = || Interval { low: at(0.5 - half), high: at(0.5 + half) };
+        let p50_interval = (histogram.len() >= FEWEST).then(interval);
+        Some(Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p50_interval })
     }
 
-    /// Half the median's interval as a share of the median.
-    pub fn relative_confidence(&self) -> f64 {
-        if self.p50 > 0.0 { (self.p50_high - self.p50_low) / (2.0 * self.p50) } else { 0.0 }
+    /// Half the median's interval relative to the median; none where there is no interval.
+    pub fn relative_confidence(&self) -> Option<f64> {
+        let half = self.p50_interval?.half();
+        (self.p50 > 0.0).then(|| half / self.p50)
     }
 }
 
@@ -163,11 +172,24 @@ mod tests {
         let interval = |n: u64| {
             let mut h = Histogram::new(4).unwrap();
             (0..n).for_each(|i| h.record(1_000_000 + (i * 7919) % n * 1_000_000 / n).unwrap());
-            Percentiles::of_nanos(&h).unwrap().relative_confidence()
+            Percentiles::of_nanos(&h).unwrap().relative_confidence().unwrap()
         };
         let ratio = interval(100) / interval(10_000);
         assert!((8.0..12.5).contains(&ratio), "{ratio}");
         assert!(Percentiles::of_nanos(&Histogram::new(3).unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_handful_of_batches_has_a_median_and_no_interval() {
+        let of = |n: u64| {
+            let mut h = Histogram::new(4).unwrap();
+            (1..=n).for_each(|i| h.record(i * 1_000_000).unwrap());
+            Percentiles::of_nanos(&h).unwrap()
+        };
+        assert_eq!((of(1).p50_interval, of(1).relative_confidence()), (None, None), "not ± 0 %");
+        assert_eq!(of(FEWEST - 1).p50_interval, None);
+        let six = of(FEWEST).p50_interval.unwrap();
+        assert!((six.low - 1.0).abs() < 0.01 && (six.high - 6.0).abs() < 0.01, "all of six: {six:?}");
     }
 
     proptest! {

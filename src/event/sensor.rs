@@ -69,13 +69,25 @@ pub struct Sensor {
     pub quantity: Quantity,
     /// As printed beside the number: `NVML instant`, `RAPL package-0`.
     pub label: String,
-    /// How the value is obtained, where it is not a plain reading: `derivative of the energy counter`,
+    /// How the value is obtained, where it is not a plain reading: `derivative of the energy counter over 50 ms`,
     /// `integral of the sampled power`, `averaged by the sensor over 1 s`.
     pub method: Option<String>,
     /// Time between readings, ms.
     pub period_ms: u32,
     /// Why it can't be read. An absent sensor has no samples.
     pub absent: Option<String>,
+}
+
+impl Sensor {
+    /// Whether its power is computed from an energy counter: the mean power of a time is then the difference of the counter.
+    pub fn is_derivative(&self) -> bool {
+        self.method.as_ref().is_some_and(|method| method.starts_with("derivative of the energy counter"))
+    }
+
+    /// Whether its energy is computed from power that was sampled: then it holds no more than the readings of power do.
+    pub fn is_integral(&self) -> bool {
+        self.method.as_ref().is_some_and(|method| method.starts_with("integral of"))
+    }
 }
 
 /// What a sensor read before the engine started.

@@ -128,7 +128,7 @@ fn a_collector_that_asks_for_prometheus_text_gets_that() {
     assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
     for line in [
         "# TYPE wattscope_images_total counter",
-        "# HELP wattscope_images_total Images of steady batches.",
+        "# HELP wattscope_images_total Images of steady batches",
         "# TYPE wattscope_energy_joules_total counter",
         "# TYPE wattscope_build_info gauge",
         "# TYPE wattscope_batch_latency_seconds histogram",

@@ -5,7 +5,7 @@ use crate::{
     event::{Batches, Config, Graph, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp, Weights},
 };
 use hdrhistogram::Histogram;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Beginning of a steady phase in which readings do not count, because power still rises to its level: sensors that average
 /// over a quarter of every 100 ms, and boards with large capacitors, take that long (arXiv 2312.02741). ns.
@@ -66,10 +66,37 @@ pub struct Steady {
 pub struct Reading {
     /// Mean and standard deviation.
     pub moments: Moments,
-    /// First value and its time.
-    pub first: (Nanos, f64),
     /// Last value and its time.
-    pub last: (Nanos, f64),
+    last: (Nanos, f64),
+    /// Increase of the value, and the time in which it increased, over all pairs of successive readings that belong to the
+    /// run. For an energy counter: J, ns.
+    increase: (f64, Nanos),
+}
+
+impl Reading {
+    /// A first reading.
+    fn first(t: Nanos, value: f64) -> Self {
+        Self { moments: [value].into_iter().collect(), last: (t, value), increase: (0.0, 0) }
+    }
+
+    /// A further reading. If the run was interrupted between the two, the increase in between does not count.
+    fn add(&mut self, t: Nanos, value: f64, interrupted: bool) {
+        self.moments.add(value);
+        let (before, was) = std::mem::replace(&mut self.last, (t, value));
+        // A counter that has decreased was reset.
+        if !interrupted && value >= was {
+            self.increase.0 += value - was;
+            self.increase.1 += t.saturating_sub(before);
+        }
+    }
+
+    /// Mean power by an energy counter, W, and the time over which it was read, s; none where the counter has not advanced, or
+    /// was read for less than half a second.
+    pub fn counted(&self) -> Option<(f64, f64)> {
+        let (joules, span) = self.increase;
+        let seconds = span as f64 / 1e9;
+        (seconds >= 0.5 && joules > 0.0).then(|| (joules / seconds, seconds))
+    }
 }
 
 impl Steady {
@@ -173,17 +200,14 @@ impl Run {
         if self.aside.is_some_and(|(since, away)| away || !settled(since)) {
             return;
         }
-        let reading = self.steady.sensors.entry(sensor).or_insert(Reading {
-            moments: Moments::default(),
-            first: (t, value),
-            last: (t, value),
-        });
-        if self.aside.is_some_and(|(back, _)| reading.last.0 < back) {
-            // An energy counter has advanced while layers were measured: its difference starts here again.
-            reading.first = (t, value);
+        match self.steady.sensors.entry(sensor) {
+            Entry::Vacant(entry) => _ = entry.insert(Reading::first(t, value)),
+            Entry::Occupied(mut entry) => {
+                // An energy counter has advanced while layers were measured.
+                let interrupted = self.aside.is_some_and(|(back, _)| entry.get().last.0 < back);
+                entry.get_mut().add(t, value, interrupted);
+            }
         }
-        reading.moments.add(value);
-        reading.last = (t, value);
         if quantity == Quantity::PowerInstant {
             self.steady.power_readings += 1;
             self.steady.throttled += u64::from(throttled);
@@ -249,10 +273,13 @@ pub struct Power {
     pub sensor: String,
     /// How the sensor's value is obtained, where it is not a plain reading.
     pub method: Option<String>,
-    /// Mean over the steady phase without settling. W.
+    /// Mean over the steady phase without settling: the difference of the energy counter over its time, where the sensor is
+    /// derived from a counter, otherwise the mean of the readings. W.
     pub gross_w: f64,
-    /// Standard deviation of the readings. W.
-    pub deviation_w: f64,
+    /// Time between the first and the last reading of the energy counter, where the mean is its difference. s.
+    pub counted_s: Option<f64>,
+    /// Standard deviation of the readings; none of a single one. W.
+    pub deviation_w: Option<f64>,
     /// Number of readings.
     pub readings: u64,
     /// Mean before the engine started. W.

@@ -72,20 +72,27 @@ pub enum Compared {
     Energy,
 }
 
-/// Half of the 95 % interval of a result's median latency, relative to it.
-pub fn relative_error(result: &RunResult) -> f64 {
-    result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
+/// Half of the 95 % interval of a result's median, relative to it; none of too few batches.
+pub fn relative_error(result: &RunResult) -> Option<f64> {
+    result.latency_ms.relative_confidence().map(|error| error.max(HISTOGRAM_ERROR))
+}
+
+/// Relative error to which the numbers of a result are rounded: its own, or of too few batches one that leaves three digits.
+pub fn rounding(result: &RunResult) -> f64 {
+    relative_error(result).unwrap_or(0.01)
 }
 
 impl Compared {
     /// The value of a result and its error; none where the result lacks the quantity. `elsewhere`: A and B are of different
     /// devices.
     fn of(self, result: &RunResult, elsewhere: bool) -> Option<Estimate> {
-        let relative = relative_error(result);
+        // No difference is larger than an error that is not known.
+        let relative = relative_error(result).unwrap_or(f64::INFINITY);
         let about = |value: f64, share: f64| Estimate { value, error: value * share };
         let power = result.power.as_ref().ok();
         let watts = |p: &Power| {
-            let sampled = Z95 * p.deviation_w / (p.readings.max(1) as f64).sqrt() / p.gross_w.max(f64::MIN_POSITIVE);
+            let deviation = p.deviation_w.unwrap_or(f64::INFINITY);
+            let sampled = Z95 * deviation / (p.readings.max(1) as f64).sqrt() / p.gross_w.max(f64::MIN_POSITIVE);
             if elsewhere { sampled.hypot(SENSOR_GAIN) } else { sampled }
         };
         Some(match self {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    analysis::{data::observations, noise::Noise, stats::Percentiles},
+    analysis::{data::observations, distribution::Interval, noise::Noise, stats::Percentiles},
     event::{Config, Memory, NetworkFacts},
     session::{RunResult, run::Power},
 };
@@ -54,7 +54,8 @@ fn run(network: usize, batch: u32, ms: f64, watts: f64) -> RunResult {
         sensor: "NVML instant".into(),
         method: None,
         gross_w,
-        deviation_w: 3.0,
+        counted_s: None,
+        deviation_w: Some(3.0),
         readings: 100,
         idle_w: Some(IDLE),
         net_w: Some(watts),
@@ -71,7 +72,7 @@ fn run(network: usize, batch: u32, ms: f64, watts: f64) -> RunResult {
         weights: None,
         graph: None,
         warm_up: None,
-        latency_ms: Percentiles { p50, p90: p50, p99: p50, p50_low: p50, p50_high: p50 },
+        latency_ms: Percentiles { p50, p90: p50, p99: p50, p50_interval: Some(Interval { low: p50, high: p50 }) },
         device_ms: None,
         images_per_s,
         flop_utilisation: None,

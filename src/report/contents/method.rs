@@ -9,7 +9,10 @@ use crate::{
         figures::Judged,
         source::Source,
     },
-    session::{RunResult, run::SETTLING},
+    session::{
+        RunResult,
+        run::{Power, SETTLING},
+    },
 };
 use std::collections::BTreeSet;
 
@@ -59,17 +62,30 @@ fn power(results: &[RunResult]) -> Option<String> {
     }
     let set =
         |values: Vec<&str>| values.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
-    let sensors = set(powers.iter().map(|p| p.sensor.as_str()).collect());
+    let of = |counted: bool| powers.iter().filter(|p| p.counted_s.is_some() == counted).collect::<Vec<_>>();
+    let names = |powers: &[&&Power]| set(powers.iter().map(|p| p.sensor.as_str()).collect());
+    let (counted, read) = (of(true), of(false));
+    let settling = format::duration(SETTLING as f64 / 1e9);
+    let mut means = Vec::new();
+    if !read.is_empty() {
+        means.push(format!("the mean of {} from {settling} after the run was steady", names(&read)));
+    }
+    if !counted.is_empty() {
+        means.push(format!(
+            "the difference of the energy counter of {} from {settling} after the run was steady, over its time",
+            names(&counted)
+        ));
+    }
     let energies = set(powers.iter().map(|p| p.energy_source.as_str()).collect());
     let readings = powers.iter().map(|p| p.readings).min().unwrap_or(0);
     let fewest = |n: u64| {
         if n < 32 { "; fewer than 32 readings leave a part-time sensor's error large (arXiv 2312.02741)" } else { "" }
     };
     Some(format!(
-        "Power is the mean of {sensors} from {} after the run was steady, at least {} readings a run{}; energy an \
-         image comes from {energies}, gross. Net power is gross less the mean read before the engine started. A \
-         board's sensor may be off by ±5 %, the same way for every run on it: compare on one card.",
-        format::duration(SETTLING as f64 / 1e9),
+        "Power is {}, at least {} readings a run{}; energy an image comes from {energies}, gross. Net power is gross \
+         less the mean read before the engine started. A board's sensor may be off by ±5 %, the same way for every \
+         run on it: compare on one card.",
+        means.join(", or "),
         format::grouped(readings),
         fewest(readings),
     ))

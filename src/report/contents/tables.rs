@@ -3,7 +3,7 @@
 use crate::{
     analysis::{
         compare::{Better, Difference, Estimate, Judgement},
-        stats::median,
+        stats::{TOO_FEW, median},
     },
     format,
     report::{
@@ -71,20 +71,19 @@ fn runs(group: &Group<'_>) -> Table {
     table
 }
 
-fn error(result: &RunResult) -> f64 {
-    result.latency_ms.relative_confidence().max(HISTOGRAM_ERROR)
+/// Relative error of the median; none of too few batches.
+fn error(result: &RunResult) -> Option<f64> {
+    result.latency_ms.relative_confidence().map(|error| error.max(HISTOGRAM_ERROR))
 }
-
-/// Least number of batches for a 95 % interval of the median: with five, 2 · 0.5⁵ is more than 5 %.
-const FEWEST: u64 = 6;
 
 fn head(title: &str, row: &Row, table: &mut Table) -> Vec<String> {
     let (result, latency) = (&row.result, row.result.latency_ms);
-    let share = error(result);
+    // Of a few batches, three digits.
+    let share = error(result).unwrap_or(0.01);
     let ms = |v: f64| format::with_error(v, latency.p50 * share);
-    let interval = match result.batches {
-        n if n < FEWEST => table.absent("of fewer than 6 batches the median has no 95 % interval"),
-        _ => format!("{} %", format::error_percent(latency.relative_confidence())),
+    let interval = match latency.relative_confidence() {
+        None => table.absent(TOO_FEW),
+        Some(confidence) => format!("{} %", format::error_percent(confidence)),
     };
     vec![
         title.to_owned(),
@@ -185,11 +184,13 @@ fn beside(a: &Group<'_>, b: &Group<'_>) -> Option<Vec<Block>> {
         };
         let Some(other) = b.rows.iter().find(same) else { continue };
         let (a_s, b_s) = (&row.result, &other.result);
-        let rate = |r: &RunResult| Estimate { value: r.images_per_s, error: r.images_per_s * error(r) };
+        // Nothing is said of a difference whose error is not known.
+        let rate = |r: &RunResult| Some(Estimate { value: r.images_per_s, error: r.images_per_s * error(r)? });
         ratios.push((b_s.images_per_s / a_s.images_per_s).ln());
         let mut cells = vec![a.source.network_title(&row.result.config.network), row.result.config.batch.to_string()];
         cells.extend([a_s, b_s].map(|r| format::significant(r.images_per_s, 3)));
-        cells.push(said(Difference::between(rate(a_s), rate(b_s), Better::More)));
+        let difference = rate(a_s).zip(rate(b_s)).and_then(|(a, b)| Difference::between(a, b, Better::More));
+        cells.push(said(difference));
         cells.extend(joules(a_s, b_s));
         table.rows.push(cells);
     }
@@ -212,7 +213,8 @@ fn beside(a: &Group<'_>, b: &Group<'_>) -> Option<Vec<Block>> {
 fn joules(a: &RunResult, b: &RunResult) -> [String; 3] {
     let of = |r: &RunResult| r.power.as_ref().ok().map(|p| p.joules_per_image);
     let print = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format::significant(v, 3));
-    let estimate = |r: &RunResult| of(r).map(|value| Estimate { value, error: value * error(r).hypot(0.05) });
+    let estimate =
+        |r: &RunResult| of(r).zip(error(r)).map(|(value, error)| Estimate { value, error: value * error.hypot(0.05) });
     let difference = estimate(a).zip(estimate(b)).and_then(|(a, b)| Difference::between(a, b, Better::Less));
     [print(of(a)), print(of(b)), said(difference)]
 }

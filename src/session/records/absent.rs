@@ -1,7 +1,8 @@
 //! The reasons why figures are absent.
 
-use super::figures::Figures;
+use super::figures::{Figures, Latency};
 use crate::{
+    analysis::stats::TOO_FEW,
     event::{DeviceKind, OthersLoad, Quantity},
     session::{RunResult, State},
 };
@@ -31,6 +32,11 @@ pub fn reasons(figures: &Figures, state: &State, result: &RunResult) -> BTreeMap
         Some(_) => format!("not checked: wattscope check {}", result.config.network),
         None => "the stream does not tell what was checked".to_owned(),
     });
+    let without = |latency: Option<&Latency>| latency.is_some_and(|latency| latency.p50_low.is_none());
+    note("latency_ms.p50_low", without(Some(&figures.latency_ms)), &|| TOO_FEW.to_owned());
+    note("latency_ms.p50_high", without(Some(&figures.latency_ms)), &|| TOO_FEW.to_owned());
+    note("device_ms.p50_low", without(figures.device_ms.as_ref()), &|| TOO_FEW.to_owned());
+    note("device_ms.p50_high", without(figures.device_ms.as_ref()), &|| TOO_FEW.to_owned());
     let traits = state.traits(device);
     note("device_ms", figures.device_ms.is_none(), &|| match (traits.own_clock, traits.kind) {
         (true, _) => format!("no time by {device}'s own clock was reported"),
@@ -47,6 +53,10 @@ pub fn reasons(figures: &Figures, state: &State, result: &RunResult) -> BTreeMap
     });
     note("flop_utilisation_percent", figures.flop_utilisation_percent.is_none(), &peak);
     note("power_w", figures.power_w.is_none(), &|| figures.power_note.clone());
+    note("power_deviation_w", figures.power_deviation_w.is_none(), &|| match figures.power_w {
+        Some(_) => "a single reading has no deviation".to_owned(),
+        None => figures.power_note.clone(),
+    });
     note("power_net_w", figures.power_net_w.is_none(), &|| {
         if figures.power_w.is_none() { figures.power_note.clone() } else { idle() }
     });

@@ -3,6 +3,7 @@
 use crate::{
     analysis::stats::Percentiles,
     event::{self, Memory, Quantity},
+    format::duration,
     session::{RunResult, State, run::Power},
 };
 use serde::Serialize;
@@ -70,6 +71,11 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Whether the latency had converged when the run was measured; true, too, where that is not known.
+    pub fn is_steady(&self) -> bool {
+        self.warm_up.is_none_or(|warm_up| warm_up.converged)
+    }
+
     /// The figures of a result, without the reasons for those that are absent.
     pub(super) fn of(state: &State, result: &RunResult) -> Self {
         let device = result.config.device.as_str();
@@ -100,7 +106,7 @@ impl Figures {
             power_w: power.map(|p| p.gross_w),
             power_net_w: power.and_then(|p| p.net_w),
             power_idle_w: power.and_then(|p| p.idle_w),
-            power_deviation_w: power.map(|p| p.deviation_w),
+            power_deviation_w: power.and_then(|p| p.deviation_w),
             power_readings: power.map(|p| p.readings),
             power_sensor: power.map(|p| p.sensor.clone()),
             power_note: result.power.as_ref().map_or_else(Clone::clone, power_note),
@@ -124,11 +130,16 @@ impl Figures {
 
 /// How a power was measured, and how accurate it is.
 fn power_note(power: &Power) -> String {
-    let method = power.method.as_deref().unwrap_or("read as it is");
-    format!(
-        "{}, {method}, mean of {} readings after 1 s of settling; the gain of a board's sensor is off by up to ±5 %",
-        power.sensor, power.readings
-    )
+    let method = match (power.counted_s, power.method.as_deref().unwrap_or("read as it is")) {
+        // The deviation is still that of the derivatives.
+        (Some(seconds), method) => format!(
+            "difference of its energy counter over {} after 1 s of settling, deviation of {} readings ({method})",
+            duration(seconds),
+            power.readings
+        ),
+        (None, method) => format!("{method}, mean of {} readings after 1 s of settling", power.readings),
+    };
+    format!("{}, {method}; the gain of a board's sensor is off by up to ±5 %", power.sensor)
 }
 
 fn neighbours(state: &State, device: &str) -> Vec<String> {
@@ -165,15 +176,16 @@ pub struct Latency {
     pub p90: f64,
     /// 99th percentile.
     pub p99: f64,
-    /// Lower end of the median's 95 % interval.
-    pub p50_low: f64,
-    /// Upper end of the median's 95 % interval.
-    pub p50_high: f64,
+    /// Lower end of the median's 95 % interval; null of fewer than 6 batches.
+    pub p50_low: Option<f64>,
+    /// Upper end of the median's 95 % interval; null of fewer than 6 batches.
+    pub p50_high: Option<f64>,
 }
 
 impl From<Percentiles> for Latency {
     fn from(p: Percentiles) -> Self {
-        Self { p50: p.p50, p90: p.p90, p99: p.p99, p50_low: p.p50_low, p50_high: p.p50_high }
+        let (p50_low, p50_high) = p.p50_interval.map(|interval| (interval.low, interval.high)).unzip();
+        Self { p50: p.p50, p90: p.p90, p99: p.p99, p50_low, p50_high }
     }
 }
 

@@ -58,6 +58,14 @@ impl Record {
         }
     }
 
+    /// Its figures, if it was measured.
+    pub fn figures(&self) -> Option<&Figures> {
+        match &self.outcome {
+            Outcome::Measured(figures) => Some(figures),
+            Outcome::Failed { .. } => None,
+        }
+    }
+
     /// Whether it was measured.
     pub const fn is_measured(&self) -> bool {
         self.outcome.is_measured()

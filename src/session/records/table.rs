@@ -6,13 +6,15 @@ use super::{
     record::Record,
 };
 use crate::{
-    format::{bytes, percent, significant},
+    analysis::stats::TOO_FEW,
+    format::{bytes, duration, percent, significant},
     session::run::CROWD,
     table::Table,
 };
 
-/// Columns of the table. Host and round are shown where there are several, the graph where a card could have replayed one.
-const COLUMNS: [&str; 19] = [
+/// Columns of the table. Host and round are shown where there are several, the graph where a card could have replayed one,
+/// the state where a run was not steady.
+const COLUMNS: [&str; 20] = [
     "<host",
     "<network",
     "batch",
@@ -32,6 +34,7 @@ const COLUMNS: [&str; 19] = [
     "net W",
     "J/image",
     "memory",
+    "<state",
 ];
 
 /// Records as a table, with the reasons of what is absent or failed below it.
@@ -39,10 +42,12 @@ pub fn table(records: &[Record]) -> String {
     let repeated = records.iter().any(|record| record.round > 1);
     let hosts = records.iter().any(|record| record.origin.host != records[0].origin.host);
     let graphs = records.iter().any(|record| record.origin.graphs);
+    let unsteady = records.iter().any(|record| record.figures().is_some_and(|figures| !figures.is_steady()));
     let shown = |title: &&str| match *title {
         "<host" => hosts,
         "round" => repeated,
         "graph" => graphs,
+        "<state" => unsteady,
         _ => true,
     };
     let titles: Vec<_> = COLUMNS.into_iter().filter(shown).collect();
@@ -54,7 +59,10 @@ pub fn table(records: &[Record]) -> String {
         let host = hosts.then(|| origin.host.clone().unwrap_or_default());
         let round = repeated.then(|| record.round.to_string());
         let rest = match &record.outcome {
-            Outcome::Measured(figures) => cells(&mut table, figures, graphs),
+            Outcome::Measured(figures) => {
+                let state = unsteady.then(|| state(&mut table, figures));
+                cells(&mut table, figures, graphs).into_iter().chain(state).collect()
+            }
             Outcome::Failed { error, .. } => vec![table.absent(error)],
         };
         table.row(host.into_iter().chain(head).chain(round).chain(rest));
@@ -64,10 +72,10 @@ pub fn table(records: &[Record]) -> String {
 
 fn cells(table: &mut Table, figures: &Figures, graphs: bool) -> Vec<String> {
     let p = &figures.latency_ms;
-    let spread = if p.p50 > 0.0 { 50.0 * (p.p50_high - p.p50_low) / p.p50 } else { 0.0 };
+    let spread = p.p50_low.zip(p.p50_high).map(|(low, high)| 50.0 * (high - low) / p.p50);
     let mut cells = vec![
         significant(p.p50, 4),
-        format!("{spread:.1} %"),
+        spread.map_or_else(|| table.absent(TOO_FEW), |spread| format!("{spread:.1} %")),
         significant(p.p90, 4),
         significant(p.p99, 4),
         significant(figures.images_per_s, 4),
@@ -92,6 +100,15 @@ fn cells(table: &mut Table, figures: &Figures, graphs: bool) -> Vec<String> {
     let memory = allocator_in_use.or(resident).map(bytes);
     cells.push(memory.unwrap_or_else(|| table.absent("the engine did not report its memory")));
     cells
+}
+
+/// Whether the latency had converged when the run was measured.
+fn state(table: &mut Table, figures: &Figures) -> String {
+    match &figures.warm_up {
+        Some(warm_up) if warm_up.converged => "steady".to_owned(),
+        Some(_) => "not steady".to_owned(),
+        None => table.absent("the recording does not tell whether the latency had converged"),
+    }
 }
 
 /// The speed-up of a replayed graph over single launches, or why none was replayed.
@@ -126,6 +143,17 @@ fn footer(records: &[Record]) -> String {
         }
         if let (Some(sensor), Some(source)) = (&figures.power_sensor, &figures.energy_source) {
             say(format!("W: {sensor}, gain off by up to ±5 %; net W: less the idle power; J/image: {source}, gross"));
+        }
+        if let Some(warm_up) = figures.warm_up.filter(|_| !figures.is_steady()) {
+            let error = match warm_up.error_percent {
+                error if error.is_finite() => format!(" (its error was still {} %)", percent(error)),
+                _ => String::new(),
+            };
+            let seconds = duration(warm_up.seconds);
+            say(format!(
+                "{} batch {}: not steady: the latency had not converged after {seconds} of warm-up{error}",
+                origin.network, origin.batch
+            ));
         }
         if figures.throttled_share.is_some_and(|share| share > 0.0) {
             say(format!("{} batch {}: the card was throttled for part of it", origin.network, origin.batch));

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     event::{
-        self, Body, Card, Config, DeviceInfo, Header, Memory, Neighbour, NetworkFacts, Precision, Quantity, StationId,
+        self, Body, Card, Config, DeviceInfo, Header, Memory, Neighbour, NetworkFacts, Phase, PhaseChange, Precision,
+        Quantity, StationId,
     },
     session::{Fleet, measured::Measured},
     sweep::{End, Job, Observer, measure, plan::plan},
@@ -110,17 +111,29 @@ impl Observer for Collector {
     }
 }
 
-async fn print(before: Vec<Body>, device: &str, json: bool) -> String {
-    let configs: Vec<_> =
-        [1, 64, 8].map(|batch| Config { device: device.to_owned(), ..config("resnet18", batch) }).to_vec();
+async fn records(
+    before: Vec<Body>,
+    device: &str,
+    batches: &[u32],
+    answer: impl FnMut(&mut Events, u64, &Config) + Send + 'static,
+) -> Vec<Record> {
+    let of = |batch: &u32| Config { device: device.to_owned(), ..config("resnet18", *batch) };
+    let configs: Vec<_> = batches.iter().map(of).collect();
     let (agent, _script) = Script::start(before, answer);
     let mut collector = Collector(Vec::new());
     let mut job = Job::new(Fleet::default(), None, vec![(0, plan(configs, 1, None, 5.0, 0.0))], false);
     let end = measure(agent.into(), &mut job, std::future::pending(), &mut collector).await.unwrap();
     assert_eq!(end, End::Complete);
-    let records = collector.0;
+    collector.0
+}
+
+fn line(record: &Record) -> String {
+    serde_json::to_string(record).unwrap() + "\n"
+}
+
+async fn print(before: Vec<Body>, device: &str, json: bool) -> String {
+    let records = records(before, device, &[1, 64, 8], answer).await;
     assert_eq!(records.iter().map(Record::is_measured).collect::<Vec<_>>(), [true, false, true]);
-    let line = |record| serde_json::to_string(record).unwrap() + "\n";
     if json { records.iter().map(line).collect() } else { table(&records) }
 }
 
@@ -184,6 +197,29 @@ async fn what_is_absent_says_why() {
             "{name} is null without a reason"
         );
     }
+}
+
+#[tokio::test]
+async fn a_handful_of_batches_has_no_interval_and_a_run_that_did_not_converge_is_not_called_steady() {
+    let answer = |events: &mut Events, run: u64, config: &Config| {
+        events.warm_up(run, config);
+        let converged = config.batch == 8;
+        let warm_up = Some(event::WarmUp { seconds: 8.0, batches: 9, error_percent: 12.3, converged });
+        let change = PhaseChange { run, config: config.clone(), phase: Phase::Steady, warm_up };
+        events.push(Body::Phase(change));
+        let batches = if converged { 6 } else { 1 };
+        events.batches(run, batches, 6_000_000_000);
+    };
+    let records = records(cpu_host(), "cpu", &[1, 8], answer).await;
+    let objects: Vec<serde_json::Value> = records.iter().map(|record| serde_json::to_value(record).unwrap()).collect();
+    assert!(objects.iter().all(|object| schema().is_valid(object)), "{objects:#?}");
+    let latency = &objects[0]["latency_ms"];
+    assert!(latency["p50"].is_f64() && latency["p50_low"].is_null() && latency["p50_high"].is_null(), "{latency}");
+    assert!(objects[0]["absent"]["latency_ms.p50_low"].as_str().unwrap().contains("fewer than 6"), "{objects:#?}");
+    assert!(objects[1]["latency_ms"]["p50_low"].is_f64());
+    insta::assert_snapshot!(table(&records));
+    let steady = table(&records[1..]);
+    assert!(!steady.contains("state"), "where all are steady, nothing is said: {steady}");
 }
 
 #[tokio::test]

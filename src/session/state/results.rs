@@ -1,9 +1,9 @@
 //! Results: what the steady batches of a run, and the sensors read meanwhile, add up to.
 
-use super::State;
+use super::{State, entries::SensorState};
 use crate::{
     analysis::stats::Percentiles,
-    event::{Config, OthersLoad, Quantity},
+    event::{Config, OthersLoad, Quantity, Sensor},
     session::run::{Power, Run, RunResult},
 };
 
@@ -63,33 +63,38 @@ impl State {
         let Some(reading) = run.steady.sensors.get(&id).filter(|r| r.moments.count() > 0) else {
             return Err(format!("{}: no reading since power settled", sensor.info.label));
         };
+        let counter = self.energy_power(run, &sensor.info);
+        let derived = counter.filter(|_| sensor.info.is_derivative());
         // There is a reading, as checked above.
-        let gross_w = reading.moments.mean().unwrap_or_default();
+        let gross_w = derived.map_or(reading.moments.mean().unwrap_or_default(), |(watts, _)| watts);
         let idle_w = sensor.idle.mean();
-        let counter = self.energy_power(run, &sensor.info.device);
         Ok(Power {
             sensor: sensor.info.label.clone(),
             method: sensor.info.method.clone(),
             gross_w,
-            deviation_w: reading.moments.deviation().unwrap_or_default(),
+            counted_s: derived.map(|(_, seconds)| seconds),
+            deviation_w: reading.moments.deviation(),
             readings: reading.moments.count(),
             idle_w,
             net_w: idle_w.map(|idle| gross_w - idle),
-            joules_per_image: counter.unwrap_or(gross_w) / images_per_s,
+            joules_per_image: counter.map_or(gross_w, |(watts, _)| watts) / images_per_s,
             energy_source: if counter.is_some() { "energy counter" } else { "mean power × time" }.to_owned(),
         })
     }
 
-    /// Mean power over the steady phase by the device's energy counter, W; none where the counter is only the integral of
-    /// what [`Self::power_sensor`] reads, or has not advanced for half a second.
-    fn energy_power(&self, run: &Run, device: &str) -> Option<f64> {
-        let (id, sensor) = self.sensor(device, Quantity::Energy)?;
-        if sensor.info.method.is_some() {
-            return None;
-        }
-        let reading = run.steady.sensors.get(&id)?;
-        let seconds = reading.last.0.saturating_sub(reading.first.0) as f64 / 1e9;
-        let joules = reading.last.1 - reading.first.1;
-        (seconds >= 0.5 && joules > 0.0).then(|| joules / seconds)
+    /// Mean power over the steady phase, W, and the time over which it was read, s, by the energy counter that belongs to a
+    /// power sensor; none where there is no counter.
+    fn energy_power(&self, run: &Run, power: &Sensor) -> Option<(f64, f64)> {
+        let own = |s: &SensorState| (&s.info.source, &s.info.label) == (&power.source, &power.label);
+        let of_device = |s: &SensorState| s.info.quantity == Quantity::Energy && s.info.device == power.device;
+        let is_counter = |s: &SensorState| of_device(s) && s.info.absent.is_none() && !s.info.is_integral();
+        let mut counters = self.sensors.iter().filter(|(_, s)| is_counter(s));
+        // The derivative of one counter is not the difference of another.
+        let (id, _) = match counters.clone().find(|(_, s)| own(s)) {
+            Some(own) => own,
+            None if power.is_derivative() => return None,
+            None => counters.next()?,
+        };
+        run.steady.sensors.get(id)?.counted()
     }
 }

@@ -74,6 +74,51 @@ fn only_steady_batches_count_and_power_only_once_it_has_settled() {
 }
 
 #[test]
+fn power_derived_from_an_energy_counter_is_the_difference_of_the_counter_over_the_run() {
+    let mut s = Stream::new();
+    let method =
+        |id, quantity, method: &str| Sensor { method: Some(method.into()), ..sensor(id, "cpu", quantity, None) };
+    let power = method(0, Quantity::PowerInstant, "derivative of the energy counter over 50 ms, each of 2 packages");
+    s.say(Body::Sensors { sensors: vec![power, method(1, Quantity::Energy, "sum of 2 packages")] });
+    s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+    s.phase(1, 4, Phase::Steady);
+    s.t += 2 * S;
+    // Ten readings on time at 100 W, and one of 300 W that came late: it stands for as long as the nine before it.
+    s.read(1, 100.0, 100.0);
+    s.t += 9 * S / 10;
+    s.joules += 270.0;
+    s.say(Body::Samples { values: vec![(0, 300.0), (1, s.joules)] });
+    s.t += S / 10;
+    s.batches(1, true, 40, S / 10);
+    let power = s.state.current_result().unwrap().power.unwrap();
+    assert!((power.gross_w - 200.0).abs() < 1e-9, "not the mean of 11 derivatives, 118 W: {power:?}");
+    assert!((power.counted_s.unwrap() - 1.8).abs() < 1e-9 && power.readings == 11, "{power:?}");
+    assert_eq!(power.energy_source, "energy counter");
+    assert!((power.joules_per_image - 5.0).abs() < 1e-9, "200 W over 40 images/s: {power:?}");
+}
+
+#[test]
+fn an_integral_of_power_is_no_energy_counter_and_a_counter_that_was_reset_goes_on() {
+    let mut s = Stream::new();
+    let method = Some("integral of the sampled NVML power; no counter: not supported".to_owned());
+    let energy = Sensor { method, ..sensor(1, "cpu", Quantity::Energy, None) };
+    s.say(Body::Sensors { sensors: vec![energy.clone()] });
+    s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+    s.phase(1, 4, Phase::Steady);
+    s.t += S;
+    s.read(2, 100.0, 150.0);
+    s.batches(1, true, 30, S / 10);
+    let power = s.state.current_result().unwrap().power.unwrap();
+    assert_eq!((power.energy_source.as_str(), power.counted_s), ("mean power × time", None));
+    s.say(Body::Sensors { sensors: vec![Sensor { method: None, ..energy }] });
+    s.joules = 0.0;
+    s.read(2, 100.0, 150.0);
+    let power = s.state.current_result().unwrap().power.unwrap();
+    assert_eq!((power.energy_source.as_str(), power.gross_w.round()), ("energy counter", 100.0));
+    assert!((power.joules_per_image * 40.0 - 150.0).abs() < 1e-6, "{power:?}");
+}
+
+#[test]
 fn a_mark_says_from_when_to_when_its_run_was_steady() {
     let mut s = Stream::new();
     let stretch = |s: &Stream| s.state.marks.back().map(|m| (m.steady, m.until)).unwrap();

@@ -6,6 +6,7 @@ use crate::{
     session::RunResult,
     ui::{
         analysis_cache::Quantity as Shaped,
+        pin::rounding,
         screen::{Drawn, Screen},
         theme::Role,
         view::View,
@@ -240,7 +241,7 @@ fn table(current: &[&RunResult], view: &View<'_>) -> Table {
     let dash = |v: Option<String>| v.unwrap_or_else(|| "-".to_owned());
     let row = |r: &RunResult| {
         let power = r.power.as_ref().ok();
-        let error = r.latency_ms.relative_confidence().max(0.001);
+        let error = rounding(r);
         vec![
             r.config.batch.to_string(),
             format::with_error(r.latency_ms.p50, r.latency_ms.p50 * error),

@@ -5,7 +5,7 @@ use crate::{
     format,
     session::{RunResult, Series, run::Power, state::SensorState},
     ui::{
-        pin::{Compared, difference_parts, relative_error as error},
+        pin::{Compared, difference_parts, rounding},
         theme::Role,
         view::View,
         widgets::{
@@ -69,16 +69,22 @@ fn warming_up() -> Vec<Vec<Part>> {
 fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
     let (number, details) = match result {
         Some(r) => {
-            let (l, confidence) = (r.latency_ms, error(r));
-            let ms = |v: f64| format::with_error(v, l.p50 * confidence);
+            let (l, error) = (r.latency_ms, rounding(r));
+            let ms = |v: f64| format::with_error(v, l.p50 * error);
+            let interval = match l.relative_confidence() {
+                Some(confidence) => vec![
+                    Part::new(0, Role::Plain, format!("±{} %", format::error_percent(confidence))),
+                    Part::new(2, Role::Dim, " at 95 %").joined(),
+                ],
+                None => vec![Part::new(0, Role::Dim, "± not known yet")],
+            };
+            let tail = [
+                Part::new(0, Role::Plain, format!("  p99 {}", ms(l.p99))).joined(),
+                Part::new(3, Role::Plain, " ms").joined(),
+            ];
             let device = r.device_ms.map(|d| format!("device {} ms", ms(d.p50)));
             let details = vec![
-                vec![
-                    Part::new(0, Role::Plain, format!("±{} %", format::error_percent(l.relative_confidence()))),
-                    Part::new(2, Role::Dim, " at 95 %").joined(),
-                    Part::new(0, Role::Plain, format!("  p99 {}", ms(l.p99))).joined(),
-                    Part::new(3, Role::Plain, " ms").joined(),
-                ],
+                interval.into_iter().chain(tail).collect(),
                 vec![
                     Part::new(0, Role::Plain, device.unwrap_or_else(|| "wall clock".to_owned())),
                     Part::new(1, Role::Dim, format!("n {}", format::grouped(r.batches))),
@@ -110,7 +116,7 @@ fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
                 ],
                 Err(_) => vec![vec![per_image], vec![Part::new(0, Role::Dim, "no energy: no power")]],
             };
-            (Number::Value(format::with_error(r.images_per_s, r.images_per_s * error(r)), view.steady_role()), details)
+            (Number::Value(format::with_error(r.images_per_s, r.images_per_s * rounding(r)), view.steady_role()), details)
         }
         None => (newest(view, &view.state.throughput), warming_up()),
     };
@@ -237,8 +243,8 @@ fn power_details(sensor: &SensorState, watts: f64, cap: Option<f64>, steady: Opt
     let share = |cap: f64| format!("{} % of cap", format::percent(100.0 * watts / cap));
     let mut limit = vec![Part::new(0, Role::Plain, cap.map_or_else(|| "cap unknown".to_owned(), share))];
     if let Some(p) = steady {
-        let deviation = format::watts_beside(p.deviation_w, p.gross_w);
-        limit.push(Part::new(1, Role::Plain, format!("sd {deviation} W")));
+        let deviation = p.deviation_w.map(|deviation| format::watts_beside(deviation, p.gross_w));
+        limit.extend(deviation.map(|deviation| Part::new(1, Role::Plain, format!("sd {deviation} W"))));
     }
     let mut idle = match sensor.idle.mean() {
         Some(idle) => vec![

@@ -6,7 +6,7 @@ use crate::{
     format,
     session::{Run, RunResult, run::SETTLING, state::SensorState},
     ui::{
-        pin::{Compared, relative_error as error},
+        pin::{Compared, relative_error, rounding},
         theme::Role,
         view::View,
         widgets::{
@@ -144,8 +144,10 @@ fn level_label(level: &analysis::Level, lasts: bool) -> String {
 
 /// The median latency and its label.
 fn median(result: &RunResult) -> (f64, String) {
-    let (p50, error) = (result.latency_ms.p50, error(result));
-    (p50, format!("median {} ms ±{} %", format::with_error(p50, p50 * error), format::error_percent(error)))
+    let p50 = result.latency_ms.p50;
+    let median = format::with_error(p50, p50 * rounding(result));
+    let error = relative_error(result).map(|error| format!(" ±{} %", format::error_percent(error)));
+    (p50, format!("median {median} ms{}", error.unwrap_or_default()))
 }
 
 /// The changes of the configuration since `from`, each labelled with what changed.
