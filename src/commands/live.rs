@@ -106,9 +106,11 @@ impl Live {
             Ok(Some(file)) => {
                 output::note(&format!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)));
             }
-            Ok(None) => {}
-            Err(error) => output::note(&error.to_string()),
+            // Why a recording is not complete is among the failures below.
+            Ok(None) | Err(_) => {}
         }
-        Ok(ExitCode::from(exit.code()))
+        // The screen said so at once; it is gone now.
+        recordings.failures().iter().for_each(|error| output::note(&error.to_string()));
+        Ok(ExitCode::from(if exit.code() == 0 && !recordings.failures().is_empty() { 1 } else { exit.code() }))
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     output,
     session::{
         Fleet, State, Sweep,
+        record::RecordError,
         records::{Figures, Outcome, Record, table},
     },
     sweep::{End, Measured, Observer},
@@ -145,6 +146,10 @@ impl Observer for Printer {
         self.draw((sum(Sweep::count), sum(Sweep::total)), lines.join(" │ ") + &left);
     }
 
+    fn recording_ended(&mut self, error: &RecordError) {
+        self.say(&error.to_string());
+    }
+
     fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {
         let sweeps = fleet.sweeps();
         let workers = if sweeps.iter().any(|sweep| sweep.plan.distributed) { working(fleet) } else { 1 };
@@ -249,11 +254,12 @@ pub fn line(state: &State) -> String {
     line
 }
 
-/// The exit code of a measurement: `interrupted` is that of the signal that came, if one did.
-pub fn exit_code(end: End, interrupted: ExitCode, records: &[Record]) -> ExitCode {
+/// The exit code of a measurement: `interrupted` is that of the signal that came, if one did; `recorded` says whether the
+/// recording is complete.
+pub fn exit_code(end: End, interrupted: ExitCode, records: &[Record], recorded: bool) -> ExitCode {
     match end {
         End::Interrupted => interrupted,
-        End::Complete if records.iter().all(Record::is_measured) => ExitCode::SUCCESS,
+        End::Complete if recorded && records.iter().all(Record::is_measured) => ExitCode::SUCCESS,
         End::Complete | End::StreamEnded => ExitCode::FAILURE,
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     sweep::{self, Job, plan::plan},
 };
 use clap::{Args, ValueHint};
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 const HELP: &str = "\
 Examples:
@@ -102,14 +102,15 @@ impl Execute for Run {
         let options = agent::Options { weights, fold, graph, ..setup::agent_options(false, self.memory_limit)? };
         let mut printer = Printer::new(self.json, Detail::Failures);
         let mut code = ExitCode::SUCCESS;
-        let end = runtime.block_on(async {
+        let (end, recording) = runtime.block_on(async {
             let (fleet, each) = (Fleet::of(targets.len()), (0..).zip(plans).collect());
             let mut job = Job::new(fleet, recorder, each, false);
             let agents = setup::with_metrics(targets::connect(targets, &options, &[], Clock::start()), exporter);
-            sweep::measure(agents, &mut job, setup::interruption(&mut code), &mut printer).await
+            let end = sweep::measure(agents, &mut job, setup::interruption(&mut code), &mut printer).await?;
+            io::Result::Ok((end, job.recording))
         })?;
         let records = printer.finish();
-        Ok(exit_code(end, code, &records))
+        Ok(exit_code(end, code, &records, setup::recorded(&recording)))
     }
 }
 

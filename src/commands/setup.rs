@@ -21,7 +21,7 @@ use crate::{
     logging,
     model::{self, Model, weights::checkpoint::Checkpoint},
     output,
-    session::{Fleet, Recorder},
+    session::{Fleet, Recorder, Recording},
 };
 use std::{
     io,
@@ -117,6 +117,15 @@ pub fn with_metrics(agents: FleetHandle, exporter: Option<Exporter>) -> FleetHan
 /// If the file can't be made.
 pub fn recorder(path: Option<&Path>) -> Result<Option<Recorder>, Failure> {
     path.map(|path| Recorder::create(path, &Fleet::default())).transpose().map_err(Failure::usage)
+}
+
+/// Says once more at the end why a recording is not complete, after everything that was printed since. Returns whether it is
+/// complete.
+pub fn recorded(recording: &Recording) -> bool {
+    if let Some(error) = recording.error() {
+        output::note(&error.to_string());
+    }
+    recording.error().is_none()
 }
 
 /// Starts the log. One that can't be written is said, and is no reason to stop.

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
     format::{roughly, significant},
-    session::{Fleet, Recorder, Sweep as Sweeping, read::Losses},
+    session::{Fleet, Recorder, Recording, Sweep as Sweeping, read::Losses},
     sweep::{
         self, End, Job,
         file::{self, SweepFile},
@@ -155,25 +155,25 @@ impl Execute for Sweep {
         setup::start_log(global.log.as_deref());
         printer.say(&introduction(&plan, places.len(), &fleet, &output, &losses));
         if let Some(recorder) = &mut recorder {
-            announce_new_hosts(recorder, &fleet, &agents, &targets, &printer)?;
+            announce_new_hosts(recorder, &fleet, &agents, &targets, &printer);
         }
-        let (mut code, mut end) = (ExitCode::SUCCESS, End::Complete);
+        let (mut code, mut end, mut recording) = (ExitCode::SUCCESS, End::Complete, Recording::default());
         if let Some(recorder) = recorder {
             let (idle, graph) = (sweep::IDLE_BEFORE, self.graph.wanted());
             let options = agent::Options { idle, graph, ..setup::agent_options(false, self.memory_limit)? };
-            (fleet, end) = runtime.block_on(async {
+            (fleet, end, recording) = runtime.block_on(async {
                 let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
                 let last_runs: Vec<_> = agents.iter().map(last_run).collect();
                 let handle =
                     setup::with_metrics(targets::connect(targets, &options, &last_runs, Clock::start()), exporter);
                 let mut job = Job::new(fleet, Some(recorder), agents, true);
                 let end = sweep::measure(handle, &mut job, setup::interruption(&mut code), &mut printer).await?;
-                io::Result::Ok((job.fleet, end))
+                io::Result::Ok((job.fleet, end, job.recording))
             })?;
         }
         printer.say(&conclusion(&fleet, &output));
         let records = printer.finish();
-        Ok(exit_code(end, code, &records))
+        Ok(exit_code(end, code, &records, setup::recorded(&recording)))
     }
 }
 
@@ -238,18 +238,19 @@ fn announce_new_hosts(
     agents: &[(StationId, Plan)],
     targets: &[ResolvedTarget],
     printer: &Printer,
-) -> Result<(), Failure> {
+) {
     let new = agents.iter().zip(targets).filter(|((on, _), _)| fleet.get((*on).into()).is_none());
     let new: Vec<&str> = new.map(|(_, target)| target.host.name.as_str()).collect();
     if !fleet.has_begun() || new.is_empty() {
-        return Ok(());
+        return;
     }
     let (before, now) = (fleet.names(false).join(", "), new.join(", "));
     let text = format!("{now} goes on with what was begun on {before}");
     printer.say(&text);
     let body = Body::Notice { level: Level::Info, text };
     // At the zero of the clock that the resumed session has.
-    Ok(recorder.send(Event { t: 0, body })?)
+    // A recorder that fails says so again at the next event.
+    let _ = recorder.send(Event { t: 0, body });
 }
 
 /// A time with an optional unit: `2s`, `500ms`, `1min`; seconds by default.

@@ -139,7 +139,7 @@ impl Recorder {
     }
 
     /// Records to a file that is open already.
-    pub(super) fn write_to(file: File, path: &Path, shift: i64) -> Result<Self, RecordError> {
+    pub(crate) fn write_to(file: File, path: &Path, shift: i64) -> Result<Self, RecordError> {
         let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
         let shared = Arc::<Shared>::default();
         let (events, receiver) = sync_channel(QUEUE);

@@ -27,6 +27,7 @@ const SUFFIX: &str = ".jsonl.zst";
 pub struct Recordings {
     rolling: Option<Rolling>,
     named: Option<Named>,
+    failures: Vec<RecordError>,
 }
 
 #[derive(Debug)]
@@ -53,7 +54,8 @@ impl Recordings {
             Ok(rolling) => (rolling, None),
             Err(error) => (None, Some(error)),
         };
-        (Self { rolling, named: named.map(|recorder| Named { recorder, began: 0 }) }, error)
+        let named = named.map(|recorder| Named { recorder, began: 0 });
+        (Self { rolling, named, failures: Vec::new() }, error)
     }
 
     /// Records an event. `before` are the states before it.
@@ -67,9 +69,16 @@ impl Recordings {
         }
         if let Some(Err(error)) = self.named.as_mut().map(|named| named.recorder.send(event)) {
             self.named = None;
+            self.failures.push(error.clone());
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Why recordings that the user asked for are not complete, oldest first: to be said at the end, too, when the screen
+    /// that said it at once is gone.
+    pub fn failures(&self) -> &[RecordError] {
+        &self.failures
     }
 
     /// When the recording that the user asked for began, on the session's clock; none if there is no such recording.
@@ -95,7 +104,9 @@ impl Recordings {
     pub fn stop(&mut self) -> Result<Option<Finished>, RecordError> {
         let Some(Named { recorder, .. }) = self.named.take() else { return Ok(None) };
         let path = recorder.path().to_owned();
-        recorder.finish().map(|bytes| Some(Finished { path, bytes }))
+        let finished = recorder.finish().map(|bytes| Some(Finished { path, bytes }));
+        self.failures.extend(finished.as_ref().err().cloned());
+        finished
     }
 }
 
@@ -240,5 +251,19 @@ mod tests {
         assert_eq!(replay::fold(&path).unwrap().0.now, 2_000);
         let error = recordings.start(&directory.path().join("no"), &fleet).unwrap_err();
         assert!(error.to_string().contains("can't be recorded to"), "{error}");
+    }
+    #[test]
+    fn a_recording_that_could_not_be_written_is_remembered_until_the_end() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let recorder = Recorder::write_to(full, Path::new("/dev/full"), 0).unwrap();
+        let (mut recordings, _) = Recordings::begin(Some(recorder), None);
+        let fleet = Fleet::default();
+        let ended = (0..2_000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            recordings.write(&header(), &fleet).err()
+        });
+        assert!(ended.unwrap().to_string().contains("/dev/full"));
+        assert!(recordings.write(&header(), &fleet).is_ok() && recordings.began().is_none(), "it is said once");
+        assert_eq!((recordings.stop().unwrap(), recordings.failures().len()), (None, 1));
     }
 }

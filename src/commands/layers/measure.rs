@@ -4,15 +4,18 @@ use super::record::Record;
 use crate::{
     agent::fleet::FleetHandle,
     event::{Body, Command, Config, Event, Layers, Phase, RunId, Tagged},
-    session::{Recorder, State},
+    session::{Recording, State, record::RecordError},
     sweep::{End, Failed, job::FAREWELL},
 };
 use std::{future::Future, io};
 
-/// Is told how it gets on.
+/// An observer of the measurement.
 pub trait Observer {
     /// An event was folded in.
     fn progress(&mut self, state: &State);
+
+    /// The recording has ended because of an error. Called once; measuring goes on. Does nothing by default.
+    fn recording_ended(&mut self, _error: &RecordError) {}
 
     /// The layers of a configuration were measured, or not.
     ///
@@ -22,32 +25,33 @@ pub trait Observer {
 }
 
 /// Measures the layers of configurations one after the other on the single station of `agents`, and stops it. Ends early when
-/// `interrupt` is ready or the agent is gone.
+/// `interrupt` is ready or the agent is gone. A recording that can't be written any more ends, and nothing else does.
 ///
 /// # Errors
-/// Those of the observer and of the recorder.
+/// Those of the observer.
 pub async fn measure(
     mut agents: FleetHandle,
     configs: &[Config],
-    mut recorder: Option<Recorder>,
+    recording: &mut Recording,
     interrupt: impl Future<Output = ()>,
     observer: &mut impl Observer,
 ) -> io::Result<End> {
     let end = tokio::select! {
         biased;
         () = interrupt => Ok(End::Interrupted),
-        end = all(&mut agents, configs, &mut recorder, observer) => end,
+        end = all(&mut agents, configs, recording, observer) => end,
     };
-    // A recorder that has failed has said so.
-    agents.stop(FAREWELL, |tagged| _ = record(&mut recorder, &tagged.event)).await;
-    let closed = recorder.map_or(Ok(0), Recorder::finish);
-    end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
+    agents.stop(FAREWELL, |tagged| record(recording, &tagged.event, observer)).await;
+    if let Some(error) = recording.finish() {
+        observer.recording_ended(error);
+    }
+    end
 }
 
 async fn all(
     agents: &mut FleetHandle,
     configs: &[Config],
-    recorder: &mut Option<Recorder>,
+    recording: &mut Recording,
     observer: &mut impl Observer,
 ) -> io::Result<End> {
     let mut state = State::default();
@@ -59,7 +63,7 @@ async fn all(
                 observer.measured(&state, Record::of(&state, config, Err(&Failed::StreamEnded)))?;
                 return Ok(End::StreamEnded);
             };
-            record(recorder, &event)?;
+            record(recording, &event, observer);
             state.apply(&event);
             observer.progress(&state);
             if let Some(run) = steady(&event.body, config).filter(|run| asked != Some(*run)) {
@@ -97,6 +101,8 @@ fn answer(body: &Body, config: &Config) -> Option<Result<Layers, Failed>> {
     }
 }
 
-fn record(recorder: &mut Option<Recorder>, event: &Event) -> io::Result<()> {
-    recorder.as_mut().map_or(Ok(()), |recorder| recorder.send(event).map_err(io::Error::other))
+fn record(recording: &mut Recording, event: &Event, observer: &mut impl Observer) {
+    if let Some(error) = recording.send(event) {
+        observer.recording_ended(error);
+    }
 }

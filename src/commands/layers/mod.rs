@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     event::{Config, DeviceInfo, Precision},
     output,
-    session::{State, records::Outcome},
+    session::{Recording, State, record::RecordError, records::Outcome},
     sweep::End,
 };
 use clap::{Args, ValueHint};
@@ -108,13 +108,15 @@ impl Execute for Layers {
         let options = agent::Options { weights, fold, idle, ..setup::agent_options(false, self.memory_limit)? };
         let mut printer = Printer::new(self.json);
         let mut code = ExitCode::SUCCESS;
+        let mut recording = Recording::from(recorder);
         let end = runtime.block_on(async {
             let agent = host.start(options, Clock::start());
-            measure(agent.into(), &configs, recorder, setup::interruption(&mut code), &mut printer).await
+            measure(agent.into(), &configs, &mut recording, setup::interruption(&mut code), &mut printer).await
         })?;
+        let recorded = setup::recorded(&recording);
         Ok(match end {
             End::Interrupted => code,
-            End::Complete if !printer.failed => ExitCode::SUCCESS,
+            End::Complete if !printer.failed && recorded => ExitCode::SUCCESS,
             End::Complete | End::StreamEnded => ExitCode::FAILURE,
         })
     }
@@ -152,6 +154,10 @@ impl Printer {
 }
 
 impl Observer for Printer {
+    fn recording_ended(&mut self, error: &RecordError) {
+        self.bar.suspend(|| output::note(&error.to_string()));
+    }
+
     fn progress(&mut self, state: &State) {
         if self.bar.is_hidden() {
             return;

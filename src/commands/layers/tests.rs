@@ -67,7 +67,8 @@ async fn measured(configs: &[Config], answer: fn(RunId, &Config) -> Vec<Body>) -
         answer(run, config).into_iter().for_each(|body| events.push(body));
     });
     let mut kept = Kept::default();
-    let end = measure(agent.into(), configs, None, std::future::pending(), &mut kept).await.unwrap();
+    let end =
+        measure(agent.into(), configs, &mut Recording::default(), std::future::pending(), &mut kept).await.unwrap();
     let heard = script.await.unwrap();
     assert!(heard.contains(&Command::Layers), "{heard:?}");
     (end, kept.0)

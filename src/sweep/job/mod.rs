@@ -10,8 +10,9 @@ use crate::{
     agent::fleet::{Addressed, FleetHandle},
     event::{Body, Command, Plan, StationId, Tagged},
     session::{
-        Fleet, Recorder, State, Sweep,
+        Fleet, Recorder, Recording, State, Sweep,
         measured::{Measured, done, unfinished},
+        record::RecordError,
     },
 };
 use std::{collections::BTreeSet, future::Future, io, time::Duration};
@@ -23,6 +24,9 @@ pub const FAREWELL: Duration = Duration::from_secs(5);
 pub trait Observer {
     /// An event was folded in.
     fn progress(&mut self, fleet: &Fleet);
+
+    /// The recording has ended because of an error. Called once; measuring goes on. Does nothing by default.
+    fn recording_ended(&mut self, _error: &RecordError) {}
 
     /// A step of a station is done; `fleet` still holds its run.
     ///
@@ -47,8 +51,8 @@ pub enum End {
 pub struct Job {
     /// The states of all stations.
     pub fleet: Fleet,
-    /// The recorder of the session file, if there is one.
-    pub recorder: Option<Recorder>,
+    /// The session file, if there is one. If it can't be written any more, nothing else ends with it.
+    pub recording: Recording,
     workers: Vec<Worker>,
     /// Whether the steps are distributed over the workers.
     distributed: bool,
@@ -81,22 +85,23 @@ impl Job {
             Worker { station, plan, stepper, lost: false, moved: false, idle_after }
         };
         let workers = agents.into_iter().map(worker).collect();
-        Self { fleet, recorder, workers, distributed, alone }
+        Self { fleet, recording: recorder.into(), workers, distributed, alone }
     }
 
     /// Records an event. `tagged` has the index of the agent; the result has the number of its station instead, and the
     /// time on the clock of the file.
-    fn record(&mut self, mut tagged: Tagged) -> io::Result<Tagged> {
-        let Some(worker) = self.workers.get_mut(usize::from(tagged.station)) else { return Ok(tagged) };
+    fn record(&mut self, mut tagged: Tagged, observer: &mut impl Observer) -> Tagged {
+        let Some(worker) = self.workers.get_mut(usize::from(tagged.station)) else { return tagged };
         worker.moved = !self.alone && moved(&self.fleet[worker.station.into()], &tagged.event.body);
         if worker.moved {
             worker.station = self.fleet.len() as StationId;
             worker.stepper = stepper(&State::default(), &worker.plan, self.distributed, worker.idle_after);
         }
         tagged.station = worker.station;
-        let Some(recorder) = &mut self.recorder else { return Ok(tagged) };
-        recorder.send(&tagged).map_err(io::Error::other)?;
-        Ok(Tagged { station: tagged.station, event: recorder.on_its_clock(tagged.event) })
+        if let Some(error) = self.recording.send(&tagged) {
+            observer.recording_ended(error);
+        }
+        Tagged { station: tagged.station, event: self.recording.on_its_clock(tagged.event) }
     }
 
     /// The first commands to all agents.
@@ -209,10 +214,11 @@ fn stepper(state: &State, plan: &Plan, distributed: bool, idle_after: bool) -> S
     if distributed { stepper.assigned() } else { stepper }
 }
 
-/// Measures the job's plans and stops the agents. Ends early when `interrupt` is ready or all agents are gone.
+/// Measures the job's plans and stops the agents. Ends early when `interrupt` is ready or all agents are gone. A recording
+/// that can't be written any more ends, and nothing else does: [`Job::recording`] says why.
 ///
 /// # Errors
-/// Those of the observer and of the recorder.
+/// Those of the observer.
 pub async fn measure(
     mut agents: FleetHandle,
     job: &mut Job,
@@ -225,14 +231,14 @@ pub async fn measure(
         end = steps(&mut agents, job, observer) => end,
     };
     let last_words = |tagged| {
-        // A recorder that has failed has reported it already.
-        if let Ok(tagged) = job.record(tagged) {
-            job.fleet.apply(&tagged);
-        }
+        let tagged = job.record(tagged, observer);
+        job.fleet.apply(&tagged);
     };
     agents.stop(FAREWELL, last_words).await;
-    let closed = job.recorder.take().map_or(Ok(0), Recorder::finish);
-    end.and_then(|end| closed.map(|_| end).map_err(io::Error::other))
+    if let Some(error) = job.recording.finish() {
+        observer.recording_ended(error);
+    }
+    end
 }
 
 async fn steps(agents: &mut FleetHandle, job: &mut Job, observer: &mut impl Observer) -> io::Result<End> {
@@ -251,7 +257,7 @@ async fn steps(agents: &mut FleetHandle, job: &mut Job, observer: &mut impl Obse
         let Some(tagged) = agents.events.recv().await else {
             return ended(job, observer);
         };
-        let tagged = job.record(tagged)?;
+        let tagged = job.record(tagged, observer);
         tell(job, &tagged, observer)?;
         job.fleet.apply(&tagged);
         observer.progress(&job.fleet);

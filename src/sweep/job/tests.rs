@@ -198,3 +198,35 @@ async fn a_step_that_does_not_fit_on_one_station_is_done_by_another() {
     let sweep = job.fleet.shared_sweep().unwrap();
     assert!(sweep.count() == 6 && sweep.finished().any(|(_, step)| skipped(step)), "no station could: {sweep:?}");
 }
+
+/// Counts the ends of the recording, and the steps.
+#[derive(Default)]
+struct Ends(usize, usize);
+
+impl Observer for Ends {
+    fn progress(&mut self, _: &Fleet) {}
+
+    fn recording_ended(&mut self, error: &RecordError) {
+        assert!(error.to_string().contains("recording stopped"), "{error}");
+        self.0 += 1;
+    }
+
+    fn measured(&mut self, _: &Fleet, _: StationId, measured: Measured) -> io::Result<()> {
+        assert!(measured.outcome.is_ok());
+        self.1 += 1;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_recording_and_nothing_else() {
+    let (Member { agent, .. }, script) = good("a");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let recorder = Recorder::write_to(full, std::path::Path::new("/dev/full"), 0).unwrap();
+    let mut job = Job::new(Fleet::default(), Some(recorder), vec![(0, asked(false))], false);
+    let mut ends = Ends::default();
+    let end = measure(agent.into(), &mut job, std::future::pending(), &mut ends).await.unwrap();
+    assert_eq!((end, ends.0, ends.1), (End::Complete, 1, 6), "said once at once, and everything is measured");
+    assert!(job.recording.error().is_some(), "and said again at the end");
+    assert_eq!(runs(&script.await.unwrap()), 6);
+}

@@ -116,7 +116,10 @@ fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
                 ],
                 Err(_) => vec![vec![per_image], vec![Part::new(0, Role::Dim, "no energy: no power")]],
             };
-            (Number::Value(format::with_error(r.images_per_s, r.images_per_s * rounding(r)), view.steady_role()), details)
+            (
+                Number::Value(format::with_error(r.images_per_s, r.images_per_s * rounding(r)), view.steady_role()),
+                details,
+            )
         }
         None => (newest(view, &view.state.throughput), warming_up()),
     };
