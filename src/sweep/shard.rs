@@ -2,7 +2,9 @@
 //! i-th on.
 
 use std::{
+    ffi::OsStr,
     fmt,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -142,10 +144,14 @@ impl Asked {
 impl Shard {
     /// The file of this shard: `x.jsonl.zst` becomes `x.1of4.jsonl.zst`.
     pub fn file(self, path: &Path) -> PathBuf {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let end = name.find(".jsonl").or_else(|| name.rfind('.').filter(|dot| *dot > 0)).unwrap_or(name.len());
-        let (stem, ending) = name.split_at(end);
-        path.with_file_name(format!("{stem}.{}of{}{ending}", self.index + 1, self.count))
+        // As bytes: a name need not be UTF-8.
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let suffix = b".jsonl";
+        let jsonl = name.windows(suffix.len()).position(|part| part == suffix);
+        let dot = || name.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0);
+        let (stem, ending) = name.split_at(jsonl.or_else(dot).unwrap_or(name.len()));
+        let part = format!(".{}of{}", self.index + 1, self.count);
+        path.with_file_name(OsStr::from_bytes(&[stem, part.as_bytes(), ending].concat()))
     }
 
     /// The files of all shards.
@@ -213,6 +219,8 @@ mod tests {
         assert_eq!(file("x.zst"), "x.1of4.zst");
         assert_eq!(file("/tmp/x"), "/tmp/x.1of4");
         assert_eq!(file(".x"), ".x.1of4");
+        let foreign = shard(0, 4).file(Path::new(OsStr::from_bytes(b"r\xff.jsonl")));
+        assert_eq!(foreign.as_os_str().as_bytes(), b"r\xff.1of4.jsonl");
         assert_eq!(shard(1, 3).files(Path::new("x.jsonl")).count(), 3);
     }
 }
