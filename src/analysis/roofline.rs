@@ -1,26 +1,26 @@
-//! The roofline model (Williams, Waterman and Patterson, CACM 52 (4), 2009): no layer runs faster than the processor
-//! computes, nor than the memory delivers what it must move. Which of the two is lower depends on its arithmetic intensity.
+//! The roofline model (Williams, Waterman and Patterson, CACM 52 (4), 2009): the throughput of a layer is bounded by the peak
+//! arithmetic throughput and by the memory bandwidth. Which of the two is lower depends on its arithmetic intensity.
 //!
-//! Operations are those of convolutions, linear layers and matrix products, two a multiply-accumulate; bytes are those that
-//! must move at the least. So a layer whose data is still in a cache can run above the memory's roof.
+//! Operations are those of convolutions, linear layers and matrix products, two per multiply-accumulate; bytes are the least
+//! memory traffic. A layer whose data is still in a cache can therefore run above the memory's roof.
 
 use crate::event::LayerTime;
 
-/// The peaks of a device: operations and bytes a second.
+/// The peaks of a device: operations/s and bytes/s.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roofs {
-    /// Operations a second, two a multiply-add.
+    /// Operations/s, two per multiply-add.
     pub flops: f64,
-    /// Bytes a second to and from memory.
+    /// Bytes/s to and from memory.
     pub bytes_per_s: f64,
 }
 
 /// What limits a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Roof {
-    /// How fast the device computes.
+    /// Peak arithmetic throughput.
     Compute,
-    /// How fast its memory delivers.
+    /// Memory bandwidth.
     Memory,
 }
 
@@ -34,50 +34,50 @@ impl Roof {
     }
 }
 
-/// The roof over a layer, and how far it gets.
+/// The roof over a layer, and how close the layer gets to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Under {
-    /// The lower one of the two at its intensity.
+    /// The lower of the two roofs at its intensity.
     pub roof: Roof,
-    /// What it reaches of that roof.
+    /// Its throughput over that roof.
     pub attained: f64,
 }
 
 impl Under {
-    /// Whether it moves more than the memory delivers, which it can only where a cache does.
+    /// Whether it exceeds the memory bandwidth, which is possible only from a cache.
     pub fn cached(&self) -> bool {
         self.roof == Roof::Memory && self.attained > 1.0
     }
 }
 
-/// What a layer achieves, together with those that are computed within it.
+/// What a layer achieves, together with the layers that are fused into it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Achieved {
-    /// Its share of all layers' time.
+    /// Its share of the time of all layers, 0 to 1.
     pub share: f64,
-    /// Operations a second; 0 where it has none that count.
+    /// Operations/s; 0 for a layer without multiply-accumulates.
     pub flops: f64,
-    /// Bytes a second that it must have moved at the least.
+    /// Least memory traffic over its time, bytes/s.
     pub bytes_per_s: f64,
-    /// Operations a byte.
+    /// Arithmetic intensity, operations/byte.
     pub intensity: f64,
     /// The roof over it; none where the peaks are not known.
     pub under: Option<Under>,
 }
 
 impl Roofs {
-    /// Both roofs; none where one of them is no number.
+    /// Both roofs; none where one of them is not a positive number.
     pub fn new(flops: f64, bytes_per_s: f64) -> Option<Self> {
         let valid = |v: f64| v.is_finite() && v > 0.0;
         (valid(flops) && valid(bytes_per_s)).then_some(Self { flops, bytes_per_s })
     }
 
-    /// Operations a byte at which both roofs meet.
+    /// The intensity at which both roofs meet, operations/byte.
     pub fn ridge(&self) -> f64 {
         self.flops / self.bytes_per_s
     }
 
-    /// Operations a second that can be had at an intensity.
+    /// The lower roof at an intensity, operations/s.
     pub fn attainable(&self, intensity: f64) -> f64 {
         self.flops.min(intensity * self.bytes_per_s)
     }
@@ -91,7 +91,7 @@ impl Roofs {
     }
 }
 
-/// What each layer achieves; none for those whose time another one holds, or that take none.
+/// What each layer achieves; none for layers that are fused into others, or take no time.
 pub fn achieved(layers: &[LayerTime], roofs: Option<Roofs>) -> Vec<Option<Achieved>> {
     let sum: u64 = layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.time_ns));
     let mut macs: Vec<f64> = layers.iter().map(|layer| layer.macs as f64).collect();

@@ -1,4 +1,4 @@
-//! The level of a stretch of readings: mean with an interval that knows that neighbouring readings are alike.
+//! The level of a segment of readings: the mean, with an interval that takes autocorrelation into account.
 
 use super::{
     distribution::{Interval, t95},
@@ -6,32 +6,31 @@ use super::{
 };
 use crate::event::Nanos;
 
-/// Readings below which a stretch has no level.
+/// Least number of readings for a level.
 pub const FEWEST: usize = 8;
 
-/// Difference between the two halves of a stretch, as a share of its mean, from which it is no level but a slope: half of
-/// what a board's sensor is off by at the most (arXiv 2312.02741).
+/// Relative difference between the two halves of a segment above which it is a slope and not a level: half of the largest
+/// gain error of a board's sensor (arXiv 2312.02741).
 const LEVEL: f64 = 0.025;
 
-/// What a stretch of readings comes to.
+/// The level of a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     /// Mean.
     pub mean: f64,
-    /// 95 % interval of the mean. It tells of scatter, not of the sensor's own gain.
+    /// 95 % interval of the mean, without the gain error of the sensor.
     pub interval: Interval,
-    /// What 95 % of the readings lie between: the band that one sees.
+    /// The range of 95 % of the readings: the band that one sees.
     pub band: Interval,
-    /// Readings.
+    /// Number of readings.
     pub n: usize,
-    /// Independent readings that they are worth.
+    /// Effective number of independent readings.
     pub effective: f64,
-    /// Whether it rises (1) or falls (-1) all through; 0 where it is level.
+    /// 1 if it rises, -1 if it falls, 0 if it is level.
     pub trend: i8,
 }
 
-/// The level of readings between `from` and `to`, `settling` after `from` left out; none of too few. Values that are not
-/// finite are gaps.
+/// The level of the readings between `from` + `settling` and `to`; none of too few. Values that are not finite are gaps.
 pub fn level(
     readings: impl IntoIterator<Item = (Nanos, f64)>,
     from: Nanos,
@@ -46,7 +45,7 @@ pub fn level(
     let moments: Moments = values.iter().copied().collect();
     let (mean, deviation) = (moments.mean()?, moments.deviation()?);
     let effective = values.len() as f64 / inflation(&values, mean);
-    // With fewer than two independent readings nothing is excluded but what no reading came near to.
+    // With fewer than two independent readings, one degree of freedom gives a very wide interval.
     let half = t95((effective - 1.0).max(1.0)) * deviation / effective.sqrt();
     let mut sorted = values.clone();
     sorted.sort_by(f64::total_cmp);
@@ -61,8 +60,8 @@ pub fn level(
     })
 }
 
-/// How many readings one independent reading is spread over: 1 + 2 Σ ρ(k), summed up to the first pair of lags whose
-/// autocorrelations do not add up to more than 0 (Geyer 1992). At least 1.
+/// Integrated autocorrelation time, in readings: 1 + 2 Σ ρ(k), summed up to the first pair of lags whose autocorrelations do
+/// not add up to more than 0 (Geyer 1992). At least 1.
 fn inflation(values: &[f64], mean: f64) -> f64 {
     let n = values.len();
     let lagged = |k: usize| values.iter().zip(&values[k..]).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
@@ -81,7 +80,8 @@ fn inflation(values: &[f64], mean: f64) -> f64 {
     (1.0 + 2.0 * sum).clamp(1.0, n as f64)
 }
 
-/// Whether the second half stands above or below the first by more than [`LEVEL`]; medians, so that a spike is no trend.
+/// Whether the median of the second half differs from that of the first by more than [`LEVEL`]; medians, so that a spike is
+/// not a trend.
 fn trend(values: &[f64], mean: f64) -> i8 {
     let (first, second) = values.split_at(values.len() / 2);
     let halves = median(first.iter().copied()).zip(median(second.iter().copied()));

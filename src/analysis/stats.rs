@@ -20,7 +20,7 @@ impl Moments {
         Self { n, mean, squares: deviation * deviation * n.saturating_sub(1) as f64 }
     }
 
-    /// Adds a value; one that is not finite is not a value.
+    /// Adds a value; one that is not finite is ignored.
     pub fn add(&mut self, value: f64) {
         if !value.is_finite() {
             return;
@@ -31,7 +31,7 @@ impl Moments {
         self.squares += delta * (value - self.mean);
     }
 
-    /// How many values there were.
+    /// Number of values.
     pub const fn count(&self) -> u64 {
         self.n
     }
@@ -61,8 +61,8 @@ impl FromIterator<f64> for Moments {
     }
 }
 
-/// The interval in which a probability lies that gave `right` of `of` trials, for quantile `z` of the normal distribution;
-/// none of no trials. Unlike the textbook's it holds near 0 and 1, too (Wilson 1927).
+/// Wilson's interval (1927) of a probability with `right` successes in `of` trials, for quantile `z` of the normal
+/// distribution; none of no trials. Unlike the normal approximation it is valid near 0 and 1, too.
 pub fn wilson(right: u64, of: u64, z: f64) -> Option<(f64, f64)> {
     let (n, p) = (of as f64, right as f64 / of as f64);
     let centre = p + z * z / (2.0 * n);

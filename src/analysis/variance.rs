@@ -1,25 +1,25 @@
-//! How much of a spread two factors explain: two-way analysis of variance of unbalanced data.
+//! Two-way analysis of variance of unbalanced data: how much of the variance two factors explain.
 //!
-//! Sums of squares are of type II (Yates 1934; Langsrud 2003): each factor after the other, so that networks which were
-//! measured at large batches only do not pass for what the batches did. In unbalanced data they need not add up to the
-//! whole; the shares here are of the whole all the same.
+//! Sums of squares are of type II (Yates 1934; Langsrud 2003): each factor after the other, so that the effect of networks
+//! that were measured at large batches only is not attributed to the batches. In unbalanced data they need not add up to the
+//! total; the shares are of the total all the same.
 
 use super::distribution::f_tail;
 
-/// What a factor explains beyond the other one.
+/// The variance that a factor explains beyond the other one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effect {
-    /// η²: its sum of squares as a share of the total one.
+    /// η²: its sum of squares over the total.
     pub share: f64,
-    /// ω²: the same for the population that the data is a sample of, which η² flatters (Hays 1963). At least 0.
+    /// ω²: the same for the population, which η² overestimates (Hays 1963). At least 0.
     pub unbiased: f64,
-    /// Probability that chance alone shows as much; 1 where nothing is left over to judge by.
+    /// Probability of at least that much by chance; 1 where there is no residual to compare with.
     pub p: f64,
-    /// Degrees of freedom: levels that could be told apart, less one.
+    /// Degrees of freedom: distinguishable levels less one.
     pub freedom: usize,
 }
 
-/// A spread split into two factors and the rest.
+/// A variance split into two factors and the residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decomposition {
     /// The first factor, beyond the second.
@@ -28,16 +28,16 @@ pub struct Decomposition {
     pub second: Effect,
     /// Both together.
     pub both: Effect,
-    /// Share of the total sum of squares that neither explains: interaction and noise.
+    /// Residual share of the total sum of squares: interaction and noise.
     pub rest: f64,
-    /// Degrees of freedom of the rest.
+    /// Degrees of freedom of the residual.
     pub rest_freedom: usize,
-    /// Standard deviation of the rest, in the unit of the values; none without a degree of freedom.
+    /// Standard deviation of the residual, in the unit of the values; none without a degree of freedom.
     pub rest_deviation: Option<f64>,
 }
 
-/// Splits the spread of values, each with the level of either factor that it was measured at (numbered from 0). None for
-/// fewer than three values or values that do not differ. Values that are not finite are left out.
+/// Splits the variance of values, each with its level of both factors (numbered from 0). None for fewer than three values or
+/// values that do not differ. Values that are not finite are left out.
 pub fn decompose(values: &[(f64, usize, usize)]) -> Option<Decomposition> {
     let values: Vec<_> = values.iter().copied().filter(|(y, ..)| y.is_finite()).collect();
     let n = values.len();
@@ -50,7 +50,7 @@ pub fn decompose(values: &[(f64, usize, usize)]) -> Option<Decomposition> {
     let (without_second, rank_first) = left(&values, &first);
     let (without_first, rank_second) = left(&values, &second);
     let (rest, rank) = left(&values, &both);
-    // Rounding of equal values is no spread.
+    // Rounding errors of equal values are not variance.
     let scale = values.iter().map(|v| v.0 * v.0).sum::<f64>();
     if !none.is_finite() || none <= 1e-18 * scale {
         return None;
@@ -77,7 +77,7 @@ impl Noise {
     fn effect(&self, squares: f64, freedom: usize) -> Effect {
         let (squares, df) = (squares.max(0.0), freedom as f64);
         let noise = self.rest / self.freedom as f64;
-        // Where every level has one value, nothing is left over, and nothing can be tested.
+        // Where every level has one value there is no residual, and nothing can be tested.
         let (unbiased, p) = if self.freedom == 0 || freedom == 0 {
             (0.0, 1.0)
         } else {
@@ -90,7 +90,7 @@ impl Noise {
 
 type Values = [(f64, usize, usize)];
 
-/// A column for each level of a factor: 1 where a value is of that level.
+/// Indicator columns of the levels of a factor.
 fn dummies(values: &Values, level: impl Fn(&(f64, usize, usize)) -> usize) -> Vec<Vec<f64>> {
     let mut levels: Vec<usize> = values.iter().map(&level).collect();
     levels.sort_unstable();
@@ -99,8 +99,8 @@ fn dummies(values: &Values, level: impl Fn(&(f64, usize, usize)) -> usize) -> Ve
     levels.into_iter().map(column).collect()
 }
 
-/// Sum of squares that the mean and these columns leave unexplained, and how many of them say anything new: modified
-/// Gram–Schmidt, which drops a column that the ones before it already span.
+/// Residual sum of squares after the mean and these columns, and the number of independent columns: modified Gram–Schmidt,
+/// which drops a column that the ones before it span already.
 fn left(values: &Values, columns: &[Vec<f64>]) -> (f64, usize) {
     let n = values.len() as f64;
     let mean = values.iter().map(|v| v.0).sum::<f64>() / n;
@@ -108,7 +108,7 @@ fn left(values: &Values, columns: &[Vec<f64>]) -> (f64, usize) {
     let mut basis = vec![vec![1.0 / n.sqrt(); values.len()]];
     for column in columns {
         let mut new = column.clone();
-        // Twice is enough: once leaves what rounding made of a nearly spanned column.
+        // Twice is enough; once would leave the rounding errors of a nearly dependent column.
         for _ in 0..2 {
             basis.iter().for_each(|b| remove(&mut new, b));
         }
@@ -126,7 +126,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Takes away what of `values` lies along a unit vector.
+/// Subtracts the projection of `values` on a unit vector.
 fn remove(values: &mut [f64], along: &[f64]) {
     let share = dot(values, along);
     values.iter_mut().zip(along).for_each(|(v, a)| *v -= share * a);

@@ -1,22 +1,22 @@
-//! What an energy budget buys.
+//! The best networks within an energy budget.
 
 use super::Finding;
 use crate::analysis::figure::Point;
 
-/// The best that a budget allows.
+/// The best networks within a budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affordable<'a> {
     /// Most accurate network; y is its top-1, %.
     pub best: Option<&'a Point>,
-    /// Network of the most operations; y is 10⁹ of them an image.
+    /// Network with the most operations; y is 10⁹ operations per image.
     pub largest: Option<&'a Point>,
-    /// Networks that fit.
+    /// Number of networks within the budget.
     pub fit: usize,
-    /// Networks that were measured.
+    /// Number of networks that were measured.
     pub of: usize,
 }
 
-/// What of the third finding's networks fits into a budget, J an image.
+/// The best of the third finding's networks within a budget, J per image.
 pub fn affordable(energy: &Finding, budget: f64) -> Affordable<'_> {
     let points = |figure: usize| energy.figures.get(figure).map_or(&[][..], |f| &f.points);
     let most = |figure: usize| points(figure).iter().filter(|p| p.x <= budget).max_by(|a, b| a.y.total_cmp(&b.y));

@@ -12,16 +12,16 @@ use crate::{
     format,
 };
 
-/// Networks below which ranks say nothing: with four, chance ranks them in order once in 24 times.
+/// Least number of networks for a rank correlation: four are in order by chance once in 24 times.
 const FEWEST: usize = 5;
 
-/// Rank correlation, upper end of its interval, below which a quantity does not grow with energy.
+/// Upper end of the rank correlation below which a quantity does not grow with energy.
 const GROWS: f64 = 0.3;
 
-/// Probability below which a bound is believed not to be a coincidence.
+/// Probability below which a bound is not taken for a coincidence.
 const BELIEVED: f64 = 0.05;
 
-/// How a gain goes with energy.
+/// How a gain depends on energy.
 struct Growth {
     rank: f64,
     interval: Interval,
@@ -43,7 +43,7 @@ impl Growth {
     }
 }
 
-/// Draws the finding from one run a network at one batch size.
+/// The finding from one run per network at one batch size.
 pub fn finding(data: &[Observation<'_>], scope: String) -> Finding {
     let claim = "An energy budget is an upper bound on the achievable accuracy and model complexity.";
     let mut finding = Finding::new(3, "energy budget", claim, scope);
@@ -119,7 +119,7 @@ fn estimates(what: &str, unit: &'static str, growth: &Growth) -> Vec<Estimate> {
     all
 }
 
-/// The frontier as the steps that it is: with less than the next network's energy there is no more to be had.
+/// The frontier as a step function: below the energy of the next network, the gain does not increase.
 fn draw_frontier(figure: &mut Figure) {
     let pairs = figure.pairs();
     let front = frontier(&pairs, true);

@@ -1,7 +1,7 @@
 //! Finding 2: are accuracy and inference time in a hyperbolic relation?
 //!
-//! `top-1 = a − b / t` is straight in 1/t, images a second: so a hyperbola in time is a straight line against throughput,
-//! and the paper's Figure 9 draws a straight upper bound there.
+//! `top-1 = a − b / t` is linear in 1/t, which is images/s: a hyperbola in time is a straight line against throughput, where
+//! the paper's Figure 9 has a straight upper bound.
 
 use super::{Estimate, FEWEST_FOR_CURVES, Finding, Verdict, more};
 use crate::{
@@ -16,34 +16,34 @@ use crate::{
     format,
 };
 
-/// Error of a published accuracy, per cent: what its last digits and other people's image decoders differ by.
+/// Error of a published accuracy, per cent: rounding and differences between image decoders.
 const PUBLISHED_ERROR: f64 = 0.1;
 
-/// Difference of Akaike's criterion from which one curve is believed over another: "considerably less support" (Burnham
-/// and Anderson 2002, 2.6).
+/// Least difference of Akaike's criterion to prefer one curve over another: "considerably less support" (Burnham and Anderson
+/// 2002, 2.6).
 const BELIEVED: f64 = 4.0;
 
-/// Ratio of the slowest to the fastest network from which curves can be told apart.
+/// Least ratio of the slowest to the fastest network to tell curves apart.
 const RANGE: f64 = 3.0;
 
-/// Strength of a correlation, upper end of its interval, below which there is no relation to speak of.
+/// Upper end of a correlation below which there is no relation.
 const RELATED: f64 = 0.5;
 
-/// Samples of a curve.
+/// Number of samples of a curve.
 const SAMPLES: usize = 60;
 
-/// A curve that is a line in some function of time.
+/// A curve that is a straight line in some function of time.
 struct Candidate {
     name: &'static str,
     straight: fn(f64) -> f64,
-    /// Sign of the slope when slower networks are the more accurate ones.
+    /// Sign of the slope if slower networks are more accurate.
     sign: f64,
     line: Line,
     criterion: f64,
     correlation: Interval,
 }
 
-/// Name, what of time it is straight in, and the slope's sign where slower networks are the more accurate ones.
+/// Name, the function of time in which the curve is straight, and the sign of its slope if slower networks are more accurate.
 type Form = (&'static str, fn(f64) -> f64, f64);
 
 const FORMS: [Form; 3] = [("hyperbola", |t| 1.0 / t, -1.0), ("line", |t| t, 1.0), ("logarithm", f64::ln, 1.0)];
@@ -60,7 +60,7 @@ fn candidates(points: &[(f64, f64)]) -> Option<Vec<Candidate>> {
     FORMS.into_iter().map(fit).collect()
 }
 
-/// Draws the finding from one run a network at one batch size.
+/// The finding from one run per network at one batch size.
 pub fn finding(data: &[Observation<'_>], scope: String) -> Finding {
     let claim = "Accuracy and inference time are in a hyperbolic relationship.";
     let mut finding = Finding::new(2, "accuracy against time", claim, scope);
@@ -186,7 +186,7 @@ fn draw_curves(figure: &mut Figure, fits: &[Candidate]) {
     }
 }
 
-/// Draws the frontier and the straight upper bound of accuracy against images a second.
+/// The frontier and the straight upper bound of accuracy against images/s.
 fn draw_bound(figure: &mut Figure) -> Option<Bound> {
     let pairs = figure.pairs();
     let mut front: Vec<_> = frontier(&pairs, false).into_iter().map(|i| pairs[i]).collect();

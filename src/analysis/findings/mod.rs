@@ -1,7 +1,7 @@
-//! The four findings of Canziani, Paszke and Culurciello (2016) as questions to what was measured here.
+//! The four findings of Canziani, Paszke and Culurciello (2016), tested on the measurements.
 //!
-//! A verdict is never stronger than its data: it is read off intervals, and an interval that straddles its threshold is
-//! undecided and says what would decide it. Every threshold is a constant with its reason, so that a reader can disagree.
+//! A verdict is never stronger than its data: it follows from intervals, and an interval that contains its threshold is
+//! undecided and says which data would decide it. Every threshold is a constant with its reason, so that a reader can disagree.
 
 mod budget;
 mod energy;
@@ -15,28 +15,28 @@ use super::{data::Observation, distribution::Interval, figure::Figure, stats::me
 use crate::event::Precision;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Networks below which nothing is said about networks.
+/// Least number of networks for a statement about networks.
 pub const FEWEST_NETWORKS: usize = 3;
 
-/// Networks below which curves through networks are not compared: the criterion needs them.
+/// Least number of networks for a comparison of curves, as the criterion requires.
 pub const FEWEST_FOR_CURVES: usize = 6;
 
-/// What the data says about a claim.
+/// The verdict of the data on a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// What was measured agrees.
+    /// The data agrees with it.
     Supported,
-    /// What was measured disagrees.
+    /// The data contradicts it.
     Contradicted,
-    /// What was measured is compatible with both.
+    /// The data is compatible with both.
     Undecided {
-        /// What would decide it: a noun phrase, `2 more networks`.
+        /// The data that would decide it, as a noun phrase: `2 more networks`.
         needs: String,
     },
 }
 
 impl Verdict {
-    /// As printed.
+    /// The word that is printed.
     pub const fn words(&self) -> &'static str {
         match self {
             Self::Supported => "supported",
@@ -45,7 +45,7 @@ impl Verdict {
         }
     }
 
-    /// What would decide it, where it is undecided.
+    /// The data that would decide it, where it is undecided.
     pub fn needs(&self) -> Option<&str> {
         match self {
             Self::Undecided { needs } => Some(needs),
@@ -58,10 +58,10 @@ impl Verdict {
     }
 }
 
-/// A number behind a verdict.
+/// An estimate that a verdict is based on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
-    /// What it is.
+    /// Its name.
     pub name: String,
     /// Its value.
     pub value: f64,
@@ -69,7 +69,7 @@ pub struct Estimate {
     pub interval: Option<Interval>,
     /// Its unit; empty for a plain number.
     pub unit: &'static str,
-    /// What the paper has in its place.
+    /// The paper's value.
     pub paper: Option<f64>,
 }
 
@@ -89,26 +89,26 @@ impl Estimate {
     }
 }
 
-/// A claim of the paper and what was measured about it.
+/// A claim of the paper and the verdict on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// 1 to 4, as the paper's abstract counts them.
+    /// 1 to 4, in the order of the paper's abstract.
     pub number: u8,
-    /// What it is about, in a word or two.
+    /// Its topic, in a few words.
     pub title: &'static str,
-    /// What the paper found.
+    /// The claim of the paper.
     pub claim: &'static str,
-    /// Which configurations the data is of.
+    /// The configurations that the data comes from.
     pub scope: String,
-    /// What the data says.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The same in a sentence with its numbers, or why there are none.
+    /// The verdict in a sentence with its numbers, or why there is none.
     pub says: String,
-    /// Points that the verdict rests on.
+    /// Number of measurements that the verdict is based on.
     pub n: usize,
-    /// The numbers behind the verdict.
+    /// The estimates that the verdict is based on.
     pub estimates: Vec<Estimate>,
-    /// The figures, the main one first; without data, without points.
+    /// The figures, the main one first; without points where there is no data.
     pub figures: Vec<Figure>,
 }
 
@@ -118,7 +118,7 @@ impl Finding {
         Self { number, title, claim, scope, verdict, says, n: 0, estimates: Vec::new(), figures: Vec::new() }
     }
 
-    /// The same, for want of `needs`.
+    /// The finding as undecided: it needs more data.
     fn needs(mut self, needs: impl Into<String>, says: impl Into<String>) -> Self {
         self.verdict = Verdict::undecided(needs);
         self.says = says.into();
@@ -126,8 +126,8 @@ impl Finding {
     }
 }
 
-/// The four findings over what was measured on one device in one precision: two cards, or two kinds of arithmetic, in
-/// one verdict would compare what the paper did not. Other precisions of the same device are shown beside it.
+/// The four findings on one device in one precision: the paper had one device and one precision, and mixing several would
+/// compare something else. Other precisions of the same device are shown beside it.
 pub fn findings(data: &[Observation<'_>], device: &str, precision: Precision) -> [Finding; 4] {
     let here: Vec<_> = data.iter().copied().filter(|o| o.config().device == device).collect();
     let of: Vec<_> = here.iter().copied().filter(|o| o.config().precision == precision).collect();
@@ -143,7 +143,7 @@ pub fn findings(data: &[Observation<'_>], device: &str, precision: Precision) ->
     ]
 }
 
-/// The batch size at which most networks were measured, the larger one of two.
+/// The batch size at which most networks were measured; of two the larger one.
 pub fn common_batch(data: &[Observation<'_>]) -> Option<u32> {
     let mut networks: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
     for o in data {
@@ -152,8 +152,8 @@ pub fn common_batch(data: &[Observation<'_>]) -> Option<u32> {
     networks.iter().max_by_key(|(batch, ids)| (ids.len(), **batch)).map(|(batch, _)| *batch)
 }
 
-/// One run a network at that batch size, its accuracy being one number however often it was measured: the run whose time
-/// is the median of all.
+/// One run per network at a batch size: the one with the median time. The accuracy of a network is one number, however often
+/// its time was measured.
 fn per_network<'a>(data: &[Observation<'a>], batch: Option<u32>) -> Vec<Observation<'a>> {
     let mut networks: BTreeMap<&str, Vec<Observation<'a>>> = BTreeMap::new();
     for o in data.iter().filter(|o| Some(o.config().batch) == batch) {
@@ -172,7 +172,7 @@ fn more(n: usize, what: &str) -> String {
     if n == 1 { format!("1 more {what}") } else { format!("{n} more {what}s") }
 }
 
-/// Fewest more values from which an interval that shrinks as they grow would no longer straddle; none within reason.
+/// Number of further values with which an interval no longer contains its threshold; none up to 40.
 fn until(n: usize, clear: impl Fn(usize) -> bool) -> Option<usize> {
     (n + 1..=n + 40).find(|n| clear(*n)).map(|wanted| wanted - n)
 }

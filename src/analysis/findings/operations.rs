@@ -1,4 +1,4 @@
-//! Finding 4: do operations foretell inference time, and does anything foretell it better?
+//! Finding 4: do operations predict inference time, and does anything predict it better?
 
 use super::{Estimate, FEWEST_FOR_CURVES, Finding, Verdict, more, per_network, until};
 use crate::{
@@ -14,19 +14,19 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Factor by which a foretold time may typically be off and still be called reliable.
+/// Largest typical factor between predicted and measured time for a reliable estimate.
 const RELIABLE: f64 = 1.5;
 
-/// Exponent of operations from which time follows them: with half the exponent, four times the work takes twice the time.
+/// Least exponent of operations for time to follow them: with 0.5, four times the work takes twice the time.
 const FOLLOWS: f64 = 0.5;
 
-/// Ratio of the most to the fewest operations from which following can be told.
+/// Least ratio of the most to the fewest operations for a verdict.
 const RANGE: f64 = 4.0;
 
-/// A quantity that may foretell time, and its name.
+/// A quantity that may predict time, and its name.
 type Predictor = (&'static str, fn(&Observation<'_>) -> Option<f64>);
 
-/// All of them, in the order of the table.
+/// All predictors, in the order of the table.
 const PREDICTORS: [Predictor; 4] = [
     ("operations", |o| o.giga_ops()),
     ("activations", |o| o.mega_activations()),
@@ -34,12 +34,12 @@ const PREDICTORS: [Predictor; 4] = [
     ("parameters", |o| o.mega_params()),
 ];
 
-/// A power law of time in some quantity.
+/// A power law of time in a predictor.
 struct Law {
     name: &'static str,
-    /// In logarithms of both.
+    /// The line in logarithms of both.
     line: Line,
-    /// Factor by which the law of the other networks is typically off for one that it has not seen, and its interval.
+    /// Typical factor between predicted and measured time of a network, by leave-one-out, and its interval.
     factor: f64,
     interval: Interval,
 }
@@ -52,7 +52,7 @@ fn law(data: &[Observation<'_>], (name, x): Predictor) -> Option<Law> {
     Some(Law { name, line, factor: error.exp(), interval })
 }
 
-/// Draws the finding from one run a network at one batch size; `all` are the runs of every batch size and precision on the
+/// The finding from one run per network at one batch size; `all` are the runs of all batch sizes and precisions on the
 /// device.
 pub fn finding(same: &[Observation<'_>], all: &[Observation<'_>], scope: String) -> Finding {
     let claim = "The number of operations is a reliable estimate of the inference time.";
@@ -115,12 +115,12 @@ fn says(known: &[Observation<'_>], operations: &Law, laws: &[Law]) -> String {
     }
     match laws.iter().min_by(|a, b| a.factor.total_cmp(&b.factor)) {
         Some(best) if best.name != operations.name => text += &format!("; better from {}: {}", best.name, factor(best)),
-        _ => text += "; nothing else foretells it better",
+        _ => text += "; nothing else predicts it better",
     }
     text
 }
 
-/// The paper's own line: time against operations, without logarithms.
+/// The paper's line: time against operations, without logarithms.
 fn straight(known: &[Observation<'_>]) -> Option<Line> {
     Line::through(&pairs(known))
 }
@@ -149,7 +149,7 @@ fn main_figure(known: &[Observation<'_>]) -> Figure {
     figure
 }
 
-/// Runs of each batch size and precision, one a network.
+/// The runs of each batch size and precision, one per network.
 fn settings<'a>(all: &[Observation<'a>]) -> BTreeMap<(Precision, u32), Vec<Observation<'a>>> {
     let keys: BTreeSet<_> = all.iter().map(|o| (o.config().precision, o.config().batch)).collect();
     let of = |(precision, batch): (Precision, u32)| {
@@ -203,7 +203,7 @@ fn estimates(known: &[Observation<'_>], laws: &[Law]) -> Vec<Estimate> {
     all
 }
 
-/// How much slower than foretold each family is: geometric means.
+/// Measured over predicted time of each family: geometric means.
 fn residuals(known: &[Observation<'_>], operations: &Law) -> Vec<Estimate> {
     let mut families: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for o in known {
@@ -213,7 +213,7 @@ fn residuals(known: &[Observation<'_>], operations: &Law) -> Vec<Estimate> {
     }
     let of = |(family, off): (&str, Vec<f64>)| {
         let mean = off.iter().sum::<f64>() / off.len() as f64;
-        Estimate::new(format!("{family}: time over foretold"), mean.exp(), "×")
+        Estimate::new(format!("{family}: time over predicted"), mean.exp(), "×")
     };
     families.into_iter().map(of).collect()
 }

@@ -14,44 +14,44 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Batch sizes below which nothing is said about batch sizes.
+/// Least number of batch sizes for a statement about batch sizes.
 const FEWEST_BATCHES: usize = 3;
 
-/// Spread (standard deviation over mean) up to which power counts as constant: the paper's own 6 %, and the 5 % that a
-/// board's sensor may be off by (arXiv 2312.02741) beside it, with a little room.
+/// Largest spread (standard deviation over mean) for which power counts as constant: the paper's 6 % and the 5 % of a board's
+/// sensor (arXiv 2312.02741), with a margin.
 const CONSTANT: f64 = 0.10;
 
-/// Probability below which batch size and network are believed to make the spread, and not chance.
+/// Probability below which the spread is attributed to batch size and network, and not to chance.
 const BELIEVED: f64 = 0.01;
 
-/// Share of the runs at the power cap from which the cap made the power what it is.
+/// Share of the runs at the power cap above which the cap determines the power.
 const CAPPED: f64 = 0.5;
 
-/// What powers came to.
+/// Statistics of the power of several runs.
 struct Spread {
     mean: f64,
     /// Standard deviation over mean, and its interval.
     relative: f64,
     interval: Interval,
-    /// The same from the median absolute deviation, which a few odd runs do not move.
+    /// The same from the median absolute deviation, which a few outliers do not move.
     robust: f64,
 }
 
 impl Spread {
-    /// None without a positive mean. What varies independently are networks and batch sizes, not single runs: `freedom` is
-    /// their count less two.
+    /// None without a positive mean. Networks and batch sizes vary independently, single runs do not: `freedom` is the number
+    /// of networks and batch sizes less two.
     fn of(values: &[f64], freedom: f64) -> Option<Self> {
         let moments: Moments = values.iter().copied().collect();
         let (mean, deviation) = (moments.mean()?, moments.deviation()?);
         let middle = median(values.iter().copied())?;
-        // 1.4826: what makes the median absolute deviation of a normal distribution its standard deviation.
+        // For a normal distribution, 1.4826 times the median absolute deviation is the standard deviation.
         let robust = 1.4826 * median(values.iter().map(|v| (v - middle).abs()))? / middle;
         let interval = deviation_interval(deviation, freedom).map(|d| d / mean);
         (mean > 0.0 && robust.is_finite()).then_some(Self { mean, relative: deviation / mean, interval, robust })
     }
 }
 
-/// Draws the finding from every run on one device in one precision.
+/// The finding from all runs on one device in one precision.
 pub fn finding(data: &[Observation<'_>], scope: String) -> Finding {
     let claim = "Power consumption is independent of batch size and architecture.";
     let mut finding = Finding::new(1, "constant power", claim, scope);
@@ -60,7 +60,7 @@ pub fn finding(data: &[Observation<'_>], scope: String) -> Finding {
         return finding.needs("a power sensor that can be read", reason.clone());
     }
     let gross: Vec<f64> = powers.iter().filter_map(|o| Some(o.power()?.gross_w)).collect();
-    // The paper subtracts idle power; a mixture of net and gross would compare nothing.
+    // The paper subtracts idle power. Net and gross powers are not mixed.
     let net: Option<Vec<f64>> = powers.iter().map(|o| o.power()?.net_w.filter(|w| w.is_finite())).collect();
     let watts = net.as_ref().unwrap_or(&gross);
     finding.n = powers.len();
@@ -87,7 +87,7 @@ pub fn finding(data: &[Observation<'_>], scope: String) -> Finding {
     finding
 }
 
-/// Batch size and network of each run, numbered.
+/// Numbers of the batch size and the network of each run.
 fn levels(powers: &[Observation<'_>]) -> Vec<(usize, usize)> {
     let (mut batches, mut networks) = (BTreeMap::new(), BTreeMap::new());
     let mut level = |o: &Observation<'_>| {

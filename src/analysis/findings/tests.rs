@@ -255,9 +255,9 @@ fn the_budget_buys_the_best_that_fits() {
 
 #[test]
 fn time_that_ignores_operations_contradicts_the_fourth() {
-    // Launches only: small scatter, so any constant foretells it well, but operations have no part in it.
+    // Launches only: small scatter, so any constant predicts it well, but operations have no part in it.
     let launch = |_: &Net, _: u32, n: &mut Noise| 2.0 * (0.05 * n.normal()).exp();
-    // Scatter tenfold: nothing foretells it.
+    // Scatter tenfold: nothing predicts it.
     let wild = |_: &Net, _: u32, n: &mut Noise| 2.0 * (1.2 * n.normal()).exp();
     for n in [6, 10, 20] {
         let launch = |noise: &mut Noise, nets: &mut Vec<Net>| world(nets, noise, launch, constant);
@@ -269,7 +269,7 @@ fn time_that_ignores_operations_contradicts_the_fourth() {
 }
 
 #[test]
-fn what_foretells_time_better_is_named() {
+fn a_better_predictor_of_time_is_named() {
     let by_traffic = |net: &Net, b: u32, n: &mut Noise| {
         (2.0 * net.activations + net.params / f64::from(b)) * 0.01 * (0.02 * n.normal()).exp()
     };
@@ -277,7 +277,7 @@ fn what_foretells_time_better_is_named() {
     let nets = zoo(15, &mut noise);
     let finding = &judge(&nets, &world(&nets, &mut noise, by_traffic, constant), None)[3];
     assert!(finding.says.contains("; better from memory traffic: ×"), "{}", finding.says);
-    assert!(finding.estimates.iter().any(|e| e.name == "family 0: time over foretold"));
+    assert!(finding.estimates.iter().any(|e| e.name == "family 0: time over predicted"));
     assert!(finding.estimates.iter().any(|e| e.name.starts_with("batch 64, f16 (n 15, R² ")));
 }
 

@@ -1,9 +1,9 @@
-//! Where a bigger batch stops paying: the shape of a quantity against batch size, its plateau and its knee.
+//! Plateau and knee: the shape of a quantity against batch size, and where larger batches stop paying off.
 //!
-//! Four curves compete: a constant, a power law of the batch (still rising, or falling), and two that rise and then level
-//! off: a broken line in logarithms, and saturation, `(b + r·h) / (b + h)`, which is what a fixed cost a batch makes of
-//! throughput. All are fitted to the logarithm of the quantity, so that errors are relative, and compared by Akaike's
-//! criterion with the variance that the most flexible of them leaves (QAIC; Burnham and Anderson 2002, 2.5).
+//! Four curves are compared: a constant, a power law of the batch size (still rising, or falling), and two that rise and then
+//! level off: a broken line in logarithms, and saturation, `(b + r·h) / (b + h)`, the throughput with a fixed cost per batch.
+//! All are fitted to the logarithm of the quantity, so that errors are relative, and compared by Akaike's criterion with the
+//! residual variance of the most flexible one (QAIC; Burnham and Anderson 2002, 2.5).
 
 use super::{
     distribution::{Interval, f95},
@@ -11,34 +11,34 @@ use super::{
 };
 use crate::format;
 
-/// Share of the plateau at which a quantity counts as having reached it: the knee.
+/// Share of the plateau at which it counts as reached: the knee.
 pub const REACHED: f64 = 0.9;
 
-/// Batch sizes below which nothing is said.
+/// Least number of batch sizes for a statement.
 pub const FEWEST: usize = 4;
 
-/// Relative error of a measurement at the least: what the same configuration differs by from one run to the next.
+/// Least relative error of a measurement: the difference between two runs of the same configuration.
 const RUN_TO_RUN: f64 = 0.02;
 
-/// Change over all batch sizes, upper end of its interval, up to which a quantity is called constant.
+/// Upper end of the change over all batch sizes up to which a quantity counts as constant.
 const FLAT: f64 = 0.10;
 
-/// How much better, by the criterion, a plateau must be than a curve without one.
+/// Least difference of the criterion to prefer a plateau over a curve without one.
 const BETTER: f64 = 4.0;
 
-/// Ratio of the largest to the smallest batch size from which shapes can be told apart.
+/// Least ratio of the largest to the smallest batch size to tell shapes apart.
 const RANGE: f64 = 4.0;
 
-/// Share of the plateau's measurements at the power cap from which the cap made it.
+/// Share of the plateau's measurements at the power cap above which the cap determines it.
 const CAPPED: f64 = 0.5;
 
-/// Steps in which knees are tried, a doubling.
+/// Positions of the knee that are tried, per doubling of the batch size.
 const STEPS: i32 = 16;
 
-/// Value without a batch over plateau, tried for saturation.
+/// Values at batch size 0 over the plateau that are tried for saturation.
 const FLOORS: [f64; 12] = [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
 
-/// Points that a curve is drawn with.
+/// Number of points of a curve.
 const SAMPLES: usize = 49;
 
 /// A quantity at a batch size.
@@ -48,42 +48,42 @@ pub struct At {
     pub batch: u32,
     /// The quantity.
     pub value: f64,
-    /// Its relative error as far as the run itself tells.
+    /// Its relative error within the run.
     pub error: f64,
-    /// Whether the card was held at its power cap.
+    /// Whether the power cap limited the card.
     pub capped: bool,
 }
 
-/// What a quantity does as the batch grows.
+/// The course of a quantity with batch size.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// The same at every batch size.
+    /// Constant.
     Constant,
     /// It rises and then levels off.
     Plateau,
-    /// It levels off where the card's power cap is: the cap made it, not saturation.
+    /// It levels off at the card's power cap, not by saturation.
     Capped,
-    /// It still rises, or nothing shows that it does not: no plateau yet.
+    /// It still rises, or a rise is not excluded: no plateau yet.
     Rising,
     /// It falls.
     Falling,
-    /// The data does not tell.
+    /// The data does not decide.
     Undecided {
-        /// What would.
+        /// The data that would decide it.
         needs: String,
     },
 }
 
-/// A quantity against batch size, and what was made of it.
+/// The shape of a quantity against batch size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
-    /// What it does.
+    /// Its course.
     pub shape: Shape,
     /// Height of the plateau, or of the constant, and its interval.
     pub level: Option<(f64, Interval)>,
-    /// Smallest batch that reaches [`REACHED`] of the plateau, and its interval. Batches, fractions included.
+    /// Smallest batch size that reaches [`REACHED`] of the plateau, with fractions, and its interval.
     pub knee: Option<(f64, Interval)>,
-    /// Change a doubling of the batch where it rises or falls, as a share.
+    /// Relative change per doubling of the batch size, where it rises or falls.
     pub a_doubling: Option<f64>,
     /// The curve that was chosen: batch, value, and the interval of the value.
     pub curve: Vec<(f64, f64, Interval)>,
@@ -91,12 +91,12 @@ pub struct Course {
     pub peak: Option<u32>,
     /// Batch sizes measured, smallest and largest.
     pub range: (u32, u32),
-    /// Points.
+    /// Number of points.
     pub n: usize,
 }
 
 impl Course {
-    /// What it does in words, with its numbers in `unit`: `plateau 8,310 img/s (8,200 to 8,420), knee at batch 24 (16 to
+    /// The shape in words, with its numbers in `unit`: `plateau 8,310 img/s (8,200 to 8,420), knee at batch 24 (16 to
     /// 40)`.
     pub fn says(&self, unit: &str) -> String {
         let number = |v: f64| format::significant(v, 3);
@@ -116,14 +116,14 @@ impl Course {
     }
 }
 
-/// A curve in log2 of the batch → ln of the quantity.
+/// A curve from log2 of the batch size to ln of the quantity.
 #[derive(Clone, Copy, Debug)]
 enum Model {
     /// Intercept and slope; the slope of a constant is 0.
     Line(f64, f64),
-    /// Intercept, slope and where it breaks.
+    /// Intercept, slope and position of the break.
     Hinge(f64, f64, f64),
-    /// ln of the plateau, half-way batch, and the share that there is without a batch.
+    /// ln of the plateau, the half-way batch size, and the share at batch size 0.
     Saturation(f64, f64, f64),
 }
 
@@ -144,7 +144,7 @@ impl Model {
         }
     }
 
-    /// log2 of the batch that reaches [`REACHED`] of the plateau.
+    /// log2 of the batch size that reaches [`REACHED`] of the plateau.
     fn knee(self) -> f64 {
         match self {
             Self::Line(..) => f64::INFINITY,
@@ -158,11 +158,11 @@ fn saturation(batch: f64, h: f64, r: f64) -> f64 {
     ((batch + r * h) / (batch + h)).ln()
 }
 
-/// A measurement as the fits see it: log2 of the batch, ln of the value, weight.
+/// A measurement for the fits: log2 of the batch size, ln of the value, weight.
 type Datum = (f64, f64, f64);
 
-/// Finds the shape of a quantity against batch size. Values that are not positive and finite are left out; several values
-/// at one batch size are welcome.
+/// Finds the shape of a quantity against batch size. There may be several values at one batch size. Values that are not
+/// positive and finite are left out.
 pub fn course(points: &[At]) -> Course {
     let mut points: Vec<At> = points.to_vec();
     points.retain(|p| p.value.is_finite() && p.value > 0.0 && p.batch > 0);
@@ -198,18 +198,18 @@ fn peak(points: &[At]) -> Option<u32> {
     (last.value < REACHED * best.value && best.batch < last.batch).then_some(best.batch)
 }
 
-/// Every candidate's fit to the same data.
+/// The fits of all candidates to the same data.
 struct Fits {
     constant: (f64, Model),
     line: (f64, Model),
-    /// Misfit and model of everything tried that levels off, and whether enough of it was seen to tell.
+    /// Misfit and model of every candidate that levels off, and whether its level lies within the measurements.
     flat: Vec<(f64, Model, bool)>,
     best: (f64, Model, bool),
-    /// Variance left, in units of the measurements' own.
+    /// Residual variance, in units of the measurements' own variance.
     left: f64,
-    /// Degrees of freedom behind it, where it is not the measurements' own.
+    /// Degrees of freedom of the residual variance, where it is not the measurements' own.
     freedom: Option<f64>,
-    /// Sum of weights, weighted mean of x and its spread.
+    /// Sum of weights, weighted mean and sum of squared deviations of x.
     moments: (f64, f64, f64),
     ends: (f64, f64),
 }
@@ -232,7 +232,7 @@ impl Fits {
             let k = first + f64::from(i) / f64::from(STEPS);
             let (misfit, c, s) = weighted(&data, |x| x.min(k));
             if s > 0.0 {
-                // Between the last two batch sizes a break can't be told from going on to rise.
+                // A break between the last two batch sizes can't be distinguished from a further rise.
                 flat.push((misfit, Model::Hinge(c, s, k), k <= before_last + 1e-9));
             }
         }
@@ -274,7 +274,7 @@ impl Fits {
         let curve = self.line_curve(self.line.1);
         let a_doubling = Some(slope.exp() - 1.0);
         if slope > 0.0 && (line.min(flat) + BETTER <= constant) {
-            // It levels off, but not surely within what was measured.
+            // It levels off, but not certainly within the batch sizes that were measured.
             let curve = if flat + BETTER <= line { self.band(self.best.1) } else { curve };
             return Course { shape: Shape::Rising, a_doubling, curve, ..blank };
         }
@@ -299,7 +299,7 @@ impl Fits {
         let at = knee.map_or(f64::INFINITY, |k| k.0);
         let up: Vec<_> = points.iter().filter(|p| f64::from(p.batch) >= at * 0.999).collect();
         let capped = up.iter().filter(|p| p.capped).count() as f64 >= CAPPED * up.len().max(1) as f64;
-        // What saturation would have come to beyond the cap is a guess: what was measured there is not.
+        // Saturation beyond the cap would be an extrapolation; the measurements at the cap are not.
         let held = |p: &&At| p.capped;
         let at_cap: Moments = up.iter().copied().filter(held).map(|p| p.value).collect();
         let level = match at_cap.mean().filter(|_| capped) {
@@ -315,18 +315,18 @@ impl Fits {
         }
     }
 
-    /// What the data does not exclude of all that levels off: the profile likelihood's 95 %.
+    /// The candidates that level off and that the data does not exclude, at 95 % by the profile likelihood.
     fn accepted(&self) -> impl Iterator<Item = &(f64, Model, bool)> {
         let allowed = self.best.0 + self.left * self.freedom.map_or(Z95 * Z95, |df| f95(1.0, df));
         self.flat.iter().filter(move |m| m.0 <= allowed)
     }
 
-    /// The knee and its interval; none where something without a knee in sight is not excluded.
+    /// The knee and its interval; none where a candidate without a knee within the measurements is not excluded.
     fn knee(&self) -> Option<(f64, Interval)> {
         if self.accepted().any(|m| !m.2) {
             return None;
         }
-        // A knee below the smallest batch is not known any better than that, and none better than the steps tried.
+        // A knee below the smallest batch size is only known to be below it; others are known to the steps that were tried.
         let within = |log2: f64| log2.clamp(self.ends.0, self.ends.1).exp2();
         let knees: Vec<f64> = self.accepted().map(|m| m.1.knee()).collect();
         let half = 0.5 / f64::from(STEPS);
@@ -340,7 +340,7 @@ impl Fits {
         (0..SAMPLES).map(move |i| first + (last - first) * i as f64 / (SAMPLES - 1) as f64)
     }
 
-    /// A line with the interval that regression gives it.
+    /// A line with its confidence interval.
     fn line_curve(&self, model: Model) -> Vec<(f64, f64, Interval)> {
         let (total, middle, spread) = self.moments;
         let sloped = matches!(model, Model::Line(_, s) if s != 0.0);
@@ -353,7 +353,7 @@ impl Fits {
             .collect()
     }
 
-    /// A curve that levels off with all that is not excluded around it.
+    /// A curve that levels off, with the range of all candidates that are not excluded.
     fn band(&self, model: Model) -> Vec<(f64, f64, Interval)> {
         let around = |x: f64| {
             let heights: Vec<f64> = self.accepted().map(|m| m.1.at(x).exp()).collect();
@@ -379,7 +379,7 @@ fn weighted(data: &[Datum], g: impl Fn(f64) -> f64) -> (f64, f64, f64) {
     (misfit, mz - slope * mg, slope)
 }
 
-/// The same where g keeps its slope: misfit and intercept.
+/// Weighted least squares with a given slope of g: misfit and intercept.
 fn shifted(data: &[Datum], g: impl Fn(f64) -> f64) -> (f64, f64) {
     let (mut total, mut sum, mut squares) = (0.0, 0.0, 0.0);
     for (x, z, weight) in data {
