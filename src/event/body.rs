@@ -104,16 +104,20 @@ pub enum Body {
 }
 
 impl Body {
-    /// The number of the run that the event is about, for a caller that renumbers runs.
-    pub const fn run_mut(&mut self) -> Option<&mut RunId> {
+    /// The run that the event is about, where it is about one.
+    pub const fn run(&self) -> Option<RunId> {
         match self {
             Self::EngineDied { run, .. }
             | Self::Failing { run, .. }
             | Self::Weights { run, .. }
-            | Self::OutOfMemory { run, .. } => Some(run),
-            Self::Phase(change) => Some(&mut change.run),
-            Self::Batches(batches) => Some(&mut batches.run),
-            Self::Memory(memory) => Some(&mut memory.run),
+            | Self::OutOfMemory { run, .. }
+            | Self::LayersBegun { run }
+            | Self::NoLayers { run, .. } => Some(*run),
+            Self::Phase(change) => Some(change.run),
+            Self::Graph(graph) => Some(graph.run),
+            Self::Batches(batches) => Some(batches.run),
+            Self::Memory(memory) => Some(memory.run),
+            Self::Layers(layers) => Some(layers.run),
             _ => None,
         }
     }

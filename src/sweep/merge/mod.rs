@@ -257,11 +257,11 @@ impl Dropped {
         }
     }
 
-    fn has(&self, tagged: &mut Tagged) -> bool {
+    fn has(&self, tagged: &Tagged) -> bool {
         if let Body::StepDone { step, .. } = tagged.event.body {
             return self.steps.contains(&(tagged.station, step));
         }
-        tagged.event.body.run_mut().is_some_and(|run| self.runs.contains(&(tagged.station, *run)))
+        tagged.event.body.run().is_some_and(|run| self.runs.contains(&(tagged.station, run)))
     }
 }
 
@@ -282,9 +282,9 @@ impl Source<'_> {
     /// Its next event, as it is in the new file.
     fn next(&mut self, stations: usize) -> Option<Tagged> {
         loop {
-            let Some(mut tagged) = self.reader.by_ref().flatten().next() else { return self.ends.pop() };
+            let Some(tagged) = self.reader.by_ref().flatten().next() else { return self.ends.pop() };
             // Events of a station without a header are dropped.
-            if usize::from(tagged.station) >= self.part.fleet.len() || self.dropped.has(&mut tagged) {
+            if usize::from(tagged.station) >= self.part.fleet.len() || self.dropped.has(&tagged) {
                 continue;
             }
             return Some(self.placed(tagged, stations));
