@@ -102,12 +102,9 @@ impl Live {
         let agent = agent::Options { weights, fold, graph, ..setup::agent_options(true, self.memory_limit)? };
         let start = || setup::with_metrics(targets::start(&targets, &agent, Clock::start()), exporter);
         let exit = setup::runtime()?.block_on(ui::run(options, &mut recordings, start))?;
-        match recordings.stop() {
-            Ok(Some(file)) => {
-                output::note(&format!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)));
-            }
-            // Why a recording is not complete is among the failures below.
-            Ok(None) | Err(_) => {}
+        // Why a recording is not complete is among the failures below.
+        if let Ok(Some(file)) = recordings.stop() {
+            output::note(&format!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)));
         }
         // The screen said so at once; it is gone now.
         recordings.failures().iter().for_each(|error| output::note(&error.to_string()));
