@@ -11,12 +11,10 @@ use super::{
     options::Options,
 };
 use crate::{
-    backend::device,
+    backend::{RunError, device},
     check,
     clock::Clock,
-    engine::measure::MeasureError,
-    event::{Body, Command, Config, DeviceInfo, DeviceMemory, EngineCommand, Event, Level, NetworkFacts, Phase, RunId},
-    host,
+    event::{Body, Command, Config, DeviceInfo, EngineCommand, Event, Level, NetworkFacts, Phase, RunId},
     images::accuracy::ledger,
     model::{self, Model, capture::CaptureError, cost},
     telemetry,
@@ -340,7 +338,7 @@ impl Local {
 
     fn start_engine(&mut self, run: RunId, config: &Config) -> bool {
         self.engines += 1;
-        self.launcher.memory_limit = memory_limit(&self.options, &config.device);
+        self.launcher.memory_limit = device::memory_limit(&config.device, self.options.memory_limit);
         match EngineProcess::start(&self.launcher, self.engines, &config.device, self.to_agent.clone()) {
             Ok(engine) => {
                 self.pid.set(Some(engine.pid));
@@ -415,7 +413,7 @@ impl Local {
         self.stop_engine();
         let Some(desired) = self.desired.clone() else { return };
         let (run, config) = (desired.run, desired.config);
-        if let MeasureError::OutOfMemory { requested, message } = MeasureError::from_text(&exit.stderr) {
+        if let RunError::OutOfMemory { requested, message } = RunError::from_text(&exit.stderr) {
             self.emit(Body::OutOfMemory { run, config, requested_bytes: requested, message });
             self.step_back();
             return;
@@ -461,12 +459,4 @@ fn log(body: &Body) {
         Body::StepDone { step, outcome } => tracing::info!(step, ?outcome, "step done"),
         _ => {}
     }
-}
-
-/// The limit of an engine's data segment, bytes, if the device uses the host's memory. The driver of a card reserves
-/// terabytes of address space, so an engine on a card has no limit.
-fn memory_limit(options: &Options, device: &str) -> Option<u64> {
-    let available = || host::memory().map(|memory| memory.available / 10 * 9);
-    let by_host = device::traits_of(device).memory == DeviceMemory::Host;
-    by_host.then(|| options.memory_limit.or_else(available)).flatten()
 }

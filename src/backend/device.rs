@@ -1,11 +1,21 @@
 //! The list of backends, and through it the devices of this host: which there are, by what name, in which precision.
 
-use super::{cpu::Cpu, cuda::Cuda, error::DeviceError, interface::Backend};
+use super::{
+    cpu::Cpu,
+    cuda::Cuda,
+    error::DeviceError,
+    interface::{Backend, Device},
+};
 use crate::event::{DeviceInfo, DeviceKind, DeviceMemory, DeviceTraits, OthersLoad, Precision};
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// Every backend, the one whose devices are preferred first. A new one is a file in this folder and a line here.
-static BACKENDS: &[&dyn Backend] = &[&Cuda, &Cpu];
+static BACKENDS: &[&dyn Backend] = &[
+    &Cuda,
+    &Cpu,
+    #[cfg(test)]
+    &super::test_backend::TestBackend,
+];
 
 /// What is assumed of a device that no backend knows: the name in a recording of some other program's.
 static UNKNOWN: DeviceTraits = DeviceTraits {
@@ -38,6 +48,12 @@ pub fn sensors_of(device: &str) -> &'static [&'static str] {
     backend(device).map_or(&[], Backend::sensors)
 }
 
+/// Limit for the data segment of a process that is to work on a device, bytes: `asked`, where somebody did; none where such a
+/// limit says nothing about what fits.
+pub fn memory_limit(device: &str, asked: Option<u64>) -> Option<u64> {
+    backend(device).and_then(|backend| backend.memory_limit(asked))
+}
+
 /// Every device of this host, the best one first; an absent kind comes with its reason.
 pub fn enumerate() -> Vec<DeviceInfo> {
     BACKENDS.iter().flat_map(|backend| backend.devices()).collect()
@@ -54,7 +70,8 @@ pub fn full_name(name: &str) -> Result<String, String> {
     let found = BACKENDS.iter().find_map(|backend| backend.full_name(name));
     found.ok_or_else(|| {
         // Those with the shortest description first, so that it reads as a sentence.
-        let names: Vec<_> = BACKENDS.iter().rev().map(|backend| backend.names()).collect();
+        let names = BACKENDS.iter().rev().map(|backend| backend.names()).filter(|names| !names.is_empty());
+        let names: Vec<_> = names.collect();
         format!("a device is auto, {}", names.join(", "))
     })
 }
@@ -97,11 +114,11 @@ pub fn check_precision(device: &DeviceInfo, precision: Precision) -> Result<(), 
     Err(DeviceError::Precision { device: device.name.clone(), asked: precision, has, hint })
 }
 
-/// Opens a device in Burn, and prepares this process for it.
+/// Opens a device of this host, and prepares this process for it.
 ///
 /// # Errors
-/// Where no backend has it, or Burn does not find it.
-pub fn open(name: &str) -> Result<burn::tensor::Device, DeviceError> {
+/// Where no backend has it, or Burn does not find it, or this process can't be prepared.
+pub fn open(name: &str) -> Result<Arc<dyn Device>, DeviceError> {
     backend(name).ok_or_else(|| DeviceError::Hidden(name.to_owned()))?.open(name)
 }
 

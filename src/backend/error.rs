@@ -1,6 +1,10 @@
-//! What can be wrong with a device that was asked for.
+//! What can go wrong with a device, with a model on it, and with its layers.
 
-use crate::event::Precision;
+use crate::{
+    event::Precision,
+    model::{capture::CaptureError, fold::FoldError, weights::checkpoint::CheckpointError},
+};
+use burn_backend::ExecutionError;
 use thiserror::Error;
 
 /// A device or precision that can't be had.
@@ -37,4 +41,113 @@ pub enum DeviceError {
     /// Burn does not find what the driver has.
     #[error("Burn finds no device {0}, though the driver does")]
     Hidden(String),
+}
+
+/// A model that could not be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The device could not be opened.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Its weights could not be loaded.
+    #[error(transparent)]
+    Weights(#[from] CheckpointError),
+    /// Its batch norms could not be folded.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+}
+
+/// What can go wrong with a batch.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum RunError {
+    /// The device had not enough memory.
+    #[error("out of memory{}: {message}", requested_text(*.requested))]
+    OutOfMemory {
+        /// Bytes asked for, where the device said.
+        requested: Option<u64>,
+        /// What the device said.
+        message: String,
+    },
+    /// Anything else; the device may be unusable from now on.
+    #[error("{0}")]
+    Device(String),
+}
+
+fn requested_text(requested: Option<u64>) -> String {
+    requested.map_or_else(String::new, |bytes| format!(" allocating {bytes} bytes"))
+}
+
+impl RunError {
+    /// Sorts an error of Burn or of the allocator by its text: neither passes the variant on.
+    pub fn from_text(text: &str) -> Self {
+        const SIGNS: [&str; 6] = [
+            "out of memory",
+            "out of device memory",
+            "out-of-memory",
+            "outofmemory",
+            "memory allocation of",
+            // CubeCL's word for a buffer larger than a page may be, a quarter of the card's memory.
+            "can't allocate buffer of size",
+        ];
+        let lacks_memory = |line: &&str| SIGNS.iter().any(|sign| line.to_lowercase().contains(sign));
+        if let Some(line) = text.lines().map(str::trim).find(lacks_memory) {
+            return Self::OutOfMemory { requested: requested_bytes(&line.to_lowercase()), message: line.to_owned() };
+        }
+        Self::Device(text.lines().map(str::trim).filter(|l| !l.is_empty()).take(4).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl RunError {
+    /// An input was handed to a runner that it was not made for.
+    pub fn other_input() -> Self {
+        Self::Device("an input of another network".to_owned())
+    }
+}
+
+impl From<ExecutionError> for RunError {
+    fn from(error: ExecutionError) -> Self {
+        Self::from_text(&error.to_string())
+    }
+}
+
+/// The number in `allocating N bytes` or `buffer of size: N` (CubeCL), or `memory allocation of N bytes failed` (Rust).
+fn requested_bytes(text: &str) -> Option<u64> {
+    let after =
+        ["allocating ", "memory allocation of ", "buffer of size: "].iter().find_map(|sign| text.split_once(sign))?.1;
+    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Why there are no times of layers.
+#[derive(Debug, Error)]
+pub enum LayersError {
+    /// The network does something that is not known here.
+    #[error("an operation that can't be run by itself: {0}")]
+    Operation(String),
+    /// What the layers compute is not what the network computes.
+    #[error("run one by one, the layers end {0:.1} standard deviations from the network's logits")]
+    Differs(f64),
+    /// The network could not be captured.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A pass failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_memory_is_told_from_other_errors_with_what_was_asked_for() {
+        let of = RunError::from_text;
+        let card = of("An error happened\nCaused by:\n  out of device memory allocating 1073741824 bytes\n");
+        assert!(matches!(card, RunError::OutOfMemory { requested: Some(1_073_741_824), .. }), "{card:?}");
+        let host = of("memory allocation of 4096 bytes failed");
+        assert!(matches!(host, RunError::OutOfMemory { requested: Some(4096), .. }), "{host:?}");
+        let page = of("An IO error happened\nCaused by:\n  can't allocate buffer of size: 30000000000\n");
+        assert!(matches!(page, RunError::OutOfMemory { requested: Some(30_000_000_000), .. }), "{page:?}");
+        assert!(matches!(of("OutOfMemory"), RunError::OutOfMemory { requested: None, .. }));
+        assert!(matches!(of("illegal address"), RunError::Device(_)));
+    }
 }

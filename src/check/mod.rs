@@ -7,7 +7,8 @@ pub use kept::{Kept, default_file, keep, kept};
 
 use crate::{
     analysis::stats::Moments,
-    engine::measure::{BuildError, Built, MeasureError},
+    backend::{BuildError, RunError},
+    engine::measure::Built,
     event::{Checked, Config, Precision},
     model::{self, Model, ModelError, zoo::parity},
 };
@@ -21,7 +22,7 @@ pub enum CheckError {
     Build(#[from] BuildError),
     /// A forward pass failed.
     #[error(transparent)]
-    Measure(#[from] MeasureError),
+    Measure(#[from] RunError),
     /// No such model, or one that can't be used.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -89,7 +90,7 @@ fn outputs(model: &Model, device: &str, precision: Precision, fold: bool) -> Res
     let config =
         Config { network: model.name.clone(), batch: parity::BATCH as u32, precision, device: device.to_owned() };
     let built = Built::new(model, &config, fold)?;
-    let inputs = model.made_up_inputs(parity::BATCH, parity::INPUT_SEED, built.device());
+    let inputs = model.made_up_inputs(parity::BATCH, parity::INPUT_SEED, built.device().tensors());
     Ok(built.outputs(&built.input(inputs)?)?)
 }
 

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     backend::device,
-    engine,
     event::{Accuracy as Measured, DeviceMemory, Precision},
     images::{
         ImageError,
@@ -97,7 +96,6 @@ impl Execute for Accuracy {
             accuracy::check_memory(&model, self.batch, precision).map_err(Failure::usage)?;
         }
         setup::start_log(global.log.as_deref());
-        engine::setup::keep_caches();
         let predictor = Predictor::build(&model, &device, precision, Some(&checkpoint), true)?;
         let work = Work {
             network: &model.name,

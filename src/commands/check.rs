@@ -8,7 +8,6 @@ use super::{
 use crate::{
     backend::device,
     check::{self, Kept, Reference},
-    engine,
     event::Precision,
     model, output,
 };
@@ -64,7 +63,6 @@ impl Execute for Check {
         let precisions = if self.precision.is_empty() { &device.precisions } else { &self.precision };
         let offered = precisions.iter().try_for_each(|p| device::check_precision(device, *p));
         offered.map_err(Failure::usage)?;
-        engine::setup::keep_caches();
         let all = || model::list().into_iter().map(|model| model.name).collect();
         let networks = if self.networks.is_empty() { all() } else { self.networks.clone() };
         let fold = !self.no_fold;

@@ -7,7 +7,6 @@ use super::{
     setup,
 };
 use crate::{
-    engine,
     event::Precision,
     format::significant,
     images::infer::{self, Answer, Predictor},
@@ -72,7 +71,6 @@ impl Execute for Infer {
         let model = model::find(&self.network).map_err(Failure::usage)?;
         let (device, precision) = setup::device_and_precision(&self.device, self.precision)?;
         let checkpoint = self.weights.as_deref().map(|path| setup::checkpoint(&model, path)).transpose()?;
-        engine::setup::keep_caches();
         let predictor = Predictor::build(&model, &device, precision, checkpoint.as_ref(), !self.no_fold)?;
         let inputs = match &self.input {
             Some(path) => predictor.tensor(path)?,

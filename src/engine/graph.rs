@@ -3,7 +3,7 @@
 //! Small batches are bound by launches: hundreds of kernels of a few microseconds each, every one of them put on the stream
 //! by the host. A CUDA graph puts all of them there at once. What a replay reads and writes are the very buffers of its
 //! capture, and nothing checks them, so it has to prove itself first: it must give the logits of the eager forward pass bit
-//! for bit, for two inputs, in turns, before it was timed and after.
+//! for bit, for two inputs, in turns, before it was timed and after. How a pass is captured is the backend's business.
 //!
 //! Inputs rotate (MEASURING.md, rule 8) by one graph an input, two of them. The other way would be one graph and a copy of
 //! each input into its buffer. Burn promises no write that surely lands in a given buffer (`slice_assign` does only while
@@ -11,26 +11,22 @@
 //! eager pass does not have. The price is memory: a graph keeps its activations, so two graphs and the eager pass hold three
 //! times what one pass does until the eager pass's share is given back at the end of the trial.
 
-use super::measure::{Built, Input, MeasureError, Timing, values};
+use super::measure::{Built, Timing};
 use crate::{
     analysis::stats::median,
-    event::{self, RunId},
+    backend::{
+        RunError,
+        interface::{Device, Input, Replay},
+        outputs,
+    },
+    event::{self, DeviceTraits, RunId},
     format::significant,
     model::Value,
 };
-use burn::tensor::Device;
-use burn_backend::Backend;
-use burn_dispatch::{Dispatch, DispatchGraph};
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// Graphs that are captured, one an input.
 const GRAPHS: usize = 2;
-/// Forward passes before a capture, for the pools to hold every buffer that it will ask for: as many as Burn's own
-/// `capture` makes.
-const WARM_UPS: usize = 3;
 /// A batch longer than this hides its launches: the host is ahead of the device by then, and a graph gains nothing but the
 /// memory that it takes.
 const LONGEST: Duration = Duration::from_millis(50);
@@ -119,54 +115,39 @@ fn milliseconds(time: Duration) -> String {
     significant(time.as_secs_f64() * 1e3, 3)
 }
 
-/// Why no graph is even tried, if that is so.
-pub fn excluded(wanted: bool, device: &str) -> Option<Finding> {
-    match (device.starts_with("cuda"), wanted) {
+/// Why no graph is even tried on a device of that name, if that is so.
+pub fn excluded(wanted: bool, traits: &DeviceTraits, device: &str) -> Option<Finding> {
+    match (traits.graphs, wanted) {
         (false, _) => Some(Finding::NoHardware(device.to_owned())),
         (true, false) => Some(Finding::Off),
         (true, true) => None,
     }
 }
 
-/// A captured forward pass of one input. Fields are dropped in this order: the graph before what it points to.
-struct Captured {
-    graph: DispatchGraph,
-    /// Read by every replay.
-    _input: Input,
-    /// Written by every replay.
-    outputs: Vec<Value>,
-}
-
-/// Captured forward passes. The network they were captured of must outlive them. Dropping them gives their memory back.
+/// Captured forward passes. Dropping them gives their memory back.
 pub struct Graphs {
-    captured: Vec<Captured>,
-    device: Device,
+    captured: Vec<Box<dyn Replay>>,
+    device: Arc<dyn Device>,
 }
 
 impl Drop for Graphs {
     fn drop(&mut self) {
         self.captured.clear();
-        self.device.memory_cleanup();
+        self.device.free_unused();
     }
 }
 
 impl Graphs {
     /// Replays the graph whose turn it is; gives its outputs, not waited for.
-    fn replay(&self, turn: usize) -> Result<Vec<Value>, MeasureError> {
-        let captured = &self.captured[turn % self.captured.len()];
-        // SAFETY: input and output are held here and the weights by the network, which outlives this; everything else that
-        // the graph touches lies on pages that CubeCL guards as long as the graph lives. Only this thread uses the device,
-        // and it captured the graph, so both are on one stream.
-        unsafe { Dispatch::graph_replay(self.device.as_dispatch(), &captured.graph) }
-            .map_err(|error| MeasureError::from_text(&error.to_string()))?;
-        Ok(captured.outputs.clone())
+    fn replay(&self, turn: usize) -> Result<Vec<Value>, RunError> {
+        self.captured[turn % self.captured.len()].replay()
     }
 
     /// Replays one batch and times it as [`Built::batch`] does.
     ///
     /// # Errors
     /// What the device says.
-    pub fn batch(&self, built: &Built, turn: usize, clock: bool) -> Result<Timing, MeasureError> {
+    pub fn batch(&self, built: &Built, turn: usize, clock: bool) -> Result<Timing, RunError> {
         built.timed(clock, || self.replay(turn))
     }
 }
@@ -180,7 +161,7 @@ pub fn attempt(
     built: &Built,
     inputs: &[Input],
     interrupted: &dyn Fn() -> bool,
-) -> Result<(Option<Graphs>, Trial), MeasureError> {
+) -> Result<(Option<Graphs>, Trial), RunError> {
     let inputs = &inputs[..inputs.len().min(GRAPHS)];
     let first = built.batch(&inputs[0], false)?.wall;
     if first > LONGEST {
@@ -188,7 +169,7 @@ pub fn attempt(
     }
     let mut references = Vec::new();
     for input in inputs {
-        let [once, again] = [bits(built.forward(input)?)?, bits(built.forward(input)?)?];
+        let [once, again] = [bits(built.runner().forward(input)?)?, bits(built.runner().forward(input)?)?];
         if once != again {
             return Ok((None, Finding::Unrepeatable.into()));
         }
@@ -209,14 +190,14 @@ pub fn attempt(
     };
     let graphs = trial.decide().is_some_and(|(used, _)| used).then_some(graphs);
     // What the eager passes left in the pools: nobody asks for it while graphs run, or for that of dropped graphs.
-    built.device().memory_cleanup();
+    built.device().free_unused();
     Ok((graphs, trial))
 }
 
 /// Which of the two ways failed.
 enum Tried {
-    Eager(MeasureError),
-    Replay(MeasureError),
+    Eager(RunError),
+    Replay(RunError),
 }
 
 /// Compares with the eager logits, times both ways in turns, compares again.
@@ -254,7 +235,7 @@ fn middle(times: &[Duration]) -> Option<Duration> {
 }
 
 /// Whether each graph, replayed twice, in turns with the other one, gives its input's eager logits bit for bit.
-fn exact(graphs: &Graphs, references: &[Vec<u64>]) -> Result<bool, MeasureError> {
+fn exact(graphs: &Graphs, references: &[Vec<u64>]) -> Result<bool, RunError> {
     for turn in 0..2 * references.len() {
         if bits(graphs.replay(turn)?)? != references[turn % references.len()] {
             return Ok(false);
@@ -263,8 +244,8 @@ fn exact(graphs: &Graphs, references: &[Vec<u64>]) -> Result<bool, MeasureError>
     Ok(true)
 }
 
-fn bits(outputs: Vec<Value>) -> Result<Vec<u64>, MeasureError> {
-    Ok(values(outputs)?.into_iter().map(f64::to_bits).collect())
+fn bits(outputs: Vec<Value>) -> Result<Vec<u64>, RunError> {
+    Ok(outputs::values(outputs)?.into_iter().map(f64::to_bits).collect())
 }
 
 /// A graph an input; none where a newer command came in between.
@@ -274,58 +255,16 @@ fn capture_all(built: &Built, inputs: &[Input], interrupted: &dyn Fn() -> bool) 
         if interrupted() {
             return Ok(None);
         }
-        graphs.captured.push(capture(built, input)?);
+        graphs.captured.push(built.runner().capture(input)?);
     }
     Ok(Some(graphs))
-}
-
-/// Captures the forward pass of an input. After a failure the stream is out of capture mode again, and what the capture
-/// took is free.
-fn capture(built: &Built, input: &Input) -> Result<Captured, String> {
-    let result = guarded(|| record(built, input));
-    if result.is_err() {
-        // Where the window is closed already, or was never open, this says so and does nothing.
-        let _ = guarded(|| Dispatch::graph_stop_capture(built.device().as_dispatch()).map_err(|e| e.to_string()));
-        built.device().memory_cleanup();
-    }
-    result
-}
-
-fn record(built: &Built, input: &Input) -> Result<Captured, String> {
-    let device = built.device().as_dispatch();
-    Dispatch::graph_prepare(device).map_err(|e| one_line(&e.to_string()))?;
-    for _ in 0..WARM_UPS {
-        let outputs = built.forward(input).map_err(|e| e.to_string())?;
-        // Dropped after it was computed: what nobody holds, fusion leaves out.
-        built.device().sync().map_err(|e| one_line(&e.to_string()))?;
-        drop(outputs);
-    }
-    Dispatch::graph_start_capture(device).map_err(|e| one_line(&e.to_string()))?;
-    let outputs = built.forward(input).map_err(|e| e.to_string())?;
-    let graph = Dispatch::graph_stop_capture(device).map_err(|e| one_line(&e.to_string()))?;
-    Ok(Captured { graph, _input: input.clone(), outputs })
-}
-
-/// Runs what may panic on a thread of Burn's, which hands the panic on.
-fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
-        Err(format!("panic: {}", one_line(text.unwrap_or("no message"))))
-    })
-}
-
-/// What an error says, without Burn's frame around it, of what may be a page with a backtrace.
-fn one_line(text: &str) -> String {
-    const LONGEST: usize = 240;
-    let cause = text.split_once("Caused by:").map_or(text, |(_, cause)| cause);
-    let words: Vec<_> = cause.split_whitespace().collect();
-    if words.is_empty() { "no message".to_owned() } else { words.join(" ").chars().take(LONGEST).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        backend::device::traits_of,
         event::{Config, Precision},
         model,
     };
@@ -366,35 +305,32 @@ mod tests {
 
     #[test]
     fn only_a_card_has_graphs_and_only_where_they_are_wanted() {
+        let excluded = |wanted, device| excluded(wanted, traits_of(device), device);
         assert_eq!(excluded(true, "cpu"), Some(Finding::NoHardware("cpu".to_owned())));
         assert_eq!(excluded(false, "cpu"), Some(Finding::NoHardware("cpu".to_owned())));
         assert_eq!(excluded(false, "cuda:0"), Some(Finding::Off));
         assert_eq!(excluded(true, "cuda:1"), None);
     }
 
-    /// The CPU's backend has no graphs and says so: the way from there to a trial that failed, with an eager pass that is
-    /// none the worse for it, is the way that every failure on a card takes.
+    /// Neither our kernels nor Burn's CPU backend have graphs, and they say so: the way from there to a trial that failed, with
+    /// an eager pass that is none the worse for it, is the way that every failure on a card takes.
     #[test]
     fn a_device_that_captures_nothing_goes_on_without() {
         let model = model::find("squeezenet1.1").unwrap();
-        let config = Config { network: model.name.clone(), batch: 1, precision: Precision::F16, device: "cpu".into() };
-        let built = Built::new(&model, &config, true).unwrap();
-        let inputs = built.inputs(1).unwrap();
-        let reason = capture(&built, &inputs[0]).err().unwrap();
-        assert!(reason.to_lowercase().contains("support"), "{reason}");
-        let before = bits(built.forward(&inputs[0]).unwrap()).unwrap();
-        let (graphs, trial) = attempt(&built, &inputs, &|| false).unwrap();
-        assert!(graphs.is_none());
-        // A slow machine takes longer than any batch that a graph is tried for.
-        let expected = matches!(trial.finding, Finding::Failed(_) | Finding::Long);
-        assert!(expected && !trial.decide().unwrap().0, "{trial:?}");
-        assert_eq!(bits(built.forward(&inputs[0]).unwrap()).unwrap(), before);
-    }
-
-    #[test]
-    fn a_panic_in_a_capture_is_a_reason_and_no_end() {
-        assert_eq!(guarded(|| -> Result<(), String> { panic!("a\n  b") }), Err("panic: a b".to_owned()));
-        assert_eq!(one_line("An error happened\nCaused by:\n  no memory\n"), "no memory");
-        assert_eq!(one_line(" \n"), "no message");
+        for device in ["cpu", "test:0"] {
+            let (network, device) = (model.name.clone(), device.to_owned());
+            let config = Config { network, batch: 1, precision: Precision::F16, device };
+            let built = Built::new(&model, &config, true).unwrap();
+            let inputs = built.inputs(1).unwrap();
+            let reason = built.runner().capture(&inputs[0]).err().unwrap();
+            assert!(reason.to_lowercase().contains("support"), "{reason}");
+            let before = built.outputs(&inputs[0]).unwrap();
+            let (graphs, trial) = attempt(&built, &inputs, &|| false).unwrap();
+            assert!(graphs.is_none());
+            // A slow machine takes longer than any batch that a graph is tried for.
+            let expected = matches!(trial.finding, Finding::Failed(_) | Finding::Long);
+            assert!(expected && !trial.decide().unwrap().0, "{trial:?}");
+            assert_eq!(built.outputs(&inputs[0]).unwrap(), before);
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod setup;
 pub mod steady;
 
 use crate::{
+    backend::{BuildError, LayersError, RunError, interface::Input},
     clock::Clock,
     event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp, Weights},
     host,
@@ -22,8 +23,7 @@ use crate::{
     output,
 };
 use graph::Graphs;
-use layers::LayersError;
-use measure::{BuildError, Built, Input, MeasureError, Timing};
+use measure::{Built, Timing};
 use process::{Inbox, Outbox};
 use std::{
     collections::BTreeSet,
@@ -69,7 +69,6 @@ pub struct Choices {
 pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>, choices: Choices) -> ! {
     let (inbox, outbox) = process::open(clock);
     setup::die_in_words();
-    setup::keep_caches();
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
@@ -105,7 +104,7 @@ impl Engine {
     }
 
     /// Runs one configuration until a newer command arrives.
-    fn measure(&mut self, run: RunId, config: &Config) -> Result<(), MeasureError> {
+    fn measure(&mut self, run: RunId, config: &Config) -> Result<(), RunError> {
         self.enter(run, config, Phase::Building, None);
         if let Err(reason) = self.build(config) {
             self.outbox.send(Body::Failing { run, config: config.clone(), reason });
@@ -139,9 +138,7 @@ impl Engine {
         }
         // Freed before the next one is built: two large networks may not fit side by side.
         if let Some(old) = self.built.take() {
-            let device = old.built.device().clone();
-            drop(old);
-            device.memory_cleanup();
+            old.built.free().free_unused();
         }
         let model = model::find(&config.network).map_err(|e| e.to_string())?;
         let (built, weights) = self.weighted(&model, config).map_err(|e| e.to_string())?;
@@ -160,7 +157,7 @@ impl Engine {
     }
 
     /// First batches, in which kernels are compiled and autotuned; true when a newer command arrived meanwhile.
-    fn tune(&self, inputs: &[Input]) -> Result<bool, MeasureError> {
+    fn tune(&self, inputs: &[Input]) -> Result<bool, RunError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(true) };
         let mut before = f64::INFINITY;
         for input in inputs.iter().cycle().take(MOST_TUNING) {
@@ -177,9 +174,9 @@ impl Engine {
     }
 
     /// Captures graphs of the configuration where that pays, and says what came of it.
-    fn try_graphs(&self, run: RunId, config: &Config, inputs: &[Input]) -> Result<Option<Graphs>, MeasureError> {
+    fn try_graphs(&self, run: RunId, config: &Config, inputs: &[Input]) -> Result<Option<Graphs>, RunError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(None) };
-        let (graphs, trial) = match graph::excluded(self.choices.graph, &config.device) {
+        let (graphs, trial) = match graph::excluded(self.choices.graph, built.device().traits(), &config.device) {
             Some(finding) => (None, finding.into()),
             None => graph::attempt(built, inputs, &|| self.inbox.has_newer())?,
         };
@@ -195,8 +192,8 @@ impl Engine {
         config: &Config,
         inputs: &[Input],
         graphs: Option<&Graphs>,
-    ) -> Result<(), MeasureError> {
-        let has_clock = config.device.starts_with("cuda");
+    ) -> Result<(), RunError> {
+        let has_clock = self.built.as_ref().is_some_and(|current| current.built.device().traits().own_clock);
         let mut before = Duration::ZERO;
         let mut convergence = Some(Convergence::default());
         let mut report = Report::new(run);
@@ -241,11 +238,11 @@ impl Engine {
 
     /// Measures the layers of the run, and first, once, what the roof over them is. The run goes on in any case, unless the
     /// device can't be used any more.
-    fn layers(&mut self, run: RunId, config: &Config, inputs: &[Input]) -> Result<(), MeasureError> {
+    fn layers(&mut self, run: RunId, config: &Config, inputs: &[Input]) -> Result<(), RunError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(()) };
         self.outbox.send(Body::LayersBegun { run });
         if !std::mem::replace(&mut self.moved, true)
-            && let Some(bandwidth) = peak::bandwidth(built.device(), config)
+            && let Some(bandwidth) = peak::bandwidth(&**built.device(), config)
         {
             self.outbox.send(bandwidth);
         }
@@ -253,9 +250,9 @@ impl Engine {
         self.outbox.send(match layers::measure(built, (run, config), inputs, || self.inbox.has_newer()) {
             Ok(Some(layers)) => Body::Layers(layers),
             Ok(None) => no_layers("another configuration was asked for meanwhile".to_owned()),
-            Err(LayersError::Measure(MeasureError::Device(message))) => return Err(MeasureError::Device(message)),
+            Err(LayersError::Run(RunError::Device(message))) => return Err(RunError::Device(message)),
             Err(error) => {
-                built.device().memory_cleanup();
+                built.device().free_unused();
                 no_layers(error.to_string())
             }
         });
@@ -267,11 +264,11 @@ impl Engine {
     }
 
     fn report_memory(&self, run: RunId) {
-        let pool = self.built.as_ref().and_then(|current| current.built.device().memory_pool_usage());
+        let pool = self.built.as_ref().and_then(|current| current.built.device().memory());
         self.outbox.send(Body::Memory(Memory {
             run,
-            in_use: pool.map(|p| p.bytes_in_use),
-            reserved: pool.map(|p| p.bytes_reserved),
+            in_use: pool.map(|p| p.in_use),
+            reserved: pool.map(|p| p.reserved),
             resident: host::resident(std::process::id()),
         }));
     }
@@ -280,7 +277,7 @@ impl Engine {
     fn measure_peak(&mut self, config: &Config) {
         let Some(Current { built, .. }) = &self.built else { return };
         if self.peaks.insert(config.precision)
-            && let Some(peak) = peak::measure(built.device(), config)
+            && let Some(peak) = peak::flops(&**built.device(), config)
         {
             self.outbox.send(peak);
         }
@@ -288,11 +285,11 @@ impl Engine {
 
     /// Out of memory is survived: what was held is freed, and the next command may ask for less. After anything else
     /// the device may compute nonsense, so a new process has to take over.
-    fn fail(&mut self, run: RunId, config: &Config, error: MeasureError) {
+    fn fail(&mut self, run: RunId, config: &Config, error: RunError) {
         match error {
-            MeasureError::OutOfMemory { requested, message } => {
+            RunError::OutOfMemory { requested, message } => {
                 if let Some(Current { built, .. }) = &self.built {
-                    built.device().memory_cleanup();
+                    built.device().free_unused();
                 }
                 self.outbox.send(Body::OutOfMemory {
                     run,
@@ -301,7 +298,7 @@ impl Engine {
                     message,
                 });
             }
-            MeasureError::Device(message) => {
+            RunError::Device(message) => {
                 output::note(&message);
                 self.outbox.close();
                 std::process::exit(EXIT_DEVICE);

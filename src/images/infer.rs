@@ -1,7 +1,8 @@
 //! What a network says about photographs, or about a prepared input.
 
 use crate::{
-    engine::measure::{BuildError, Built, MeasureError},
+    backend::{BuildError, RunError},
+    engine::measure::Built,
     event::{Config, Precision, Weights},
     images::{self, ImageError},
     model::{
@@ -36,7 +37,7 @@ pub enum InferError {
     Build(#[from] BuildError),
     /// A forward pass failed.
     #[error(transparent)]
-    Measure(#[from] MeasureError),
+    Measure(#[from] RunError),
     /// A photograph can't be read.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -104,10 +105,10 @@ impl Predictor {
     ///
     /// # Errors
     /// What the device says.
-    pub fn logits(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, MeasureError> {
+    pub fn logits(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, RunError> {
         let px = self.classifier.px;
         let data = TensorData::new(inputs.concat(), [inputs.len(), 3, px, px]);
-        let input = self.built.input(vec![Value::from_data(data, self.built.device())])?;
+        let input = self.built.input(vec![Value::from_data(data, self.built.device().tensors())])?;
         let logits = self.built.outputs(&input)?;
         Ok(logits
             .chunks(self.classifier.classes.len().max(1))
@@ -166,7 +167,7 @@ impl Predictor {
     ///
     /// # Errors
     /// What the device says.
-    pub fn answers(&self, inputs: Vec<(String, Vec<f32>)>, top: usize) -> Result<Vec<Answer>, MeasureError> {
+    pub fn answers(&self, inputs: Vec<(String, Vec<f32>)>, top: usize) -> Result<Vec<Answer>, RunError> {
         let (names, inputs): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
         let mut names = names.into_iter();
         let mut answers = Vec::new();

@@ -91,6 +91,16 @@ impl Value {
         Tensor::from_dispatch(self.0.clone())
     }
 
+    /// A tensor of Burn's bridge between its backends.
+    pub const fn from_dispatch(tensor: DispatchTensor) -> Self {
+        Self(tensor)
+    }
+
+    /// The same tensor for a backend of Burn's to take.
+    pub fn into_dispatch(self) -> DispatchTensor {
+        self.0
+    }
+
     /// Its shape.
     pub fn shape(&self) -> Vec<usize> {
         self.0.shape().to_vec()

@@ -10,6 +10,8 @@ mod compile;
 mod device;
 mod graph;
 mod layers;
+mod peak;
+mod runner;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,9 @@
 use super::*;
-use crate::model::{self, Model};
+use crate::model::{
+    self, Model,
+    cost::{self, Traffic},
+    network,
+};
 use burn::tensor::Device;
 use proptest::prelude::*;
 use std::marker::PhantomData;
@@ -222,5 +226,25 @@ fn images_of_a_batch_do_not_meet() {
         let images: Vec<f32> = input.into_data().unwrap().try_to_vec().unwrap();
         let alone: Vec<f32> = images.chunks(images.len() / 5).flat_map(|image| compiled.forward(image)).collect();
         assert_eq!(compiled.forward(&images), alone, "{}", model.name);
+    }
+}
+
+#[test]
+fn the_plans_of_all_networks_have_every_layer() {
+    for model in model::list() {
+        let network = network::folded(model.build(&Device::flex())).unwrap();
+        let compiled = Compiled::new(network, &model.placeholders(1), Precision::F32)
+            .unwrap_or_else(|e| panic!("{}: {e}", model.name));
+        let computed = compiled.computed();
+        let facts = cost::facts(&model).unwrap();
+        assert_eq!(computed.layers.iter().map(|l| l.macs).sum::<u64>(), facts.macs, "{}", model.name);
+        for (i, layer) in computed.layers.iter().enumerate() {
+            let host = computed.within[i].unwrap_or(i);
+            let stepped = computed.of_step.contains(&host);
+            // The parts of a concatenation lie where they belong, and are activated there.
+            let in_parts = computed.layers[host].kind == "concat";
+            assert!(stepped || in_parts, "{}: nothing computes {layer:?}", model.name);
+            assert_eq!(stepped && computed.within[i].is_none(), computed.traffic[i] != Traffic::default(), "{layer:?}");
+        }
     }
 }

@@ -1,21 +1,17 @@
 //! Where the time of a batch goes, layer by layer.
 //!
 //! Passes whose layers are timed take turns with passes of the whole batch as it runs otherwise, so that both see the same
-//! clocks and the same neighbours. On the CPU a pass runs our own compiled plan and notes when each of its steps is
-//! done; everywhere else the captured operations are run layer by layer with Burn's own functions.
+//! clocks and the same neighbours. How a model runs layer by layer is its backend's business.
 
-mod busy;
-mod interpret;
-
-use super::measure::{self, Built, Input, MeasureError};
+use super::measure::Built;
 use crate::{
-    backend::{DeviceError, cpu::Compiled},
-    event::{Config, LayerClock, LayerFacts, LayerTime, Layers, RunId},
-    model::{capture::CaptureError, cost::Traffic},
+    backend::{
+        LayersError,
+        interface::{Input, LayerPass},
+    },
+    event::{Config, LayerClock, LayerTime, Layers, RunId},
 };
-use interpret::Interpreter;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 
 /// Time after which no pass begins.
 const TIME: Duration = Duration::from_secs(1);
@@ -27,129 +23,6 @@ const MOST_PASSES: usize = 30;
 /// tenth (`wattscope check --help`), and anything that is computed wrongly leaves more than one.
 const BOUND: f64 = 0.4;
 
-/// Why there are no times of layers.
-#[derive(Debug, Error)]
-pub enum LayersError {
-    /// The network does something that is not known here.
-    #[error("an operation that can't be run by itself: {0}")]
-    Operation(String),
-    /// What the layers compute is not what the network computes.
-    #[error("run one by one, the layers end {0:.1} standard deviations from the network's logits")]
-    Differs(f64),
-    /// The network could not be captured.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// The device could not be opened.
-    #[error(transparent)]
-    Open(#[from] DeviceError),
-    /// A pass failed.
-    #[error(transparent)]
-    Measure(#[from] MeasureError),
-}
-
-/// A pass whose layers were timed.
-struct Pass {
-    wall: Duration,
-    /// Of each layer.
-    times: Vec<Duration>,
-    outputs: Vec<f64>,
-}
-
-/// Runs a batch and times its layers.
-enum Instrument<'a> {
-    Kernels(&'a Compiled),
-    Interpreter(Box<Interpreter>),
-}
-
-impl<'a> Instrument<'a> {
-    fn new(built: &'a Built, batch: u32) -> Result<Self, LayersError> {
-        if let Some(compiled) = built.compiled() {
-            return Ok(Self::Kernels(compiled));
-        }
-        let network = built.network().ok_or_else(|| LayersError::Operation("its own runner".to_owned()))?;
-        let inputs = built.model().placeholders(batch as usize);
-        let interpreter = Interpreter::new(network, built.device(), &inputs)?;
-        Ok(Self::Interpreter(Box::new(interpreter)))
-    }
-
-    fn clock(&self, built: &Built) -> LayerClock {
-        match self {
-            Self::Interpreter(_) if built.has_clock() => LayerClock::Device,
-            _ => LayerClock::Wall,
-        }
-    }
-
-    /// Passes that do not count.
-    const fn warm_up(&self) -> usize {
-        match self {
-            Self::Kernels(_) => 1,
-            Self::Interpreter(_) => interpret::WARM_UP,
-        }
-    }
-
-    /// The layers of so many images, in values of so many bytes; no times yet.
-    fn layers(&self, batch: u32, width: u64) -> Vec<LayerTime> {
-        match self {
-            Self::Kernels(compiled) => {
-                let computed = compiled.computed();
-                let all = computed.layers.iter().zip(&computed.traffic).zip(&computed.within);
-                all.map(|((facts, traffic), within)| LayerTime {
-                    within: *within,
-                    ..layer(facts, *traffic, u64::from(batch), width)
-                })
-                .collect()
-            }
-            Self::Interpreter(interpreter) => interpreter.layers().map(|(l, t)| layer(l, t, 1, width)).collect(),
-        }
-    }
-
-    fn pass(&mut self, built: &Built, input: &Input, clock: LayerClock) -> Result<Pass, LayersError> {
-        match (self, input) {
-            (Self::Kernels(compiled), Input::Host(images)) => steps(built, compiled, images),
-            (Self::Interpreter(interpreter), Input::Device(inputs)) => interpreter.pass(inputs, clock),
-            _ => Err(MeasureError::Device("an input of another network".into()).into()),
-        }
-    }
-}
-
-/// A layer of so many times the batch that its facts are of.
-fn layer(facts: &LayerFacts, traffic: Traffic, batches: u64, width: u64) -> LayerTime {
-    let mut output = facts.output.clone();
-    if let Some(images) = output.first_mut() {
-        *images *= batches;
-    }
-    LayerTime {
-        kind: facts.kind.clone(),
-        detail: facts.detail.clone(),
-        output,
-        params: facts.params,
-        macs: facts.macs * batches,
-        bytes: traffic.bytes(batches, width),
-        ..LayerTime::default()
-    }
-}
-
-/// A pass of the compiled plan, as [`Built::batch`] runs it.
-fn steps(built: &Built, compiled: &Compiled, images: &[f32]) -> Result<Pass, LayersError> {
-    let failed = |error: String| MeasureError::from_text(&error);
-    built.device().sync().map_err(|e| failed(e.to_string()))?;
-    let start = Instant::now();
-    let (values, steps) = compiled.timed(images);
-    let outputs = measure::output(compiled, values, built.device());
-    let read = measure::first(&outputs);
-    built.device().sync().map_err(|e| failed(e.to_string()))?;
-    let wall = start.elapsed();
-    read?;
-    let computed = compiled.computed();
-    let mut times = vec![Duration::ZERO; computed.layers.len()];
-    for (layer, step) in computed.of_step.iter().zip(steps) {
-        if let Some(time) = times.get_mut(*layer) {
-            *time += step;
-        }
-    }
-    Ok(Pass { wall, times, outputs: measure::values(outputs)? })
-}
-
 /// Measures the layers of a batch in about a second; none if `stop` said so first.
 ///
 /// # Errors
@@ -160,11 +33,11 @@ pub fn measure(
     inputs: &[Input],
     stop: impl Fn() -> bool,
 ) -> Result<Option<Layers>, LayersError> {
-    let mut instrument = Instrument::new(built, config.batch)?;
-    let clock = instrument.clock(built);
+    let mut runner = built.runner().layers(config.batch)?;
+    let clock = runner.clock();
     let mut passes = Passes::default();
-    for (turn, input) in inputs.iter().cycle().take(instrument.warm_up()).enumerate() {
-        let pass = instrument.pass(built, input, clock)?;
+    for (turn, input) in inputs.iter().cycle().take(runner.warm_up()).enumerate() {
+        let pass = runner.pass(input)?;
         if turn == 0 {
             check(&pass.outputs, &built.outputs(input)?)?;
         }
@@ -179,12 +52,12 @@ pub fn measure(
         }
         let whole = built.batch(input, true)?;
         let by_clock = if clock == LayerClock::Device { whole.device } else { Some(whole.wall) };
-        passes.add(by_clock.unwrap_or(whole.wall), whole.wall, instrument.pass(built, input, clock)?);
+        passes.add(by_clock.unwrap_or(whole.wall), whole.wall, runner.pass(input)?);
         if passes.count() >= LEAST_PASSES && began.elapsed() >= TIME {
             break;
         }
     }
-    let mut layers = instrument.layers(config.batch, config.precision.bytes());
+    let mut layers = runner.layers(config.precision.bytes());
     passes.time(&mut layers);
     Ok(Some(Layers {
         run,
@@ -210,7 +83,7 @@ struct Passes {
 }
 
 impl Passes {
-    fn add(&mut self, whole: Duration, whole_wall: Duration, pass: Pass) {
+    fn add(&mut self, whole: Duration, whole_wall: Duration, pass: LayerPass) {
         self.whole.push(whole);
         self.whole_wall.push(whole_wall);
         self.instrumented.push(pass.wall);

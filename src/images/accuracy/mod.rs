@@ -9,7 +9,7 @@ pub mod ledger;
 pub mod tally;
 
 use crate::{
-    engine::measure::MeasureError,
+    backend::RunError,
     event::{Accuracy, Config, Precision},
     format::bytes,
     host,
@@ -34,12 +34,12 @@ const TOP: usize = 5;
 pub enum AccuracyError {
     /// A forward pass failed.
     #[error("{0}")]
-    Measure(MeasureError),
+    Measure(RunError),
     /// The device has not the memory for a batch.
     #[error("{error}\na batch of {batch} does not fit: try --batch {}; what is done is kept", (batch / 2).max(1))]
     Memory {
         /// What the device said.
-        error: MeasureError,
+        error: RunError,
         /// Images in the batch.
         batch: usize,
     },
@@ -128,8 +128,8 @@ fn judge(
 ) -> Result<Vec<Done>, AccuracyError> {
     let (samples, inputs): (Vec<_>, Vec<_>) = std::mem::take(waiting).into_iter().unzip();
     let logits = predictor.logits(&inputs).map_err(|error| match error {
-        MeasureError::OutOfMemory { .. } => AccuracyError::Memory { error, batch },
-        error @ MeasureError::Device(_) => AccuracyError::Measure(error),
+        RunError::OutOfMemory { .. } => AccuracyError::Memory { error, batch },
+        error @ RunError::Device(_) => AccuracyError::Measure(error),
     })?;
     let done = |(sample, logits): (&Sample, Vec<f32>)| Done {
         image: sample.name.clone(),

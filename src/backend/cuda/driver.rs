@@ -3,15 +3,12 @@
 //! Burn opens all of them lazily and panics on another thread where one is missing; here each absence has its own
 //! message and remedy.
 
-use super::{error::DeviceError, interface::Backend};
 use crate::{
-    event::{DeviceInfo, DeviceKind, DeviceMemory, DeviceTraits, OthersLoad, Precision},
+    event::{DeviceInfo, Precision},
     host,
 };
-use burn::tensor::{Device, DeviceType};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 use std::{
-    borrow::Cow,
     ffi::{CStr, c_char, c_int, c_uint},
     path::{Path, PathBuf},
 };
@@ -149,8 +146,7 @@ impl Driver {
             memory_bytes: self.memory(device),
             uuid: self.uuid(device),
             driver: host::nvidia_driver(),
-            traits: Some(TRAITS.clone()),
-            absent: None,
+            ..DeviceInfo::default()
         }
     }
 }
@@ -172,72 +168,25 @@ fn precisions(major: c_int, minor: c_int) -> Vec<Precision> {
     }
 }
 
-static TRAITS: DeviceTraits = DeviceTraits {
-    kind: DeviceKind::Card,
-    own_clock: true,
-    graphs: true,
-    compiles: true,
-    memory: DeviceMemory::Own,
-    others: OthersLoad::Processes,
-    utilisation_of: Cow::Borrowed("SM"),
-};
-
-/// NVIDIA's cards, by kernels that CubeCL compiles through NVRTC.
-#[derive(Debug)]
-pub struct Cuda;
-
-/// The number of a card in its name: 3 of `cuda:3`.
-fn index(name: &str) -> Option<u16> {
-    name.strip_prefix("cuda:")?.parse().ok()
-}
-
-impl Backend for Cuda {
-    fn devices(&self) -> Vec<DeviceInfo> {
-        devices().unwrap_or_else(|absent| {
-            vec![DeviceInfo {
-                name: "cuda".to_owned(),
-                title: "NVIDIA CUDA".to_owned(),
-                absent: Some(absent.to_string()),
-                ..DeviceInfo::default()
-            }]
-        })
-    }
-
-    fn full_name(&self, name: &str) -> Option<String> {
-        let index = if name == "cuda" { 0 } else { index(name)? };
-        Some(format!("cuda:{index}"))
-    }
-
-    fn names(&self) -> &'static str {
-        "cuda, or cuda:N with N the number of a card"
-    }
-
-    fn traits(&self) -> &'static DeviceTraits {
-        &TRAITS
-    }
-
-    fn sensors(&self) -> &'static [&'static str] {
-        &["nvml"]
-    }
-
-    fn open(&self, name: &str) -> Result<Device, DeviceError> {
-        let hidden = || DeviceError::Hidden(name.to_owned());
-        let index = index(name).ok_or_else(hidden)?;
-        Device::enumerate(DeviceType::Cuda).into_vec().into_iter().nth(index.into()).ok_or_else(hidden)
-    }
-}
-
 /// Every CUDA device that Burn can use.
 ///
 /// # Errors
 /// Says what is missing first, in the order driver, card, NVRTC, headers.
-fn devices() -> Result<Vec<DeviceInfo>, CudaAbsent> {
+pub fn devices() -> Result<Vec<DeviceInfo>, CudaAbsent> {
     let driver = Driver::open()?;
     let count = driver.count()?;
+    prepare()?;
+    Ok((0..count).map(|device| driver.info(device)).collect())
+}
+
+/// Prepares this process for Burn: opens NVRTC, and looks for the headers that kernels include.
+///
+/// # Errors
+/// Says which of them is missing.
+pub fn prepare() -> Result<(), CudaAbsent> {
     let toolkit = toolkit();
     find_nvrtc(toolkit.as_deref())?;
-    headers(toolkit.as_deref())?;
-    Ok((0..count).map(|device| driver.info(device)).collect())
+    headers(toolkit.as_deref())
 }
 
 /// The folder in which `cubecl-cuda` will look for headers; the same places in the same order.

@@ -3,8 +3,8 @@
 //! A device clock is read where the device stands: if it were idle when a layer's kernels are on their way, the layer's time
 //! would be that of the host that sends them. So something else runs before each layer for as long as the host needs.
 
-use crate::engine::measure::MeasureError;
-use burn::tensor::{Device, Distribution, ProfileOptions, Tensor};
+use crate::backend::{error::RunError, interface::Device};
+use burn::tensor::{Distribution, Tensor};
 use std::time::Duration;
 
 /// Side of the matrices: their product takes tens of microseconds on a large card and leaves most of its cache alone.
@@ -14,17 +14,20 @@ const TIMED: u32 = 8;
 /// Products before one layer at the most.
 const MOST: u32 = 40;
 
-/// Work that nobody needs.
-pub(super) struct Busy {
+/// Work whose result is not needed.
+pub struct Busy {
     matrix: Tensor<2>,
     /// What one product takes.
     one: Duration,
 }
 
 impl Busy {
-    /// Matrices on a device, and the time of their product.
-    pub(super) fn new(device: &Device) -> Result<Self, MeasureError> {
-        let matrix = Tensor::random([SIDE, SIDE], Distribution::Uniform(-1.0, 1.0), device);
+    /// Matrices on a device with a clock, and the time of their product.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn new(device: &dyn Device) -> Result<Self, RunError> {
+        let matrix = Tensor::random([SIDE, SIDE], Distribution::Uniform(-1.0, 1.0), device.tensors());
         let mut busy = Self { matrix, one: Duration::ZERO };
         // The first time it is compiled, and tuned.
         for _ in 0..2 {
@@ -33,11 +36,10 @@ impl Busy {
         Ok(busy)
     }
 
-    fn timed(&self, device: &Device) -> Result<Duration, MeasureError> {
-        let run = device.profile_with(ProfileOptions::default().flush(), || self.run(TIMED));
-        let (_, profile) = run.map_err(|e| MeasureError::from_text(&e.to_string()))?;
-        device.sync().map_err(|e| MeasureError::from_text(&e.to_string()))?;
-        Ok(pollster::block_on(profile.resolve()).map_or(Duration::ZERO, |ticks| ticks.duration()))
+    fn timed(&self, device: &dyn Device) -> Result<Duration, RunError> {
+        let reading = device.clocked(&mut || self.run(TIMED))?;
+        device.sync()?;
+        Ok(reading.read().unwrap_or_default())
     }
 
     fn run(&self, times: u32) {
@@ -47,9 +49,12 @@ impl Busy {
     }
 
     /// Keeps the device busy for at least a while from now.
-    pub(super) fn keep(&self, device: &Device, time: Duration) -> Result<(), MeasureError> {
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn keep(&self, device: &dyn Device, time: Duration) -> Result<(), RunError> {
         self.run(self.turns(time));
-        device.flush().map_err(|e| MeasureError::from_text(&e.to_string()))
+        device.flush()
     }
 
     fn turns(&self, time: Duration) -> u32 {
@@ -61,15 +66,16 @@ impl Busy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::device;
 
     #[test]
     fn it_takes_as_long_as_was_asked_for() {
-        let device = Device::flex();
-        let busy = Busy::new(&device).unwrap();
+        let device = device::open("test:0").unwrap();
+        let busy = Busy::new(&*device).unwrap();
         assert!(busy.one > Duration::ZERO);
         let busy = Busy { one: Duration::from_micros(50), ..busy };
         let turns = [0, 120, 1_000_000].map(|us| busy.turns(Duration::from_micros(us)));
         assert_eq!(turns, [1, 3, MOST]);
-        busy.keep(&device, Duration::from_micros(10)).unwrap();
+        busy.keep(&*device, Duration::from_micros(10)).unwrap();
     }
 }
