@@ -2,6 +2,9 @@
 
 use statrs::distribution::{ChiSquared, ContinuousCDF, FisherSnedecor, StudentsT};
 
+/// z of a two-sided 95 % interval of the normal distribution.
+pub const Z95: f64 = 1.959_963_984_540_054;
+
 /// A range of values that the data does not exclude, at 95 % unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -82,7 +85,7 @@ fn fisher(r: f64, n: usize, inflation: f64) -> Interval {
         return Interval { low: -1.0, high: 1.0 };
     }
     let z = r.atanh();
-    let half = super::stats::Z95 * (inflation / (n as f64 - 3.0)).sqrt();
+    let half = Z95 * (inflation / (n as f64 - 3.0)).sqrt();
     Interval::around(z, half).map(f64::tanh)
 }
 

@@ -1,10 +1,7 @@
 //! Order statistics with their confidence, and running moments.
 
-use super::distribution::Interval;
+use super::distribution::{Interval, Z95};
 use hdrhistogram::Histogram;
-
-/// z of a two-sided 95 % interval of the normal distribution.
-pub const Z95: f64 = 1.959_963_984_540_054;
 
 /// Mean and variance of a stream of values, in one pass and without cancellation (Welford 1962).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     analysis::{
         compare::{Better, Difference, Estimate, Judgement},
-        stats::Z95,
+        distribution::Z95,
     },
     event::{Config, RunId},
     format,

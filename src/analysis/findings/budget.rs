@@ -1,6 +1,6 @@
 //! The best networks within an energy budget.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::analysis::figure::Point;
 
 /// The best networks within a budget.

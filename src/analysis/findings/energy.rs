@@ -1,6 +1,6 @@
 //! Finding 3: does an energy budget bound accuracy and complexity?
 
-use super::{Estimate, Finding, Verdict, more};
+use super::finding::{Estimate, Finding, Verdict, more, until};
 use crate::{
     analysis::{
         data::Observation,
@@ -92,7 +92,7 @@ fn needs(accuracy: &Growth, complexity: &Growth, n: usize) -> String {
         let interval = rank_interval(weaker, n);
         interval.low > 0.0 || interval.high < GROWS
     };
-    match super::until(n, clear) {
+    match until(n, clear) {
         Some(n) => format!("about {}, cheap and accurate ones or dear and poor ones", more(n, "network")),
         None if accuracy.interval.low > 0.0 && complexity.interval.low > 0.0 => {
             "cheap networks: those measured reach nearly as far as the dear ones".to_owned()

@@ -3,7 +3,7 @@
 //! `top-1 = a − b / t` is linear in 1/t, which is images/s: a hyperbola in time is a straight line against throughput, where
 //! the paper's Figure 9 has a straight upper bound.
 
-use super::{Estimate, FEWEST_FOR_CURVES, Finding, Verdict, more};
+use super::finding::{Estimate, FEWEST_FOR_CURVES, Finding, Verdict, more};
 use crate::{
     analysis::{
         data::Observation,

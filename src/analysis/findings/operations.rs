@@ -1,6 +1,6 @@
 //! Finding 4: do operations predict inference time, and does anything predict it better?
 
-use super::{Estimate, FEWEST_FOR_CURVES, Finding, Verdict, more, per_network, until};
+use super::finding::{Estimate, FEWEST_FOR_CURVES, Finding, Verdict, more, per_network, until};
 use crate::{
     analysis::{
         data::Observation,

@@ -1,6 +1,6 @@
 //! Finding 1: does power depend on batch size and architecture?
 
-use super::{Estimate, FEWEST_NETWORKS, Finding, Verdict, more, until};
+use super::finding::{Estimate, FEWEST_NETWORKS, Finding, Verdict, more, until};
 use crate::{
     analysis::{
         data::Observation,

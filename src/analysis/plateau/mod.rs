@@ -6,8 +6,8 @@
 //! residual variance of the most flexible one (QAIC; Burnham and Anderson 2002, 2.5).
 
 use super::{
-    distribution::{Interval, f95},
-    stats::{Moments, Z95},
+    distribution::{Interval, Z95, f95},
+    stats::Moments,
 };
 use crate::format;
 

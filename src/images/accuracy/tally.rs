@@ -1,7 +1,7 @@
 //! Right and wrong answers, counted.
 
 use crate::{
-    analysis::stats::{self, Z95},
+    analysis::{distribution::Z95, stats},
     event::Share,
 };
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! The figures of the findings: points, fits, confidence bands and bounds.
 
-use super::{Drawing, Judged, SIZE, ball, counted, panels, spans};
+use super::drawing::{Drawing, Judged, SIZE, ball, counted, panels, spans};
 use crate::{
     analysis::{
         figure::{self, Curve, Kind, Point},

@@ -1,7 +1,10 @@
 //! The figures of Canziani, Paszke and Culurciello (arXiv 1605.07678), drawn from the measurements: 1 to 10 with the paper's
 //! numbers, and from 11 on those of the findings that the paper does not have.
 
+mod drawing;
 mod findings;
+
+pub use drawing::Judged;
 
 use super::{
     chart::{Axis, Bar, Bars, Chart, Entry, Mark, Scale, Sign},
@@ -12,25 +15,19 @@ use super::{
 use crate::{
     analysis::{
         data::Observation,
-        findings::Finding,
         fit::Line,
         paper::{self, figure2, figure10},
     },
     event::NetworkFacts,
     format,
 };
+use drawing::{Drawing, SIZE, ball, counted, panels, spans};
 use std::collections::BTreeMap;
-
-/// Size of a chart, px.
-pub const SIZE: (f64, f64) = (760.0, 470.0);
 
 /// The source of the paper's values.
 const SOURCE: &str = "rings: Canziani et al. (2016), read off the vector graphics of their";
 
 const MIB: f64 = 1_048_576.0;
-
-/// Groups with the findings of each.
-pub type Judged<'a> = [(Group<'a>, [Finding; 4])];
 
 /// Every figure, in order.
 pub fn figures(judged: &Judged<'_>) -> Vec<Figure> {
@@ -69,53 +66,6 @@ fn single(number: u8, drawing: Result<String, String>, caption: String) -> Figur
 fn per_group(number: u8, judged: &Judged<'_>, caption: String, draw: impl Fn(&Group<'_>) -> Drawing) -> Figure {
     let drawings: Vec<Drawing> = judged.iter().map(|(group, _)| draw(group)).collect();
     Figure { number, title: paper::caption(number).to_owned(), caption, panels: panels(judged, drawings) }
-}
-
-/// A chart, or why it can't be drawn.
-pub type Drawing = Result<Chart, String>;
-
-/// Largest ratio of the longest to the shortest linear axis for which panels share one: beyond it, the data of one panel
-/// would fill only a corner.
-const ALIKE: f64 = 4.0;
-
-/// The range of an axis that all panels share; none where their ranges are too different.
-fn shared(drawings: &[Drawing], axis: fn(&Chart) -> &Axis) -> Option<(f64, f64)> {
-    let axes: Vec<&Axis> = drawings.iter().flatten().map(axis).collect();
-    let spans = || axes.iter().map(|a| a.range.1 - a.range.0);
-    let linear = axes.first()?.scale == Scale::Linear;
-    if linear && spans().fold(0.0, f64::max) > ALIKE * spans().fold(f64::INFINITY, f64::min) {
-        return None;
-    }
-    let low = axes.iter().map(|a| a.range.0).fold(f64::INFINITY, f64::min);
-    Some((low, axes.iter().map(|a| a.range.1).fold(f64::NEG_INFINITY, f64::max)))
-}
-
-/// Panels of charts with shared axes, so that they can be compared by eye. Where axes are not shared, the names of the panels
-/// say so.
-fn panels(judged: &Judged<'_>, drawings: Vec<Drawing>) -> Vec<Panel> {
-    let (x, y) = (shared(&drawings, |chart| &chart.x), shared(&drawings, |chart| &chart.y));
-    let several = judged.len() > 1;
-    let own = if x.is_some() && y.is_some() { "" } else { ", on axes of its own" };
-    let panel = |(drawing, (group, _)): (Drawing, &(Group<'_>, _))| {
-        let own = if drawing.is_ok() { own } else { "" };
-        let svg = drawing.map(|mut chart| {
-            chart.x.range = x.unwrap_or(chart.x.range);
-            chart.y.range = y.unwrap_or(chart.y.range);
-            chart.svg()
-        });
-        Panel { name: several.then(|| format!("{}{own}", group.name)), drawing: svg }
-    };
-    let mut panels: Vec<Panel> = drawings.into_iter().zip(judged).map(panel).collect();
-    if panels.is_empty() {
-        panels.push(Panel { name: None, drawing: Err("nothing was measured".to_owned()) });
-    }
-    panels
-}
-
-/// `n = 7: f16 on NVIDIA H100 80GB HBM3`, for each group.
-fn counted(judged: &Judged<'_>, n: impl Fn(&Group<'_>) -> usize) -> String {
-    let of = |(group, _): &(Group<'_>, _)| format!("n = {}: {}", n(group), group.setting());
-    judged.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
 fn known_accuracy<'a>(facts: &BTreeMap<&str, &'a NetworkFacts>) -> Vec<(&'a NetworkFacts, f64)> {
@@ -215,23 +165,8 @@ fn theirs(facts: &NetworkFacts, ours: (f64, f64)) -> Option<[Mark; 2]> {
     ])
 }
 
-/// Radius of a ball whose area is proportional to `value`, px.
-pub fn ball(value: f64, largest: f64) -> f64 {
-    (value / largest.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0).sqrt() * 28.0 + 2.5
-}
-
 fn si(value: u64) -> String {
     format::si(value as f64)
-}
-
-/// x and y of all marks.
-pub fn spans(marks: &[Mark]) -> (Vec<f64>, Vec<f64>) {
-    let of = |mark: &Mark| match mark {
-        Mark::Dot { at, .. } => vec![*at],
-        Mark::Line { points, .. } => points.clone(),
-        Mark::Band { .. } => Vec::new(),
-    };
-    marks.iter().flat_map(of).unzip()
 }
 
 /// A line per network: points by batch size, with the network's name at its end.

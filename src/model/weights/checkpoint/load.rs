@@ -1,6 +1,9 @@
 //! A checkpoint put into a network.
 
-use super::{Checkpoint, CheckpointError, Fault};
+use super::{
+    Checkpoint, CheckpointError,
+    fault::{Fault, Mismatch, Misshapen, NotFinite, Poisoned},
+};
 use crate::model::{
     catalog,
     description::Model,
@@ -9,110 +12,23 @@ use crate::model::{
 };
 use burn::tensor::{Device, TensorData};
 use rayon::prelude::*;
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-/// How many keys of each kind an error names.
-const NAMED: usize = 5;
-
-/// A checkpoint of another network.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Mismatch {
-    /// Name of the model that was to be filled.
-    pub network: String,
-    /// Its tensors that the file lacks, in the network's order.
-    pub missing: Vec<String>,
-    /// The file's tensors that it does not have, by key.
-    pub surplus: Vec<String>,
-    /// Tensors of both that differ in shape, in the network's order.
-    pub misshapen: Vec<Misshapen>,
-    /// A model that the file does fit.
-    pub fits: Option<String>,
-}
-
-/// A tensor of another shape than the network has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misshapen {
-    /// Its key.
-    pub key: String,
-    /// Its shape in the file.
-    pub found: Vec<usize>,
-    /// Its shape in the network.
-    pub wanted: Vec<usize>,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not the weights of {}", self.network)?;
-        if let Some(other) = &self.fits {
-            write!(f, " but those of {other}")?;
-        }
-        let misshapen = |m: &Misshapen| format!("{} is {:?}, not {:?}", m.key, m.found, m.wanted);
-        let misshapen: Vec<_> = self.misshapen.iter().map(misshapen).collect();
-        let kinds = [("missing", &self.missing), ("surplus", &self.surplus), ("misshapen", &misshapen)];
-        for (kind, keys) in kinds.into_iter().filter(|(_, keys)| !keys.is_empty()) {
-            let more = if keys.len() > NAMED { ", …" } else { "" };
-            write!(f, "\n  {} {kind}: {}{more}", keys.len(), keys[..keys.len().min(NAMED)].join(", "))?;
-        }
-        Ok(())
+/// What is not finite in a tensor of that key and shape.
+fn poisoned(parameter: &Parameter, data: &TensorData) -> Option<Poisoned> {
+    let values = data.as_slice::<f32>().ok()?;
+    let count: usize = values.par_chunks(1 << 16).map(|chunk| chunk.iter().filter(|v| !v.is_finite()).count()).sum();
+    let at = values.iter().position(|value| !value.is_finite()).filter(|_| count > 0)?;
+    let mut rest = at;
+    let mut first: Vec<usize> = Vec::new();
+    for size in parameter.shape.iter().rev() {
+        first.insert(0, rest % size);
+        rest /= size;
     }
-}
-
-/// Weights of which some are NaN or infinite.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub struct NotFinite {
-    /// The tensors with such values, in the network's order.
-    pub tensors: Vec<Poisoned>,
-}
-
-/// A tensor with values that are not finite.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Poisoned {
-    /// Its key.
-    pub key: String,
-    /// Where the first of them is, an index per axis of PyTorch's shape.
-    pub first: Vec<usize>,
-    /// The first of them.
-    pub value: f32,
-    /// How many there are.
-    pub count: usize,
-    /// How many values the tensor has.
-    pub of: usize,
-}
-
-impl Poisoned {
-    /// What is not finite in a tensor of that key and shape.
-    fn of(parameter: &Parameter, data: &TensorData) -> Option<Self> {
-        let values = data.as_slice::<f32>().ok()?;
-        let count: usize =
-            values.par_chunks(1 << 16).map(|chunk| chunk.iter().filter(|v| !v.is_finite()).count()).sum();
-        let at = values.iter().position(|value| !value.is_finite()).filter(|_| count > 0)?;
-        let mut rest = at;
-        let mut first: Vec<usize> = Vec::new();
-        for size in parameter.shape.iter().rev() {
-            first.insert(0, rest % size);
-            rest /= size;
-        }
-        if parameter.role == Role::Linear {
-            first.reverse();
-        }
-        Some(Self { key: parameter.key.clone(), first, value: values[at], count, of: values.len() })
+    if parameter.role == Role::Linear {
+        first.reverse();
     }
-}
-
-impl fmt::Display for NotFinite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "weights that are not finite")?;
-        for Poisoned { key, first, value, count, of } in self.tensors.iter().take(NAMED) {
-            write!(f, "\n  {key}: {count} of {of}, the first at {first:?}: {value}")?;
-        }
-        if self.tensors.len() > NAMED {
-            write!(f, "\n  and {} more tensors", self.tensors.len() - NAMED)?;
-        }
-        write!(
-            f,
-            "\nTraining has diverged, or the file is damaged: take an earlier checkpoint, or fetch the file again"
-        )
-    }
+    Some(Poisoned { key: parameter.key.clone(), first, value: values[at], count, of: values.len() })
 }
 
 impl Checkpoint {
@@ -164,7 +80,7 @@ impl Checkpoint {
                 _ => Ok(data),
             });
             let data = data.map_err(|error| failed = Some(error)).ok()?;
-            not_finite.extend(Poisoned::of(parameter, &data));
+            not_finite.extend(poisoned(parameter, &data));
             Some(data)
         });
         match failed {

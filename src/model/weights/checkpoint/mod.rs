@@ -4,17 +4,19 @@
 //! description of the tensors; values are read one tensor at a time, so that there is never a second copy of a network.
 
 mod archive;
+mod fault;
 mod fp8;
 mod load;
 mod names;
 mod pytorch;
 mod safe;
+mod stored;
 
-pub use load::{Mismatch, Misshapen, NotFinite};
+pub use fault::{Fault, Mismatch, Misshapen, NotFinite, Poisoned};
 
 use crate::event::Weights;
-use fp8::Fp8;
 use names::Named;
+use stored::{Encoding, Stored};
 
 use burn::tensor::{DType, TensorData};
 use sha2::{Digest, Sha256};
@@ -37,25 +39,6 @@ pub struct Checkpoint {
     left: Vec<&'static str>,
 }
 
-/// A tensor in a file.
-struct Stored {
-    shape: Vec<usize>,
-    encoding: Encoding,
-    /// Reads its bytes: row-major, native endian.
-    read: Box<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>,
-}
-
-/// How values are stored.
-#[derive(Clone, Debug)]
-enum Encoding {
-    /// As floating-point numbers that Burn knows.
-    Float(DType),
-    /// As floating-point numbers of eight bits.
-    Fp8(Fp8),
-    /// As something of this name that is no weight, or none that can be read.
-    Other(String),
-}
-
 /// A file that can't be used, and why.
 #[derive(Debug, Error)]
 #[error("{}: {fault}", path.display())]
@@ -64,37 +47,6 @@ pub struct CheckpointError {
     pub path: PathBuf,
     /// What is wrong with it.
     pub fault: Fault,
-}
-
-/// What is wrong with a file.
-#[derive(Debug, Error)]
-pub enum Fault {
-    /// The operating system does not let us read it.
-    #[error("{0}")]
-    Io(io::Error),
-    /// It is something else.
-    #[error("{0}; what is wanted is weights as PyTorch saves them (.pth, .pt) or .safetensors")]
-    NotACheckpoint(String),
-    /// It ends too early.
-    #[error("truncated: it ends at byte {length}, {place}; fetch it again")]
-    Truncated {
-        /// Where it ends, bytes.
-        length: u64,
-        /// In the middle of what.
-        place: String,
-    },
-    /// It can be read only once, or has no content of its own.
-    #[error("this is {0}, and it is read more than once: save it to a file first")]
-    NotAFile(&'static str),
-    /// It contradicts itself, or holds what is not understood. Nothing in it was executed.
-    #[error("{0}")]
-    Malformed(String),
-    /// Its tensors are not those of the network.
-    #[error(transparent)]
-    Mismatch(Box<Mismatch>),
-    /// Some of its values are NaN or infinite.
-    #[error(transparent)]
-    NotFinite(Box<NotFinite>),
 }
 
 impl Checkpoint {

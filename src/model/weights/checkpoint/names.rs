@@ -1,6 +1,6 @@
 //! Which of a file's tensors are weights, and what they are called in the network's own state dict.
 
-use super::Stored;
+use super::stored::Stored;
 use std::collections::BTreeMap;
 
 /// Keys of the dictionary that a training script saves, below which the weights are. The first of them that a file has is

@@ -1,6 +1,10 @@
 //! `.pth` and `.pt`, in each container that PyTorch has used: ZIP, the legacy stream and TAR.
 
-use super::{Encoding, Fault, Stored, archive};
+use super::{
+    archive,
+    fault::Fault,
+    stored::{Encoding, Stored},
+};
 use burn::tensor::DType;
 use pytorch_reader::{DType as Stype, PickleError, PytorchError, PytorchReader};
 use std::{collections::BTreeMap, io, path::Path};

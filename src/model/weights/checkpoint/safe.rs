@@ -1,6 +1,10 @@
 //! `.safetensors`: a length, a JSON object that says where each tensor lies, and the tensors.
 
-use super::{Encoding, Fault, Stored, fp8::Fp8};
+use super::{
+    fault::Fault,
+    fp8::Fp8,
+    stored::{Encoding, Stored},
+};
 use burn::tensor::DType;
 use safetensors::{Dtype, tensor::Metadata};
 use std::{
