@@ -232,6 +232,26 @@ fn weights_of_another_network_are_refused_before_anything_runs() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_named_and_nothing_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = weights(folder.path());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    for line in [
+        "infer squeezenet1.1 --image assets/chelsea.jpg --device cpu --weights",
+        "run --network squeezenet1.1 --device cpu --seconds 0.1 --weights",
+        "layers squeezenet1.1 --device cpu --weights",
+    ] {
+        let output = wattscope(line).arg(&path).output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        assert!(said.contains("weights that are not finite: 1 of ") && said.contains("(NaN at ["), "{line}: {said}");
+    }
+}
+
+#[test]
 fn a_run_says_which_weights_it_used() {
     let folder = tempfile::tempdir().unwrap();
     let path = weights(folder.path());

@@ -68,6 +68,9 @@ pub enum RunError {
         /// What the device said.
         message: String,
     },
+    /// The outputs are not finite, and the weights are the user's own: the device is sound.
+    #[error("{0}")]
+    Weights(String),
     /// Anything else; the device may be unusable from now on.
     #[error("{0}")]
     Device(String),

@@ -6,8 +6,13 @@ use crate::{
         interface::{ClockReading, Device, Input, Runner},
         outputs,
     },
-    event::Config,
-    model::{Model, Network, Value, fold::FoldError, network, weights::checkpoint::Checkpoint},
+    event::{Config, Precision, Weights},
+    model::{
+        Model, Network, Value,
+        fold::FoldError,
+        network,
+        weights::{checkpoint::Checkpoint, seed::DEFAULT_SEED},
+    },
 };
 use std::{
     sync::Arc,
@@ -33,8 +38,8 @@ pub struct Built {
     runner: Box<dyn Runner>,
     device: Arc<dyn Device>,
     model: Model,
-    /// Bytes of a value.
-    width: u64,
+    weights: Weights,
+    precision: Precision,
 }
 
 /// A network with its batch norms folded, or as it is.
@@ -50,7 +55,8 @@ impl Built {
     pub fn new(model: &Model, config: &Config, fold: bool) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
         let tensors = device.tensors().clone();
-        Self::of(model, config, device, &|| Ok(folded(model.build(&tensors), fold)?))
+        let weights = Weights::Seed { seed: DEFAULT_SEED };
+        Self::of(model, config, device, weights, &|| Ok(folded(model.build(&tensors), fold)?))
     }
 
     /// Builds a model with the weights of a checkpoint, its batch norms folded where `fold` says so.
@@ -60,17 +66,24 @@ impl Built {
     pub fn load(model: &Model, config: &Config, checkpoint: &Checkpoint, fold: bool) -> Result<Self, BuildError> {
         let device = device::open(&config.device)?;
         let tensors = device.tensors().clone();
-        Self::of(model, config, device, &|| Ok(folded(checkpoint.load(model, &tensors)?, fold)?))
+        let weights = checkpoint.weights()?;
+        Self::of(model, config, device, weights, &|| Ok(folded(checkpoint.load(model, &tensors)?, fold)?))
     }
 
     fn of(
         model: &Model,
         config: &Config,
         device: Arc<dyn Device>,
+        weights: Weights,
         network: &dyn Fn() -> Result<Box<dyn Network>, BuildError>,
     ) -> Result<Self, BuildError> {
         let runner = device.clone().load(model, config.precision, network)?;
-        Ok(Self { runner, device, model: model.clone(), width: config.precision.bytes() })
+        Ok(Self { runner, device, model: model.clone(), weights, precision: config.precision })
+    }
+
+    /// Its weights.
+    pub const fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     /// The device that it is on.
@@ -102,7 +115,7 @@ impl Built {
     /// What the device says.
     pub fn inputs(&self, batch: u32) -> Result<Vec<Input>, RunError> {
         let batch = batch as usize;
-        let bytes = self.model.input_bytes(batch, self.width);
+        let bytes = self.model.input_bytes(batch, self.precision.bytes());
         let count = (INPUT_BYTES / bytes.max(1)).clamp(2, 8);
         let make = |seed| self.input(self.model.made_up_inputs(batch, seed, self.device.tensors()));
         (0..count).map(make).collect()
@@ -114,6 +127,43 @@ impl Built {
     /// What the device says.
     pub fn outputs(&self, input: &Input) -> Result<Vec<f64>, RunError> {
         outputs::values(self.runner.forward(input)?)
+    }
+
+    /// The same, all of them finite.
+    ///
+    /// # Errors
+    /// What the device says, or why a value may not be finite.
+    pub fn finite_outputs(&self, input: &Input) -> Result<Vec<f64>, RunError> {
+        self.finite(self.outputs(input)?)
+    }
+
+    /// Values, if they are finite.
+    fn finite(&self, values: Vec<f64>) -> Result<Vec<f64>, RunError> {
+        if values.iter().all(|value| value.is_finite()) {
+            return Ok(values);
+        }
+        Err(match (&self.weights, self.precision) {
+            (Weights::Seed { .. }, _) => {
+                RunError::Device("the outputs are not finite: the network does not compute right here".into())
+            }
+            (weights, Precision::F16) => RunError::Weights(format!(
+                "with the weights of {weights} the outputs are not finite in f16, whose largest value is 65,504: try bf16 or f32"
+            )),
+            (weights, precision) => RunError::Weights(format!(
+                "with the weights of {weights} the outputs are not finite in {precision}: training has diverged, or they are of \
+                 another network of the same shapes"
+            )),
+        })
+    }
+
+    /// Runs one batch as [`Self::batch`] does and checks that all of its outputs are finite.
+    ///
+    /// # Errors
+    /// As [`Self::timed`].
+    pub fn checked_batch(&self, input: &Input) -> Result<Timing, RunError> {
+        let (timing, outputs) = self.run(false, || self.runner.forward(input))?;
+        self.finite(outputs::values(outputs)?)?;
+        Ok(timing)
     }
 
     /// Runs one batch, kernel by kernel, and times it: with the device's own clock, too, where it is asked for and there.
@@ -134,6 +184,15 @@ impl Built {
         clock: bool,
         forward: impl Fn() -> Result<Vec<Value>, RunError> + Sync,
     ) -> Result<Timing, RunError> {
+        Ok(self.run(clock, forward)?.0)
+    }
+
+    /// The time of a batch, and its outputs.
+    fn run(
+        &self,
+        clock: bool,
+        forward: impl Fn() -> Result<Vec<Value>, RunError> + Sync,
+    ) -> Result<(Timing, Vec<Value>), RunError> {
         self.device.sync()?;
         let start = Instant::now();
         let (outputs, reading) = if clock && self.device.traits().own_clock {
@@ -148,9 +207,7 @@ impl Built {
         let wall = start.elapsed();
         let read = read?;
         synced?;
-        if !read.is_finite() {
-            return Err(RunError::Device("the logits are not finite: the network does not compute right here".into()));
-        }
-        Ok(Timing { start, wall, device: reading.read() })
+        self.finite(vec![read])?;
+        Ok((Timing { start, wall, device: reading.read() }, outputs))
     }
 }

@@ -14,12 +14,9 @@ pub mod steady;
 use crate::{
     backend::{BuildError, LayersError, RunError, interface::Input},
     clock::Clock,
-    event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp, Weights},
+    event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp},
     host,
-    model::{
-        self, Model,
-        weights::{checkpoint::Checkpoint, seed::DEFAULT_SEED},
-    },
+    model::{self, Model, weights::checkpoint::Checkpoint},
     output,
 };
 use graph::Graphs;
@@ -79,7 +76,6 @@ pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>
 struct Current {
     built: Built,
     config: Config,
-    weights: Weights,
 }
 
 struct Engine {
@@ -110,8 +106,8 @@ impl Engine {
             self.outbox.send(Body::Failing { run, config: config.clone(), reason });
             return Ok(());
         }
-        let Some(Current { built, weights, .. }) = &self.built else { return Ok(()) };
-        self.outbox.send(Body::Weights { run, weights: weights.clone() });
+        let Some(Current { built, .. }) = &self.built else { return Ok(()) };
+        self.outbox.send(Body::Weights { run, weights: built.weights().clone() });
         let inputs = built.inputs(config.batch)?;
         self.report_memory(run);
         if self.inbox.has_newer() {
@@ -141,27 +137,27 @@ impl Engine {
             old.built.free().free_unused();
         }
         let model = model::find(&config.network).map_err(|e| e.to_string())?;
-        let (built, weights) = self.weighted(&model, config).map_err(|e| e.to_string())?;
-        self.built = Some(Current { built, config: config.clone(), weights });
+        let built = self.weighted(&model, config).map_err(|e| e.to_string())?;
+        self.built = Some(Current { built, config: config.clone() });
         Ok(())
     }
 
     /// Builds a model with the weights of the file that is meant for it, or else with seeded ones.
-    fn weighted(&self, model: &Model, config: &Config) -> Result<(Built, Weights), BuildError> {
-        let Some(file) = self.weights.as_ref().filter(|file| file.network == config.network) else {
-            return Ok((Built::new(model, config, self.choices.fold)?, Weights::Seed { seed: DEFAULT_SEED }));
-        };
-        let checkpoint = Checkpoint::open(&file.path)?;
-        let built = Built::load(model, config, &checkpoint, self.choices.fold)?;
-        Ok((built, checkpoint.weights()?))
+    fn weighted(&self, model: &Model, config: &Config) -> Result<Built, BuildError> {
+        match self.weights.as_ref().filter(|file| file.network == config.network) {
+            Some(file) => Built::load(model, config, &Checkpoint::open(&file.path)?, self.choices.fold),
+            None => Built::new(model, config, self.choices.fold),
+        }
     }
 
     /// First batches, in which kernels are compiled and autotuned; true when a newer command arrived meanwhile.
     fn tune(&self, inputs: &[Input]) -> Result<bool, RunError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(true) };
         let mut before = f64::INFINITY;
-        for input in inputs.iter().cycle().take(MOST_TUNING) {
-            let now = built.batch(input, false)?.wall.as_secs_f64();
+        for (turn, input) in inputs.iter().cycle().take(MOST_TUNING).enumerate() {
+            // Once all of its outputs are looked at; of every other batch one value.
+            let batch = if turn == 0 { built.checked_batch(input) } else { built.batch(input, false) };
+            let now = batch?.wall.as_secs_f64();
             if self.inbox.has_newer() {
                 return Ok(true);
             }
@@ -298,6 +294,7 @@ impl Engine {
                     message,
                 });
             }
+            RunError::Weights(reason) => self.outbox.send(Body::Failing { run, config: config.clone(), reason }),
             RunError::Device(message) => {
                 output::note(&message);
                 self.outbox.close();

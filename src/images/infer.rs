@@ -8,10 +8,7 @@ use crate::{
     model::{
         Model, NoClassifier, Value,
         classifier::{Class, Classes, Classifier},
-        weights::{
-            checkpoint::{Checkpoint, CheckpointError},
-            seed::DEFAULT_SEED,
-        },
+        weights::checkpoint::{Checkpoint, CheckpointError},
     },
 };
 use burn::tensor::TensorData;
@@ -91,25 +88,23 @@ impl Predictor {
     ) -> Result<Self, InferError> {
         let classifier = model.classifier()?.clone();
         let config = Config { network: model.name.clone(), batch: BATCH as u32, precision, device: device.to_owned() };
-        let (built, weights) = match checkpoint {
-            Some(checkpoint) => {
-                let weights = checkpoint.weights().map_err(BuildError::from)?;
-                (Built::load(model, &config, checkpoint, fold)?, weights)
-            }
-            None => (Built::new(model, &config, fold)?, Weights::Seed { seed: DEFAULT_SEED }),
+        let built = match checkpoint {
+            Some(checkpoint) => Built::load(model, &config, checkpoint, fold)?,
+            None => Built::new(model, &config, fold)?,
         };
+        let weights = built.weights().clone();
         Ok(Self { model: model.clone(), classifier, built, config, weights })
     }
 
     /// The logits of inputs, `[3, px, px]` each, that go through the network together.
     ///
     /// # Errors
-    /// What the device says.
+    /// What the device says, or why a logit is not finite.
     pub fn logits(&self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, RunError> {
         let px = self.classifier.px;
         let data = TensorData::new(inputs.concat(), [inputs.len(), 3, px, px]);
         let input = self.built.input(vec![Value::from_data(data, self.built.device().tensors())])?;
-        let logits = self.built.outputs(&input)?;
+        let logits = self.built.finite_outputs(&input)?;
         Ok(logits
             .chunks(self.classifier.classes.len().max(1))
             .map(|row| row.iter().map(|value| *value as f32).collect())
@@ -159,6 +154,9 @@ impl Predictor {
         }
         let data = file.read("input")?;
         let values = data.as_slice::<f32>().map_err(|error| wrong(error.to_string()))?;
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(wrong(format!("value {at} of it is {}", values[at])));
+        }
         let rows = values.chunks(3 * px * px).enumerate();
         Ok(rows.map(|(i, row)| (format!("{} [{i}]", path.display()), row.to_vec())).collect())
     }

@@ -6,15 +6,18 @@ use super::{
     network::BurnNetwork, port::Contents,
 };
 use crate::{
+    backend::RunError,
     check::Reference,
     engine::measure::Built,
     event::{Config, Precision},
+    model::weights::checkpoint::Checkpoint,
 };
 use burn::{
     module::Module,
     nn::{Embedding, EmbeddingConfig, Linear, LinearConfig},
     tensor::{Device, Float, Int, activation},
 };
+use safetensors::{Dtype, tensor::TensorView};
 
 /// Two linear layers on a vector of 16, with a ReLU between.
 #[derive(Module, Debug)]
@@ -158,6 +161,28 @@ fn it_runs_and_is_checked_as_every_other_model() {
             let checked = reference.check("cpu", precision, true).unwrap();
             assert!(checked.pass, "{checked:?}");
         }
+    }
+}
+
+/// Weights that are finite, and far too large.
+#[test]
+fn outputs_that_are_not_finite_are_laid_to_the_weights_where_they_are_from_a_file() {
+    let model = super::find("toy/perceptron").unwrap();
+    let parameters = model.structure(&Device::flex()).parameters();
+    let tensors: Vec<_> = parameters
+        .iter()
+        .map(|p| (p.key.clone(), p.published_shape(), 3e38f32.to_le_bytes().repeat(p.shape.iter().product())))
+        .collect();
+    let view = |shape: &[usize], bytes| TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap();
+    let views = tensors.iter().map(|(key, shape, bytes)| (key, view(shape, bytes)));
+    let file = tempfile::NamedTempFile::with_suffix(".safetensors").unwrap();
+    std::fs::write(file.path(), safetensors::serialize(views, None).unwrap()).unwrap();
+    let config = Config { network: model.name.clone(), batch: 2, precision: Precision::F32, device: "cpu".to_owned() };
+    let built = Built::load(&model, &config, &Checkpoint::open(file.path()).unwrap(), true).unwrap();
+    let input = &built.inputs(2).unwrap()[0];
+    let name = file.path().file_name().unwrap().to_string_lossy().into_owned();
+    for error in [built.finite_outputs(input).unwrap_err(), built.checked_batch(input).unwrap_err()] {
+        assert!(matches!(&error, RunError::Weights(reason) if reason.contains(&name)), "{error:?}");
     }
 }
 

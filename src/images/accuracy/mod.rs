@@ -129,7 +129,7 @@ fn judge(
     let (samples, inputs): (Vec<_>, Vec<_>) = std::mem::take(waiting).into_iter().unzip();
     let logits = predictor.logits(&inputs).map_err(|error| match error {
         RunError::OutOfMemory { .. } => AccuracyError::Memory { error, batch },
-        error @ RunError::Device(_) => AccuracyError::Measure(error),
+        error => AccuracyError::Measure(error),
     })?;
     let done = |(sample, logits): (&Sample, Vec<f32>)| Done {
         image: sample.name.clone(),

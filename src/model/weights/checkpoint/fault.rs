@@ -103,17 +103,16 @@ pub struct Poisoned {
 }
 
 impl fmt::Display for NotFinite {
+    // On one line: it goes through the stream to screens and tables.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "weights that are not finite")?;
-        for Poisoned { key, first, value, count, of } in self.tensors.iter().take(NAMED) {
-            write!(f, "\n  {key}: {count} of {of}, the first at {first:?}: {value}")?;
+        write!(f, "weights that are not finite: ")?;
+        for (i, Poisoned { key, first, value, count, of }) in self.tensors.iter().take(NAMED).enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            write!(f, "{separator}{count} of {of} in {key} ({value} at {first:?})")?;
         }
         if self.tensors.len() > NAMED {
-            write!(f, "\n  and {} more tensors", self.tensors.len() - NAMED)?;
+            write!(f, ", and some in {} more tensors", self.tensors.len() - NAMED)?;
         }
-        write!(
-            f,
-            "\nTraining has diverged, or the file is damaged: take an earlier checkpoint, or fetch the file again"
-        )
+        write!(f, "; training has diverged or the file is damaged: take an earlier checkpoint, or fetch the file again")
     }
 }

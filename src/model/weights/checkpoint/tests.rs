@@ -243,9 +243,8 @@ fn weights_that_are_not_finite_are_named() {
     let error = Checkpoint::open(saved.write().path()).unwrap().load(&model, &Device::flex()).unwrap_err();
     assert_eq!(
         error.fault.to_string(),
-        "weights that are not finite\n  features.3.squeeze.bias: 1 of 16, the first at [5]: inf\n  classifier.1.weight: 2 of \
-         512000, the first at [7, 3, 0, 0]: NaN\nTraining has diverged, or the file is damaged: take an earlier checkpoint, \
-         or fetch the file again"
+        "weights that are not finite: 1 of 16 in features.3.squeeze.bias (inf at [5]), 2 of 512000 in classifier.1.weight (NaN \
+         at [7, 3, 0, 0]); training has diverged or the file is damaged: take an earlier checkpoint, or fetch the file again"
     );
 }
 
