@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     output,
-    session::export::{self, Format, Table},
+    session::export::{self, ExportError, Format, Table},
 };
 use clap::Args;
 use std::{
@@ -49,7 +49,12 @@ impl Execute for Export {
         if format == Format::Parquet && self.output.is_none() && io::stdout().is_terminal() {
             return Err(Failure::usage("Parquet is no text for a terminal: name a file with -o"));
         }
-        let losses = export::export(&self.file, self.table, format, self.output.as_deref())?;
+        let exported = export::export(&self.file, self.table, format, self.output.as_deref());
+        let losses = exported.map_err(|error| match error {
+            // Its cause may be a reader that has left.
+            ExportError::Write { .. } => error.into(),
+            error => Failure::explained(error),
+        })?;
         if !losses.is_empty() {
             output::note(&format!("{}: not everything could be read: {losses}", self.file.display()));
         }

@@ -13,6 +13,8 @@ use std::{
 pub enum Failure {
     /// The command line asks for something that is not there, or names a file that can't be used: exit code 2.
     Usage(String),
+    /// A file or a host that the user named can't be used, and the reason explains it: no backtrace would. Exit code 1.
+    Explained(String),
     /// Something went wrong on the way: exit code 1.
     Error(Box<dyn Error + Send + Sync>, Backtrace),
     /// It was interrupted: the exit code that shells give to the signal.
@@ -25,12 +27,17 @@ impl Failure {
         Self::Usage(reason.to_string())
     }
 
+    /// A file or a host that can't be used, for a reason that explains itself.
+    pub fn explained(reason: impl Display) -> Self {
+        Self::Explained(reason.to_string())
+    }
+
     /// The exit code. A reader that has left had enough of the output: that is a success.
     pub fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Error(..) if self.is_broken_pipe() => ExitCode::SUCCESS,
-            Self::Error(..) => ExitCode::FAILURE,
+            Self::Explained(_) | Self::Error(..) => ExitCode::FAILURE,
             Self::Interrupted(code) => ExitCode::from(*code),
         }
     }
@@ -38,7 +45,7 @@ impl Failure {
     /// What is said on stderr; nothing where there is nothing to say.
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Usage(reason) => Some(format!("error: {reason}")),
+            Self::Usage(reason) | Self::Explained(reason) => Some(format!("error: {reason}")),
             Self::Error(..) if self.is_broken_pipe() => None,
             Self::Error(error, backtrace) => {
                 let mut message = format!("error: {}", chain(error.as_ref()));

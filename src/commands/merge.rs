@@ -39,7 +39,7 @@ pub struct Merge {
 
 impl Execute for Merge {
     fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
-        let merged = merge::merge(&self.files, &self.output, self.force)?;
+        let merged = merge::merge(&self.files, &self.output, self.force).map_err(Failure::explained)?;
         for (path, losses) in &merged.losses {
             output::note(&format!("{}: not everything could be read: {losses}", path.display()));
         }

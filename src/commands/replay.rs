@@ -58,7 +58,7 @@ impl Execute for Replay {
                 "there is no unnamed recording yet: name a file, or start the live screen once",
             ))
         })?;
-        let (player, losses) = Player::load(&path)?;
+        let (player, losses) = Player::load(&path).map_err(Failure::explained)?;
         let said = (!losses.is_empty()).then(|| format!("{}: {losses}", path.display()));
         let screen = ui::replay(self.screen.options(), player, (self.from, self.speed), said);
         Ok(ExitCode::from(setup::runtime()?.block_on(screen)?.code()))

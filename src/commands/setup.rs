@@ -45,7 +45,7 @@ pub fn targets(hosts: &Hosts, devices: &[String]) -> Result<Vec<Target>, Failure
 /// If one is not reached, or the user interrupts.
 pub async fn connect(targets: Vec<Target>) -> Result<Vec<ResolvedTarget>, Failure> {
     tokio::select! {
-        resolved = targets::resolve(targets, |line| output::note(&line)) => Ok(resolved?),
+        resolved = targets::resolve(targets, |line| output::note(&line)) => resolved.map_err(Failure::explained),
         // The commands that were started are killed as their handles are dropped.
         code = interrupted() => Err(Failure::Interrupted(code)),
     }
