@@ -98,6 +98,25 @@ impl Drop for EngineProcess {
     }
 }
 
+/// Has the system kill the process when the one that starts it is gone. An engine ends when its stdin does, but one that is
+/// stopped reads nothing, and the system continues the stopped processes of an orphaned group only if they had already
+/// stopped when it was orphaned.
+#[cfg(target_os = "linux")]
+fn die_with_this_process(command: &mut Command) {
+    let parent = std::process::id();
+    let ask = move || {
+        // SAFETY: both calls are async-signal-safe and take no pointers.
+        let (asked, still) = unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL), libc::getppid()) };
+        if asked != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // It may have died before it was asked for.
+        if u32::try_from(still) == Ok(parent) { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
+    };
+    // SAFETY: the closure allocates nothing and takes no lock.
+    unsafe { command.pre_exec(ask) };
+}
+
 impl EngineProcess {
     /// Starts an engine that reports to `sink`.
     ///
@@ -116,6 +135,8 @@ impl EngineProcess {
         command.env("RUST_BACKTRACE", "0");
         // A process group of its own: Ctrl-C and Ctrl-Z on the terminal go to the screen only.
         command.process_group(0);
+        #[cfg(target_os = "linux")]
+        die_with_this_process(&mut command);
         let mut child = command.spawn()?;
         let gone = || std::io::Error::other("the engine's pipes are missing");
         let stdin = child.stdin.take().ok_or_else(gone)?;
