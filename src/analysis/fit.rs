@@ -27,7 +27,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// Ordinary least squares; none for fewer than two distinct x. Points that are not finite are left out.
+    /// Ordinary least squares; none for fewer than two distinct x, or where the line is not finite. Points that are not finite
+    /// are left out.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let points: Vec<_> = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
         let n = points.len();
@@ -40,8 +41,11 @@ impl Line {
         }
         let slope = xy / xx;
         let r2 = if yy > 0.0 { (xy / xx * (xy / yy)).min(1.0) } else { 1.0 };
+        let intercept = my - slope * mx;
         let residual = sum(&|x, y| (y - slope * x).powi(2));
-        Some(Self { slope, intercept: my - slope * mx, r2, n, residual, middle: mx, spread: xx })
+        // Differences of x that are tiny beside those of y overflow.
+        let finite = slope.is_finite() && intercept.is_finite() && residual.is_finite();
+        finite.then_some(Self { slope, intercept, r2, n, residual, middle: mx, spread: xx })
     }
 
     /// The line's value at `x`.
