@@ -64,7 +64,7 @@ pub struct Published {
     pub top1: Option<f64>,
     /// Top-5, per cent.
     pub top5: Option<f64>,
-    /// Who published it where; empty where nobody did.
+    /// Who published it where; empty where it is not published.
     pub source: &'static str,
 }
 

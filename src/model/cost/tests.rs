@@ -164,7 +164,7 @@ fn peak_counts_in_place_operations_and_views_once() {
         conv().forward(activation::relu(conv().forward(x.clone()))) + x
     });
     assert_eq!(residual.peak_activations, 300);
-    // Out of place: nobody may overwrite what is read again.
+    // Out of place: what is read again must not be overwritten.
     let reread = cost([1, 1, 10, 10], |_, x| activation::relu(x.clone()) + x);
     assert_eq!(reread.peak_activations, 200);
 }

@@ -55,6 +55,16 @@ fn fault(path: &Path, error: PytorchError) -> Fault {
             Fault::NotACheckpoint("neither ZIP, TAR nor pickle, nor safetensors".to_owned())
         }
         PytorchError::InvalidFormat(text) if speaks_of_an_end(&text) => cut(text),
+        PytorchError::Pickle(PickleError::UnsupportedType(name)) if name.starts_with("torch.") => {
+            Fault::Malformed(format!(
+                "it holds {name}, which is not read from a file of this kind: save the weights as float32 or float16, or float8 as \
+             .safetensors"
+            ))
+        }
+        PytorchError::Pickle(PickleError::UnsupportedType(name)) => Fault::Malformed(format!(
+            "its weights are part of a Python object ({name}) that is not read: torch.save(model.state_dict(), FILE) saves the \
+             weights alone"
+        )),
         PytorchError::Pickle(error) => Fault::Malformed(format!("its pickle does not describe weights: {error}")),
         other => Fault::Malformed(other.to_string()),
     }
