@@ -230,13 +230,12 @@ fn draw_figure(figure: &Figure, budget: Option<f64>, theme: Theme, mut area: Rec
     if area.height >= 7 {
         caption(figure, theme, take_top(&mut area), buffer);
     }
-    let lowest = figure.points.iter().map(|p| p.y).fold(f64::INFINITY, f64::min);
     let plot = Plot {
         curves: vec![Curve { points: labelled(&figure.points), role: Role::Trace, joined: false }],
         fits: figure.curves.iter().filter_map(fitted).collect(),
         batches: figure.x.scale == Scale::Log2,
         // Accuracies are close together: an axis from 0 would hide their differences.
-        floor: if figure.y.from_zero { 0.0 } else { (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0 },
+        from_zero: figure.y.from_zero,
         x_name: if figure.x.unit.is_empty() { figure.x.name } else { figure.x.unit },
         marks: budget.map(|x| Mark { x, interval: None, label: "budget".to_owned() }).into_iter().collect(),
         ..Plot::default()

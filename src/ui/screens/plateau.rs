@@ -12,7 +12,7 @@ use crate::{
         view::View,
         widgets::{
             fitted::Fitted,
-            pane::{Part, frame, padded, row, take_bottom, wrapped},
+            pane::{Part, columns, frame, padded, row, take_bottom, wrapped},
             plot::{Curve, Mark, Plot},
             table::{Column, Table},
         },
@@ -77,6 +77,9 @@ const QUANTITIES: [Quantity; 6] = [
 /// Rows from which all shapes are summarised, not that of throughput alone.
 const ALL_SHAPES: u16 = 26;
 
+/// Least columns of the table, its frame included, and the most in per cent of the screen's.
+const TABLE: (u16, u16) = (40, 48);
+
 /// Memory of a run, bytes: what the allocator reserved, or what comes closest.
 fn memory(r: &RunResult) -> Option<u64> {
     r.memory.reserved.or(r.memory.in_use).or(r.device_memory_used).or(r.memory.resident)
@@ -100,12 +103,13 @@ fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
         plots(view, &results, &network, area, buffer);
         return Drawn::default();
     }
-    let width = 58.min(area.width / 2);
+    let table = table(&current, view);
+    let width = (table.width(view.theme) + 4).clamp(TABLE.0, area.width * TABLE.1 / 100);
     let (left, right) = (Rect { width: area.width - width, ..area }, Rect { x: area.right() - width, width, ..area });
     plots(view, &results, &network, left, buffer);
     let title = [Part::new(0, Role::Title, view.title(&network)), Part::new(1, Role::Plain, setting(view))];
     let inner = frame(&title, view.theme, right, buffer);
-    table(&current, view).render(view.ui.scroll, view.theme, padded(inner), buffer);
+    table.render(view.ui.scroll, view.theme, padded(inner), buffer);
     Drawn::default()
 }
 
@@ -120,10 +124,10 @@ fn summary(view: &View<'_>, rows: usize, area: &mut Rect, buffer: &mut Buffer) {
     let summaries = shaped.filter_map(|(q, (shape, unit))| {
         let course = analysis.courses.get(&shape).filter(|c| c.n > 0)?;
         let name = q.name.split(' ').next().unwrap_or_default().to_lowercase();
-        Some(vec![
-            Part::new(0, Role::Title, format!(" {name}: ")),
-            Part::new(0, shape_role(course), course.says(unit)).joined(),
-        ])
+        let (name, says) = (format!(" {name}: "), course.says(unit));
+        let fits = columns(&name) + columns(&says) <= usize::from(area.width);
+        let says = if fits { says } else { without_intervals(&says) };
+        Some(vec![Part::new(0, Role::Title, name), Part::new(0, shape_role(course), says).joined()])
     });
     let mut summaries: Vec<_> = summaries.take(rows).collect();
     if let Some(first) = summaries.first_mut() {
@@ -133,6 +137,17 @@ fn summary(view: &View<'_>, rows: usize, area: &mut Rect, buffer: &mut Buffer) {
     for parts in summaries.iter().rev() {
         row(parts, view.theme, take_bottom(area), buffer);
     }
+}
+
+/// A sentence without what is in parentheses: the intervals of its numbers.
+fn without_intervals(text: &str) -> String {
+    let mut short = String::new();
+    let mut rest = text;
+    while let Some((before, interval)) = rest.split_once(" (") {
+        short.push_str(before);
+        rest = interval.split_once(')').map_or("", |(_, after)| after);
+    }
+    short + rest
 }
 
 const fn shape_role(course: &Course) -> Role {
@@ -193,7 +208,7 @@ fn plot(view: &View<'_>, quantity: &Quantity, results: &[RunResult], network: &s
     let (fits, marks) = shape(view, quantity);
     curves.push(Curve { points: own, role: Role::Steady, joined: true });
     let level = view.pin.and_then(|pin| value(&pin.result)).map(|v| (v, "A".to_owned()));
-    let plot = Plot { curves, fits, batches: true, highest, marks, level, ..Plot::default() };
+    let plot = Plot { curves, fits, batches: true, from_zero: true, highest, marks, level, ..Plot::default() };
     if plot.curves.iter().all(|c| c.points.is_empty()) {
         wrapped(&absent(view, name, results), Role::Dim, view.theme, inner, buffer);
         return;

@@ -256,9 +256,7 @@ fn figure(
         Curve { points: of.filter_map(point).collect(), role, joined: false }
     };
     let curves = vec![curve(false, Role::Trace), curve(true, Role::Steady)];
-    let lowest = curves.iter().flat_map(|c| &c.points).map(|p| p.1).fold(100.0, f64::min);
-    let floor = (lowest / 10.0 - 0.2).floor().max(0.0) * 10.0;
-    Plot { curves, floor, ..Plot::default() }.render(view.theme, inner, buffer);
+    Plot { curves, ..Plot::default() }.render(view.theme, inner, buffer);
 }
 
 /// The role of a row: measured, failed or not measured yet.

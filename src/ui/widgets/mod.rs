@@ -13,3 +13,6 @@ pub mod scope;
 pub mod sparkline;
 pub mod table;
 pub mod time_columns;
+
+#[cfg(test)]
+mod tests;

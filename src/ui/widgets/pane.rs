@@ -202,6 +202,17 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A reason of several clauses that are separated by colons, without those in the middle where it is wider than `width`: the
+/// first one says what is missing, the last one why.
+pub fn elided(reason: &str, width: usize, theme: Theme) -> String {
+    match (reason.split_once(": "), reason.rsplit_once(": ")) {
+        (Some((first, rest)), Some((_, last))) if columns(reason) > width && rest != last => {
+            format!("{first}: {} {last}", theme.pick("…", ".."))
+        }
+        _ => reason.to_owned(),
+    }
+}
+
 /// Width of a text on the screen, in columns.
 pub fn columns(text: &str) -> usize {
     Span::raw(text).width()
@@ -225,6 +236,14 @@ mod tests {
         assert_eq!(packed(&parts, 10), "STEADY");
         assert_eq!(packed(&parts, 4), "STE…");
         assert_eq!(packed(&parts, 0), "");
+    }
+
+    #[test]
+    fn a_long_reason_keeps_its_first_and_its_last_clause() {
+        let reason = "no power sensor: /sys/class/powercap/x: permission denied";
+        assert_eq!(elided(reason, 80, Theme::default()), reason);
+        assert_eq!(elided(reason, 50, Theme::default()), "no power sensor: … permission denied");
+        assert_eq!(elided("no power sensor: libnvidia-ml.so.1 not found", 9, Theme::default()).len(), 44);
     }
 
     proptest! {

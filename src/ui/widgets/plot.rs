@@ -1,15 +1,12 @@
 //! One quantity against another: points, the curves that join them, and fitted curves.
 
 use super::{
-    axis::{label, scale},
+    axis::{Axis, Room, draw},
     canvas::Canvas,
     fitted::Fitted,
     pane::{columns, text},
 };
-use crate::{
-    format,
-    ui::theme::{Role, Theme},
-};
+use crate::ui::theme::{Role, Theme};
 use ratatui::{buffer::Buffer, layout::Rect};
 
 /// Points that belong together.
@@ -43,8 +40,8 @@ pub struct Plot {
     pub fits: Vec<Fitted>,
     /// Whether x is a batch size, on a logarithmic scale of powers of two; otherwise it is linear from 0.
     pub batches: bool,
-    /// Lower end of the y axis.
-    pub floor: f64,
+    /// Whether y begins at 0.
+    pub from_zero: bool,
     /// The highest value to be shown; higher ones are left out. By default all are shown.
     pub highest: Option<f64>,
     /// Name of the x axis.
@@ -55,25 +52,33 @@ pub struct Plot {
     pub level: Option<(f64, String)>,
 }
 
+/// Columns between the axis and the first tick of an axis of batch sizes, so that points do not touch the axis.
+const MARGIN: u16 = 1;
+
+/// Where things are.
 struct Layout {
     plot: Rect,
-    x: (f64, f64),
-    y: (f64, f64),
-    step: f64,
-    x_step: f64,
+    x: Axis,
+    /// Columns before the first tick of x.
+    margin: u16,
+    y: Axis,
 }
 
 impl Layout {
     /// The position of a point, in cells from the upper left of the plot, with fraction.
     fn place(&self, x: f64, y: f64) -> (f64, f64) {
-        let (width, height) = (f64::from(self.plot.width) - 1.0, f64::from(self.plot.height) - 1.0);
-        let across = ((x - self.x.0) / (self.x.1 - self.x.0)).clamp(0.0, 1.0) * width;
-        // Not clamped to 0: a value above the axis is no point at its end.
-        (across, (1.0 - (y - self.y.0) / (self.y.1 - self.y.0)).max(-2.0) * height)
+        let last = f64::from(self.plot.width) - 1.0;
+        (self.column(x).clamp(0.0, last), f64::from(self.plot.height) - 1.0 - self.y.position(y))
     }
 
+    fn column(&self, x: f64) -> f64 {
+        f64::from(self.margin) + self.x.position(x)
+    }
+
+    /// Whether the axis shows a value: it does not show those that are higher than the highest one asked for.
     fn shows(&self, y: f64) -> bool {
-        y.is_finite() && y <= self.y.1 * (1.0 + 1e-9)
+        let tolerance = 1e-9 * (self.y.last() - self.y.first());
+        y.is_finite() && y <= self.y.last() + tolerance && y >= self.y.first() - tolerance
     }
 }
 
@@ -94,88 +99,59 @@ impl Plot {
         self.points(theme, &layout, &canvas, buffer);
     }
 
-    fn x(&self, value: f64) -> f64 {
-        if self.batches { value.max(1.0).log2() } else { value }
-    }
-
     fn layout(&self, area: Rect) -> Option<Layout> {
         let points = || self.curves.iter().flat_map(|c| &c.points).filter(|p| p.0.is_finite() && p.1.is_finite());
         if area.height < 3 || area.width < 12 || points().next().is_none() {
             return None;
         }
-        let all = || points().map(|p| p.1).fold(self.floor, f64::max);
-        let highest = self.highest.unwrap_or_else(all) - self.floor;
-        let rows = area.height - 1;
-        let (span, step) = scale(highest, rows);
-        let widest =
-            [self.floor, self.floor + span].map(|v| columns(&label(v, step))).into_iter().max().unwrap_or(1) as u16;
-        let plot = Rect { x: area.x + widest + 2, width: area.width.checked_sub(widest + 2)?, height: rows, ..area };
-        let furthest = points().map(|p| self.x(p.0)).fold(0.0, f64::max);
-        let (right, x_step) =
-            if self.batches { (furthest.max(1.0) + 0.2, 1.0) } else { scale(furthest, plot.width / 6) };
-        let left = if self.batches { -0.2 } else { 0.0 };
-        (plot.width > 1).then_some(Layout { plot, x: (left, right), y: (self.floor, self.floor + span), step, x_step })
+        let lowest = points().map(|p| p.1).fold(f64::INFINITY, f64::min);
+        let highest = self.highest.unwrap_or_else(|| points().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max));
+        let height = area.height - 1;
+        let room = Room::Rows(height - 1);
+        let y =
+            if self.from_zero { Axis::from_zero(lowest, highest, room) } else { Axis::linear(lowest, highest, room) };
+        let labels = y.widest_label();
+        let plot = Rect { x: area.x + labels + 2, width: area.width.checked_sub(labels + 2)?, height, ..area };
+        let margin = if self.batches { MARGIN } else { 0 };
+        // Labels end before the name of the axis.
+        let room = Room::Columns(plot.width.checked_sub(1 + margin + self.name().1)?);
+        let furthest = points().map(|p| p.0).fold(0.0, f64::max);
+        let x = if self.batches { Axis::batches(furthest, room) } else { Axis::from_zero(0.0, furthest, room) };
+        (plot.width > 1).then_some(Layout { plot, x, margin, y })
+    }
+
+    /// The name of the x axis as it is drawn at its end, and its columns.
+    fn name(&self) -> (String, u16) {
+        let name = if self.x_name.is_empty() { String::new() } else { format!(" {}", self.x_name) };
+        let width = columns(&name) as u16;
+        (name, width)
     }
 
     fn axes(&self, theme: Theme, area: Rect, layout: &Layout, buffer: &mut Buffer) {
-        let dim = theme.style(Role::Dim);
-        let (x, plot) = (layout.plot.x - 1, layout.plot);
-        (plot.top()..plot.bottom()).for_each(|y| _ = text(x, y, theme.pick("│", "|"), dim, area, buffer));
-        let mut last: Option<u16> = None;
-        let n = ((layout.y.1 - layout.y.0) / layout.step).round().clamp(1.0, 50.0) as u32;
-        for value in (0..=n).map(|i| layout.y.0 + f64::from(i) * layout.step) {
-            let row = layout.place(0.0, value).1.round() as u16;
-            if last.is_none_or(|last| row.abs_diff(last) > 1) {
-                let name = label(value, layout.step);
-                text(x.saturating_sub(columns(&name) as u16 + 1), plot.y + row, &name, dim, area, buffer);
-                text(x, plot.y + row, theme.pick("┤", "+"), dim, area, buffer);
-                last = Some(row);
-            }
-        }
-        self.x_axis(theme, area, layout, buffer);
-    }
-
-    fn x_axis(&self, theme: Theme, area: Rect, layout: &Layout, buffer: &mut Buffer) {
-        let (dim, plot) = (theme.style(Role::Dim), layout.plot);
-        let line = Rect { y: plot.bottom(), height: 1, ..plot };
-        text(line.x - 1, line.y, theme.pick("└", "+"), dim, area, buffer);
-        text(line.x, line.y, &theme.pick("─", "-").repeat(usize::from(line.width)), dim, area, buffer);
-        let name = if self.x_name.is_empty() { String::new() } else { format!(" {}", theme.text(self.x_name)) };
-        let mut end = line.width.saturating_sub(columns(&name) as u16);
-        text(line.x + end, line.y, &name, dim, line, buffer);
-        let n = ((layout.x.1 - layout.x.0) / layout.x_step).round().clamp(1.0, 40.0) as u32;
-        let mut from = 0;
-        end = end.saturating_sub(1);
-        for value in (0..=n).map(|i| f64::from(i) * layout.x_step) {
-            let name = if self.batches { format::grouped(1 << value as u32) } else { label(value, layout.x_step) };
-            let width = columns(&name) as u16;
-            let at = (layout.place(value, 0.0).0.round() as u16).saturating_sub(width / 2);
-            if at >= from && at + width <= end {
-                text(line.x + at, line.y, &name, dim, line, buffer);
-                from = at + width + 1;
-            }
-        }
+        let plot = layout.plot;
+        let bottom = plot.bottom() - 1;
+        draw::vertical(&layout.y, plot.x - 1, (bottom, bottom), theme, area, buffer);
+        let row = Rect { y: plot.bottom(), height: 1, ..plot };
+        let (name, width) = self.name();
+        let end = row.width - width;
+        draw::horizontal(&layout.x, (layout.margin, end), theme, row, area, buffer);
+        text(row.x + end, row.y, &theme.text(name), theme.style(Role::Dim), row, buffer);
     }
 
     fn fitted(&self, fit: &Fitted, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
         let (across, down) = Canvas::resolution(theme.marker);
-        let width = (f64::from(layout.plot.width) - 1.0).max(1.0);
-        let x = |column: i64| {
-            let share = ((column as f64 + 0.5) / f64::from(across) - 0.5) / width;
-            let x = layout.x.0 + share * (layout.x.1 - layout.x.0);
-            if self.batches { x.exp2() } else { x }
+        let x = |dot: i64| {
+            let column = (dot as f64 + 0.5) / f64::from(across) - 0.5;
+            layout.x.value(column - f64::from(layout.margin))
         };
-        let y = |value: f64| {
-            let seen = (layout.y.0..=layout.y.1).contains(&value);
-            seen.then(|| ((layout.place(0.0, value).1 + 0.5) * f64::from(down)) as i64)
-        };
+        let y = |value: f64| layout.shows(value).then(|| ((layout.place(0.0, value).1 + 0.5) * f64::from(down)) as i64);
         fit.draw(theme, canvas, x, y);
     }
 
     fn join(&self, a: (f64, f64), b: (f64, f64), role: Role, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
         let (across, down) = Canvas::resolution(theme.marker);
         let dot = |(x, y): (f64, f64)| {
-            let (column, row) = layout.place(self.x(x), y);
+            let (column, row) = layout.place(x, y);
             (((column + 0.5) * f64::from(across)) as i64, ((row + 0.5) * f64::from(down)) as i64)
         };
         if [a.0, a.1, b.0, b.1].iter().all(|v| v.is_finite()) {
@@ -197,7 +173,7 @@ impl Plot {
     /// Draws a vertical line, its interval in the lowest row, and its label there or above.
     fn mark(&self, mark: &Mark, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
         let (plot, style) = (layout.plot, theme.style(Role::Warn));
-        let at = |x: f64| layout.place(self.x(x), 0.0).0.round() as u16;
+        let at = |x: f64| layout.place(x, layout.y.first()).0.round() as u16;
         let column = at(mark.x);
         for row in (0..plot.height).filter(|row| canvas.blank(column, *row)) {
             text(plot.x + column, plot.y + row, theme.pick("┊", ":"), style, plot, buffer);
@@ -230,7 +206,7 @@ impl Plot {
         self.marks.iter().for_each(|mark| self.mark(mark, theme, layout, canvas, buffer));
         // Points before labels: a label must not cover a point.
         let cell = |(x, y): (f64, f64)| {
-            let (column, row) = layout.place(self.x(x), y);
+            let (column, row) = layout.place(x, y);
             (column.round() as u16, row.round() as u16)
         };
         let shown = |curve: &Curve| {

@@ -1,12 +1,12 @@
 //! A roofline plot: FLOP/s against FLOP/byte, both on logarithmic scales, with the compute and the memory roof.
 
 use super::{
+    axis::{self, Axis, Room},
     canvas::Canvas,
     pane::{columns, text},
 };
 use crate::{
     analysis::roofline::Roofs,
-    format,
     ui::theme::{Role, Theme},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -36,25 +36,21 @@ pub struct Roofline {
     pub points: Vec<Point>,
 }
 
-/// Where things are: base-10 logarithms at the ends of both axes.
+/// Where things are.
 struct Layout {
     plot: Rect,
-    x: (f64, f64),
-    y: (f64, f64),
+    x: Axis,
+    y: Axis,
 }
 
 impl Layout {
-    /// Position on an axis, from 0 to 1.
-    fn along((low, high): (f64, f64), value: f64) -> f64 {
-        ((value.log10() - low) / (high - low)).clamp(0.0, 1.0)
-    }
-
     fn column(&self, x: f64) -> u16 {
-        (Self::along(self.x, x) * f64::from(self.plot.width - 1)).round() as u16
+        self.x.position(x).round().clamp(0.0, f64::from(self.plot.width - 1)) as u16
     }
 
     fn row(&self, y: f64) -> u16 {
-        ((1.0 - Self::along(self.y, y)) * f64::from(self.plot.height - 1)).round() as u16
+        let last = f64::from(self.plot.height - 1);
+        (last - self.y.position(y)).round().clamp(0.0, last) as u16
     }
 }
 
@@ -74,12 +70,13 @@ impl Roofline {
         if area.height < 4 || area.width < 20 || points.is_empty() {
             return None;
         }
-        let ridge = self.roofs.ridge();
-        let x = span(points.iter().map(|p| p.intensity).chain([ridge]));
-        let y = span(points.iter().map(|p| p.flops).chain([self.roofs.flops]));
-        let label = ticks(y).into_iter().map(|tick| columns(&label(tick))).max().unwrap_or(1) as u16;
-        let plot =
-            Rect { x: area.x + label + 2, width: area.width.checked_sub(label + 2)?, height: area.height - 1, ..area };
+        let height = area.height - 1;
+        let (low, high) = span(points.iter().map(|p| p.flops).chain([self.roofs.flops]));
+        let y = Axis::log(low, high, Room::Rows(height - 1));
+        let labels = y.widest_label();
+        let plot = Rect { x: area.x + labels + 2, width: area.width.checked_sub(labels + 2)?, height, ..area };
+        let (low, high) = span(points.iter().map(|p| p.intensity).chain([self.roofs.ridge()]));
+        let x = Axis::log(low, high, Room::Columns(plot.width.checked_sub(1)?));
         (plot.width > 1).then_some(Layout { plot, x, y })
     }
 
@@ -88,17 +85,14 @@ impl Roofline {
         let (width, height) = canvas.size();
         let (across, down) = Canvas::resolution(theme.marker);
         let mut before = None;
-        for column in 0..width {
-            // The middles of the first and last cell are the ends of the axis.
-            let share = ((column as f64 + 0.5) / f64::from(across) - 0.5) / f64::from(layout.plot.width - 1);
-            let intensity = 10f64.powf(layout.x.0 + share * (layout.x.1 - layout.x.0));
+        for dot in 0..width {
+            let intensity = layout.x.value((dot as f64 + 0.5) / f64::from(across) - 0.5);
             let roof = self.roofs.attainable(intensity);
-            let along = (roof.log10() - layout.y.0) / (layout.y.1 - layout.y.0);
-            let row = ((1.0 - along) * f64::from(layout.plot.height - 1) + 0.5) * f64::from(down);
+            let row = f64::from(layout.plot.height) - 0.5 - layout.y.position(roof);
             // A line to far below the axis would visit dots in vain.
-            let row = (row as i64).min(2 * height);
-            canvas.line(before.unwrap_or((column, row)), (column, row), theme.style(Role::Limit));
-            before = Some((column, row));
+            let row = ((row * f64::from(down)) as i64).min(2 * height);
+            canvas.line(before.unwrap_or((dot, row)), (dot, row), theme.style(Role::Limit));
+            before = Some((dot, row));
         }
         canvas
     }
@@ -108,55 +102,19 @@ fn valid(value: f64) -> bool {
     value.is_finite() && value > 0.0
 }
 
-/// The ends of an axis on which all values lie, a little apart from them; as logarithms.
+/// The least and the greatest of the positive values, at most [`MOST_DECADES`] apart.
 fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = values
-        .filter(|v| valid(*v))
-        .map(f64::log10)
-        .fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
-    let (low, high) = (low - 0.15, high + 0.15);
-    (low.max(high - MOST_DECADES), high)
-}
-
-/// Ticks of an axis: powers of ten, and their multiples by 2 and 5 where there are few of them.
-fn ticks((low, high): (f64, f64)) -> Vec<f64> {
-    let steps: &[f64] = if high - low < 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-    let decades = (low.floor() as i32)..=(high.ceil() as i32);
-    let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
-    all.filter(|tick| (low..=high).contains(&tick.log10())).collect()
-}
-
-fn label(tick: f64) -> String {
-    if tick >= 1e3 { format::si(tick).replace(".00", "").replace(".0", "") } else { format!("{tick}") }
+    let fold = |(low, high): (f64, f64), value: f64| (low.min(value), high.max(value));
+    let (low, high) = values.filter(|v| valid(*v)).fold((f64::MAX, f64::MIN_POSITIVE), fold);
+    (low.max(high / 10f64.powf(MOST_DECADES)), high)
 }
 
 fn axes(layout: &Layout, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let (dim, plot) = (theme.style(Role::Dim), layout.plot);
-    let x = plot.x - 1;
-    (plot.top()..plot.bottom()).for_each(|y| _ = text(x, y, theme.pick("│", "|"), dim, area, buffer));
-    let mut last: Option<u16> = None;
-    for tick in ticks(layout.y) {
-        let row = layout.row(tick);
-        if last.is_none_or(|last| row.abs_diff(last) > 1) {
-            let label = label(tick);
-            text(x.saturating_sub(columns(&label) as u16 + 1), plot.y + row, &label, dim, area, buffer);
-            text(x, plot.y + row, theme.pick("┤", "+"), dim, area, buffer);
-            last = Some(row);
-        }
-    }
-    let line = Rect { y: plot.bottom(), height: 1, ..plot };
-    text(x, line.y, theme.pick("└", "+"), dim, area, buffer);
-    text(line.x, line.y, &theme.pick("─", "-").repeat(usize::from(line.width)), dim, line, buffer);
-    let mut free = 0;
-    for tick in ticks(layout.x) {
-        let label = label(tick);
-        let width = columns(&label) as u16;
-        let at = layout.column(tick).saturating_sub(width / 2);
-        if at >= free && at + width <= line.width {
-            text(line.x + at, line.y, &label, dim, line, buffer);
-            free = at + width + 1;
-        }
-    }
+    let plot = layout.plot;
+    let bottom = plot.bottom() - 1;
+    axis::draw::vertical(&layout.y, plot.x - 1, (bottom, bottom), theme, area, buffer);
+    let row = Rect { y: plot.bottom(), height: 1, ..plot };
+    axis::draw::horizontal(&layout.x, (0, row.width), theme, row, area, buffer);
 }
 
 /// Draws points, then labels beside them where they cover neither a point nor a roof.
@@ -206,12 +164,5 @@ mod tests {
         plot.render(Theme::default(), area, &mut buffer);
         let row = |y| (0..44).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>().trim_end().to_owned();
         insta::assert_snapshot!((0..10).map(row).collect::<Vec<_>>().join("\n"));
-    }
-
-    #[test]
-    fn ticks_are_round_and_between_the_ends() {
-        assert_eq!(ticks((0.1, 3.2)), [10.0, 100.0, 1000.0]);
-        assert_eq!(ticks((0.0, 1.1)).first(), Some(&1.0));
-        assert_eq!([1e9, 2e10, 0.5].map(label), ["1 G", "20 G", "0.5"]);
     }
 }

@@ -12,7 +12,7 @@ pub struct Column {
     pub title: Cow<'static, str>,
     /// How soon it is left out where there is no room: the highest number first, 0 never.
     pub drop: u8,
-    /// Whether its cells are aligned left, as words are, and not right, as numbers are.
+    /// Whether its cells are aligned left, as words are, and not right or at their decimal points, as numbers are.
     pub words: bool,
 }
 
@@ -87,9 +87,10 @@ impl Table {
         first..last
     }
 
-    /// Rows that it takes with its titles.
-    pub fn height(&self) -> u16 {
-        self.rows.len() as u16 + 1
+    /// Columns that it takes with all of its columns.
+    pub fn width(&self, theme: Theme) -> u16 {
+        let all = self.fitting(u16::MAX - 2, theme);
+        all.iter().map(|(_, width)| width + 2).sum::<u16>().saturating_sub(2)
     }
 
     /// The area of the title of each column that fits, with the column's number.
@@ -158,8 +159,10 @@ impl Table {
     /// Numbers of the columns that fit, with their widths.
     fn fitting(&self, width: u16, theme: Theme) -> Vec<(usize, u16)> {
         let widest = |i: usize| {
-            let cells =
-                self.rows.iter().filter_map(|(cells, _)| cells.get(i)).map(|c| columns(&theme.text(c.as_str())));
+            let tail = self.longest_tail(i);
+            let padding = |cell: &str| if is_number(cell) { tail.saturating_sub(tail_of(cell)) } else { 0 };
+            let width = |cell: &str| columns(&theme.text(cell)) + padding(cell);
+            let cells = self.cells(i).map(width);
             cells.chain([columns(&theme.text(self.title(i, theme)))]).max().unwrap_or(0) as u16
         };
         let mut shown: Vec<_> = (0..self.columns.len()).map(|i| (i, widest(i))).collect();
@@ -173,15 +176,42 @@ impl Table {
         shown
     }
 
+    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+        self.rows.iter().filter_map(move |(cells, _)| cells.get(column)).map(String::as_str)
+    }
+
+    /// The longest part from the decimal point on of a column's numbers, which are aligned at it; 0 in a column of numbers with
+    /// units, whose ends are aligned.
+    fn longest_tail(&self, column: usize) -> usize {
+        let with_unit = |cell: &str| cell.starts_with(|c: char| c.is_ascii_digit()) && !is_number(cell);
+        match self.cells(column).any(with_unit) {
+            true => 0,
+            false => self.cells(column).filter(|cell| is_number(cell)).map(tail_of).max().unwrap_or(0),
+        }
+    }
+
     fn row(&self, cells: &[String], shown: &[(usize, u16)], role: Role, theme: Theme, area: Rect, buffer: &mut Buffer) {
         let mut x = area.x;
         for (i, width) in shown {
             let cell = theme.text(cells.get(*i).map_or("", String::as_str));
-            let pad = if self.columns[*i].words { 0 } else { width.saturating_sub(columns(&cell) as u16) };
+            // A title is aligned with the end of the longest number.
+            let tail = if is_number(&cell) { self.longest_tail(*i).saturating_sub(tail_of(&cell)) } else { 0 };
+            let taken = (columns(&cell) + tail) as u16;
+            let pad = if self.columns[*i].words { 0 } else { width.saturating_sub(taken) };
             text(x + pad, area.y, &cell, theme.style(role), area, buffer);
             x += width + 2;
         }
     }
+}
+
+/// Whether a cell is a number without a unit, or stands for a missing one.
+fn is_number(cell: &str) -> bool {
+    cell == "-" || !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '−'))
+}
+
+/// Columns from the decimal point of a number on.
+fn tail_of(cell: &str) -> usize {
+    cell.find('.').map_or(0, |point| cell.len() - point)
 }
 
 #[cfg(test)]
@@ -204,5 +234,28 @@ mod tests {
         let line = |y| (0..13).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
         assert_eq!(line(0), "network    W ");
         assert_eq!(line(3), "net 7    700 ");
+    }
+
+    #[test]
+    fn numbers_are_aligned_at_their_decimal_points_unless_they_have_units() {
+        let numbers = ["0.222", "12.0", "-", "4,510", "in #1"];
+        let counts = ["138 M", "7.00 M", "-", "2.05 G", ""];
+        let rows = numbers.iter().zip(counts).map(|(n, c)| (vec![(*n).to_owned(), c.to_owned()], Role::Plain));
+        let columns = vec![Column::number(0, "ms"), Column::number(0, "MACs")];
+        let table = Table { columns, rows: rows.collect(), ..Table::default() };
+        let area = Rect::new(0, 0, 20, 6);
+        let mut buffer = Buffer::empty(area);
+        table.render(0, Theme::default(), area, &mut buffer);
+        let line = |y| (0..17).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
+        let lines: Vec<_> = (0..6).map(|y| line(y).trim_end().to_owned()).collect();
+        let expected = [
+            "       ms    MACs",
+            "    0.222   138 M",
+            "   12.0    7.00 M",
+            "    -           -",
+            "4,510      2.05 G",
+            "    in #1",
+        ];
+        assert_eq!(lines, expected);
     }
 }

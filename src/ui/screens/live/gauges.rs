@@ -79,7 +79,7 @@ fn latency<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
                 None => vec![Part::new(0, Role::Dim, "± not known yet")],
             };
             let tail = [
-                Part::new(0, Role::Plain, format!("  p99 {}", ms(l.p99))).joined(),
+                Part::new(1, Role::Plain, format!("  p99 {}", ms(l.p99))).joined(),
                 Part::new(3, Role::Plain, " ms").joined(),
             ];
             let device = r.device_ms.map(|d| format!("device {} ms", ms(d.p50)));
@@ -114,7 +114,10 @@ fn throughput<'a>(view: &View<'a>, result: Option<&RunResult>) -> Gauge<'a> {
                     joules(view, r, p, per_image),
                     vec![Part::new(0, Role::Dim, format!("J: {}", p.energy_source))],
                 ],
-                Err(_) => vec![vec![per_image], vec![Part::new(0, Role::Dim, "no energy: no power")]],
+                Err(_) => vec![
+                    vec![per_image],
+                    vec![Part::new(0, Role::Dim, "no energy"), Part::new(1, Role::Dim, ": no power").joined()],
+                ],
             };
             (
                 Number::Value(format::with_error(r.images_per_s, r.images_per_s * rounding(r)), view.steady_role()),

@@ -8,11 +8,14 @@ use crate::{
         view::View,
         widgets::{
             big::Size,
-            pane::{frame, pack_with, place, take_top},
+            pane::{elided, frame, pack_with, place, take_top},
         },
     },
 };
 use ratatui::{buffer::Buffer, layout::Rect};
+
+/// Columns of the scope's title that the reason why it shows no power does not have.
+const REASON: u16 = 34;
 
 /// Least rows of the scope, its frame included.
 const SCOPE: u16 = 5;
@@ -80,7 +83,9 @@ fn arrange(area: Rect) -> Arrangement {
 fn scope(view: &View<'_>, result: Option<&RunResult>, area: Rect, buffer: &mut Buffer) {
     let device = view.device().unwrap_or_default();
     let power = view.state.power_sensor(device).map(|(_, sensor)| sensor);
-    let power = power.map_err(|reason| if device.is_empty() { String::new() } else { format!(" ({reason})") });
+    let room = usize::from(area.width.saturating_sub(REASON));
+    let reason = |reason: String| if device.is_empty() { String::new() } else { elided(&reason, room, view.theme) };
+    let power = power.map_err(reason);
     let (title, scope) = trace(view, result, power);
     let inner = frame(&title, view.theme, area, buffer);
     scope.render(view.theme, inner, buffer);

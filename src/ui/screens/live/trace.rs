@@ -51,7 +51,7 @@ pub fn trace<'a>(
             vec![
                 title,
                 Part::new(0, Role::Title, format!("{last} [ms]")).joined(),
-                Part::new(0, Role::Warn, why.clone()).joined(),
+                Part::new(0, Role::Warn, why.clone()),
             ]
         }
     };

@@ -5,7 +5,7 @@ use super::{
     layout::Layout,
 };
 use crate::ui::{
-    theme::{Role, Theme},
+    theme::{Marker, Role, Theme},
     widgets::{
         canvas::Canvas,
         pane::{columns, text},
@@ -30,8 +30,14 @@ pub fn mark_lines(scope: &Scope<'_>, theme: Theme, layout: &Layout, canvas: &Can
 pub fn level_line(level: &Level, theme: Theme, layout: &Layout, canvas: &Canvas, buffer: &mut Buffer) {
     let row = layout.row_of(level.value);
     let (style, y) = (theme.style(level.role), layout.plot.y + row);
-    for column in (0..layout.plot.width).filter(|c| c % 2 == 0 && canvas.blank(*c, row)) {
-        text(layout.plot.x + column, y, theme.pick("─", "-"), style, layout.plot, buffer);
+    match theme.marker {
+        // At its value to a dot: a row may stand for a hundred watts.
+        Marker::Braille => dashes(level, theme, layout).render(buffer),
+        Marker::Block | Marker::Ascii => {
+            for column in (0..layout.plot.width).filter(|c| c % 2 == 0 && canvas.blank(*c, row)) {
+                text(layout.plot.x + column, y, theme.pick("─", "-"), style, layout.plot, buffer);
+            }
+        }
     }
     let label = format!(" {} ", theme.text(level.label.as_str()));
     let width = columns(&label) as u16;
@@ -40,6 +46,17 @@ pub fn level_line(level: &Level, theme: Theme, layout: &Layout, canvas: &Canvas,
     {
         text(layout.plot.x + left, y, &label, style, layout.plot, buffer);
     }
+}
+
+/// A dashed line at the height of a level.
+fn dashes(level: &Level, theme: Theme, layout: &Layout) -> Canvas {
+    let mut canvas = Canvas::new(layout.plot, theme.marker);
+    let (across, _) = Canvas::resolution(theme.marker);
+    let y = layout.dot_of(level.value, theme.marker);
+    for x in (0..canvas.size().0).filter(|x| x / i64::from(across) % 2 == 0) {
+        canvas.dot(x, y, theme.style(level.role));
+    }
+    canvas
 }
 
 /// Writes the label of each plateau near its level: that of one that lasts at the right end, that of a past one over its

@@ -1,42 +1,11 @@
 //! The axes of the scope: values at the left, time and the changes of the configuration below.
 
 use super::{data::Scope, layout::Layout};
-use crate::{
-    format,
-    ui::{
-        theme::{Role, Theme},
-        widgets::{
-            axis::{self, ticks},
-            pane::{columns, text},
-        },
-    },
+use crate::ui::{
+    theme::{Role, Theme},
+    widgets::pane::{columns, text},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
-
-/// Draws the axis of values.
-pub fn value_axis(theme: Theme, area: Rect, layout: &Layout, buffer: &mut Buffer) {
-    let dim = theme.style(Role::Dim);
-    let x = layout.plot.x - 1;
-    for y in layout.plot.top()..layout.plot.bottom() {
-        text(x, y, theme.pick("│", "|"), dim, area, buffer);
-    }
-    let mut last = None;
-    for value in ticks(layout.top, layout.step) {
-        // 0 is on the time axis, where there is one.
-        let row = layout.height_of(value).round() as u16;
-        if last.is_some_and(|last| row.abs_diff(last) < 2) {
-            continue;
-        }
-        last = Some(row);
-        let label = axis::label(value, layout.step);
-        let width = columns(&label) as u16;
-        let y = layout.plot.y + row;
-        text(x.saturating_sub(width + 1), y, &label, dim, area, buffer);
-        if y < layout.plot.bottom() {
-            text(x, y, theme.pick("┤", "+"), dim, area, buffer);
-        }
-    }
-}
 
 /// Draws the time axis with the labels of the changes, and the times below where there is a row for them.
 pub fn time_axis(scope: &Scope<'_>, theme: Theme, area: Rect, layout: &Layout, buffer: &mut Buffer) {
@@ -50,7 +19,7 @@ pub fn time_axis(scope: &Scope<'_>, theme: Theme, area: Rect, layout: &Layout, b
     text(line.x - 1, y, theme.pick("┼", "+"), dim, area, buffer);
     text(line.x, y, &theme.pick("─", "-").repeat(usize::from(line.width)), dim, line, buffer);
     if rows > 1 {
-        time_labels(scope, theme, Rect { y: y + 1, ..line }, buffer);
+        time_labels(layout, theme, line, buffer);
     }
     mark_labels(scope, theme, layout, line, buffer);
 }
@@ -73,16 +42,17 @@ fn mark_labels(scope: &Scope<'_>, theme: Theme, layout: &Layout, line: Rect, buf
     }
 }
 
-fn time_labels(scope: &Scope<'_>, theme: Theme, line: Rect, buffer: &mut Buffer) {
+/// Draws the ticks on the time axis, and their labels below.
+fn time_labels(layout: &Layout, theme: Theme, line: Rect, buffer: &mut Buffer) {
     let dim = theme.style(Role::Dim);
-    let seconds = scope.window as f64 / 1e9;
-    let parts = [6u16, 4, 3, 2, 1].into_iter().find(|n| line.width >= n * 9).unwrap_or(1);
-    for i in 0..=parts {
-        let ago = seconds * f64::from(parts - i) / f64::from(parts);
-        let label = if i == parts { "now".to_owned() } else { format!("-{}", format::duration(ago)) };
+    let below = Rect { y: line.y + 1, ..line };
+    for (column, label) in layout.time_ticks() {
         let width = columns(&label) as u16;
-        let at = (u32::from(line.width) * u32::from(i) / u32::from(parts)) as u16;
-        let x = if i == 0 { 0 } else { at.saturating_sub(if i == parts { width } else { width / 2 }) };
-        text(line.x + x, line.y, &label, dim, line, buffer);
+        let at_end = column >= line.width;
+        let left = if at_end { line.width.saturating_sub(width) } else { column.saturating_sub(width / 2) };
+        text(below.x + left, below.y, &label, dim, below, buffer);
+        if column > 0 && !at_end {
+            text(line.x + column, line.y, theme.pick("┬", "+"), dim, line, buffer);
+        }
     }
 }

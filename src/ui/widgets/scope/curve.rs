@@ -19,7 +19,8 @@ pub fn curve(scope: &Scope<'_>, theme: Theme, layout: &Layout) -> Canvas {
     let steady = |t: Nanos| scope.plateaus.iter().any(|plateau| plateau.contains(t));
     let mut before: Option<(i64, i64)> = None;
     for (t, value) in scope.series.between(layout.dots.from(), scope.now) {
-        let point = value.is_finite().then(|| (layout.dots.position(t).floor() as i64, row(value, layout, theme)));
+        let point =
+            value.is_finite().then(|| (layout.dots.position(t).floor() as i64, layout.dot_of(value, theme.marker)));
         if let Some(point) = point {
             let role = if steady(t) { Role::Steady } else { Role::Trace };
             canvas.line(before.unwrap_or(point), point, theme.style(role));
@@ -33,7 +34,7 @@ pub fn curve(scope: &Scope<'_>, theme: Theme, layout: &Layout) -> Canvas {
 /// Dots both edges of the band of a plateau.
 fn band(plateau: &Plateau, now: Nanos, theme: Theme, layout: &Layout, canvas: &mut Canvas) {
     let Some((low, high)) = plateau.band else { return };
-    let (low, high) = (row(low, layout, theme), row(high, layout, theme));
+    let (low, high) = (layout.dot_of(low, theme.marker), layout.dot_of(high, theme.marker));
     // Dots that touch the curve would only make it thicker.
     if low - high <= 2 {
         return;
@@ -43,11 +44,4 @@ fn band(plateau: &Plateau, now: Nanos, theme: Theme, layout: &Layout, canvas: &m
     for x in (from..=to.min(canvas.size().0)).filter(|x| x % 3 == 0) {
         [low + 1, high - 1].into_iter().for_each(|y| canvas.dot(x, y, theme.style(Role::Dim)));
     }
-}
-
-/// The row of dots of a value.
-fn row(value: f64, layout: &Layout, theme: Theme) -> i64 {
-    let (_, fine) = Canvas::resolution(theme.marker);
-    let dots = i64::from(layout.plot.height) * i64::from(fine);
-    (((layout.height_of(value) + 0.5) * f64::from(fine)) as i64).clamp(0, dots - 1)
 }

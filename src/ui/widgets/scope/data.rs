@@ -71,9 +71,9 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// The values in sight.
+    /// The values in sight, and a little older ones: the plot may begin before the first tick of the time axis.
     fn values(&self) -> impl Iterator<Item = f64> + '_ {
-        let from = TimeColumns::new(self.now, self.window, 100).from();
+        let from = TimeColumns::new(self.now, self.window + self.window / 8, 100).from();
         self.series.between(from, self.now).map(|p| p.1).filter(|v| v.is_finite())
     }
 
@@ -86,17 +86,10 @@ impl Scope<'_> {
         (peak > 4.0 * usual && usual > 0.0).then_some((peak, 2.0 * usual))
     }
 
-    /// The highest value that the axis must show.
+    /// The highest value that the axis must show: of the curve, or of a level.
     pub fn reach(&self) -> f64 {
-        let (seen, limit) = self.heights();
-        seen.max(limit)
-    }
-
-    /// The highest value of the curve that is drawn, and the highest level.
-    pub fn heights(&self) -> (f64, f64) {
         let seen = self.values().fold(0.0, f64::max);
         let seen = self.clipped().map_or(seen, |(_, drawn)| drawn);
-        let limit = self.levels.iter().map(|l| l.value).filter(|v| v.is_finite()).fold(0.0, f64::max);
-        (seen, limit)
+        self.levels.iter().map(|l| l.value).filter(|v| v.is_finite()).fold(seen, f64::max)
     }
 }

@@ -4,19 +4,15 @@ use super::data::Scope;
 use crate::{
     event::Nanos,
     ui::{
-        theme::Theme,
+        theme::{Marker, Theme},
         widgets::{
-            axis::{self, scale, ticks},
+            axis::{Axis, Room, time::TimeAxis},
             canvas::Canvas,
-            pane::columns,
             time_columns::TimeColumns,
         },
     },
 };
 use ratatui::layout::Rect;
-
-/// Height of an axis relative to the limit that it shows, so that the limit's line is not its upper end.
-const HEADROOM: f64 = 1.06;
 
 /// Where things are.
 pub struct Layout {
@@ -24,11 +20,12 @@ pub struct Layout {
     pub plot: Rect,
     /// Columns of dots.
     pub dots: TimeColumns,
-    /// Upper end of the axis; the lower one is 0.
-    pub top: f64,
-    /// Distance of ticks.
-    pub step: f64,
-    /// Rows from the top's to the row of 0: the time axis, or the last one of the plot where there is none.
+    /// The axis of values.
+    pub values: Axis,
+    /// The time axis.
+    times: TimeAxis,
+    /// Rows from the first one of the plot to that of the axis's first tick: the time axis, or the last row of the plot where
+    /// there is none.
     span: u16,
 }
 
@@ -44,26 +41,49 @@ impl Layout {
             _ => 2,
         };
         let rows = area.height - axis_rows;
-        let (top, step) = axis(scope, rows);
-        let label = ticks(top, step).map(|v| columns(&axis::label(v, step))).max().unwrap_or(1) as u16;
-        let plot = Rect { x: area.x + label + 2, width: area.width.checked_sub(label + 2)?, height: rows, ..area };
+        let span = if axis_rows > 0 { rows } else { rows.saturating_sub(1).max(1) };
+        let values = Axis::from_zero(0.0, scope.shared.unwrap_or_else(|| scope.reach()), Room::Rows(span));
+        let labels = values.widest_label();
+        let width = area.width.checked_sub(labels + 2)?;
+        let plot = Rect { x: area.x + labels + 2, width, height: rows, ..area };
         (!plot.is_empty()).then(|| {
+            let times = TimeAxis::new(scope.window, width);
             let (across, _) = Canvas::resolution(theme.marker);
+            // Columns before the first tick show what is a little older.
+            let shown = scope.window * u64::from(width) / u64::from(times.columns().max(1));
             // The curve moves by whole cells, which redraws half as much as a move by dots.
-            let cells = TimeColumns::new(scope.now, scope.window, u32::from(plot.width));
-            let span = if axis_rows > 0 { rows } else { rows.saturating_sub(1).max(1) };
-            Self { plot, dots: cells.subdivided(u32::from(across)), top, step, span }
+            let cells = TimeColumns::new(scope.now, shown, u32::from(width));
+            Self { plot, dots: cells.subdivided(u32::from(across)), values, times, span }
         })
+    }
+
+    /// The ticks of the time axis, each at a column of the plot, with their labels.
+    pub fn time_ticks(&self) -> impl Iterator<Item = (u16, String)> {
+        let before = self.plot.width.saturating_sub(self.times.columns());
+        self.times.ticks().map(move |(column, label)| (before + column, label))
     }
 
     /// Where a value is, in rows from the middle of the first one.
     pub fn height_of(&self, value: f64) -> f64 {
-        ((1.0 - value / self.top) * f64::from(self.span)).clamp(0.0, f64::from(self.span))
+        let span = f64::from(self.span);
+        (span - self.values.position(value)).clamp(0.0, span)
     }
 
     /// The row of a value.
     pub fn row_of(&self, value: f64) -> u16 {
         (self.height_of(value).round() as u16).min(self.plot.height.saturating_sub(1))
+    }
+
+    /// The row of dots of a value.
+    pub fn dot_of(&self, value: f64, marker: Marker) -> i64 {
+        let (_, fine) = Canvas::resolution(marker);
+        let dots = i64::from(self.plot.height) * i64::from(fine);
+        (((self.height_of(value) + 0.5) * f64::from(fine)) as i64).clamp(0, dots - 1)
+    }
+
+    /// The row of the first tick, in the coordinates of the screen.
+    pub const fn zero_row(&self) -> u16 {
+        self.plot.y + self.span
     }
 
     /// The column of a moment; none where it is out of sight.
@@ -79,15 +99,4 @@ impl Layout {
         let to = self.column_of(to)?;
         (to > from).then(|| (from + (to - from) / 2, to - from))
     }
-}
-
-/// Upper end of the axis and the distance of its ticks. A limit above the curve is the end, with a little headroom; otherwise
-/// the end is round, so that it stands still while the curve moves.
-fn axis(scope: &Scope<'_>, rows: u16) -> (f64, f64) {
-    if let Some(reach) = scope.shared {
-        return scale(reach, rows);
-    }
-    let (seen, limit) = scope.heights();
-    let (top, step) = scale(seen.max(limit), rows);
-    (if limit > seen { (limit * HEADROOM).min(top) } else { top }, step)
 }

@@ -8,6 +8,7 @@ mod layout;
 
 pub use data::{Level, Mark, Plateau, Scope};
 
+use super::axis;
 use crate::ui::theme::Theme;
 use layout::Layout;
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -24,7 +25,9 @@ impl Scope<'_> {
         }
         canvas.render(buffer);
         annotations::plateau_labels(self, theme, &layout, &canvas, buffer);
-        axes::value_axis(theme, area, &layout, buffer);
+        let plot = layout.plot;
+        let rows = (layout.zero_row(), plot.bottom() - 1);
+        axis::draw::vertical(&layout.values, plot.x - 1, rows, theme, area, buffer);
         axes::time_axis(self, theme, area, &layout, buffer);
     }
 }
@@ -108,6 +111,6 @@ mod tests {
         (0..600).for_each(|i| series.push(i * S / 10, if i == 30 { 4_000.0 } else { 4.0 }));
         let scope = scope(&series);
         assert_eq!(scope.clipped(), Some((4_000.0, 8.0)));
-        assert!(show(&scope, 60, 10)[0].starts_with("8"), "{:#?}", show(&scope, 60, 10));
+        assert!(show(&scope, 60, 10)[0].trim_start().starts_with("8"), "{:#?}", show(&scope, 60, 10));
     }
 }
