@@ -71,7 +71,7 @@ fn shards_are_parts_of_one_plan_and_join_into_every_step_once() {
 }
 
 #[test]
-fn several_far_ends_are_measured_side_by_side_and_a_sweep_is_dealt_to_them() {
+fn several_hosts_are_measured_side_by_side_and_a_sweep_is_distributed_over_them() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     let ends = format!("--on env --on env --far {} --device cpu", env!("CARGO_BIN_EXE_wattscope"));

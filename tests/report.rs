@@ -81,7 +81,7 @@ fn digest(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
     sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Loaded and gone through back and forth, it comes to the same as folded at once.
+/// Seeking back and forth ends in the same state as folding the whole file.
 fn replayed(file: &Path) {
     let (fleet, losses, _) = replay::fold_all(file).unwrap();
     assert!(losses.is_empty(), "{}: {losses}", file.display());

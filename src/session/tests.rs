@@ -1,4 +1,4 @@
-//! Recording and reading back: what was lived through is what the file says, whatever happened to the file.
+//! Recording and reading back: the file holds the stream, and a damaged file opens as far as possible.
 
 use super::{
     Fleet, Reader, Recorder, State,
@@ -281,7 +281,7 @@ fn bombs_are_given_up_in_bounded_memory() {
 }
 
 #[test]
-fn a_tape_goes_back_to_every_moment_and_a_live_one_stays_bounded() {
+fn a_player_seeks_to_every_moment_and_a_live_one_stays_bounded() {
     let (mut player, mut fleet) = (replay::Player::default(), Fleet::default());
     let mut events = session();
     let last = events.last().unwrap().t;

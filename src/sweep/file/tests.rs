@@ -1,4 +1,4 @@
-//! A shard that another host goes on with, and what a file refuses.
+//! A shard that another host resumes, and the sweeps that a file refuses.
 
 use super::*;
 use crate::{
@@ -82,7 +82,7 @@ async fn another_host_goes_on_with_a_shard_as_another_station_and_no_step_is_don
     assert_eq!(there.names(true), ["node1", "node2"]);
     assert_eq!(there.stations().iter().map(|state| state.runs.len()).collect::<Vec<_>>(), [1, 2]);
     assert!(!there.sweeping());
-    // Complete: nothing is to be done, whoever asks.
+    // Complete: there is nothing left to do for any host.
     let (again, seen) = opened(&path, &shard(1), "node1", "Some CPU").unwrap();
     assert!(again.recorder.is_none() && seen == 3);
     let (again, _) = opened(&path, &shard(1), "node3", "").unwrap();
