@@ -12,11 +12,11 @@ use crate::step::{RowBands, Step, Traffic};
 pub enum Epilogue {
     /// min(max(x, low), high): ReLU is [0, ∞), ReLU6 [0, 6].
     Clamp(f32, f32),
-    /// max(0, x) + slope · min(0, x), a slope per channel.
+    /// x where it is greater than zero, else slope · x; a slope per channel.
     Prelu(Vec<ChannelVector>),
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
-    /// x / (1 + e⁻ˣ).
+    /// x · sigmoid(x), which is NaN at -∞: -∞ · 0.
     Silu,
 }
 
@@ -130,7 +130,7 @@ unsafe fn clamp_row<V: F32x16, E: Element>(row: *mut E, width: usize, low: f32, 
     unsafe {
         let (low, high) = (V::splat(low), V::splat(high));
         for i in 0..width {
-            let value = E::load::<V>(row.add(i * LANES)).max(low).min(high);
+            let value = E::load::<V>(row.add(i * LANES)).clamp(low, high);
             E::store(value, row.add(i * LANES));
         }
     }
@@ -139,10 +139,10 @@ unsafe fn clamp_row<V: F32x16, E: Element>(row: *mut E, width: usize, low: f32, 
 #[inline(always)]
 unsafe fn prelu_row<V: F32x16, E: Element>(row: *mut E, width: usize, slope: &ChannelVector) {
     unsafe {
-        let (zero, slope) = (V::splat(0.0), V::load(slope.0.as_ptr()));
+        let slope = V::load(slope.0.as_ptr());
         for i in 0..width {
             let x = E::load::<V>(row.add(i * LANES));
-            E::store(x.max(zero).fma(x.min(zero), slope), row.add(i * LANES));
+            E::store(x.prelu(slope), row.add(i * LANES));
         }
     }
 }

@@ -28,11 +28,16 @@ impl<E: Element> Step for Import<E> {
         let (image, rows) = self.bands(arena.images, workers).rows(task);
         let (map, View { plane, lanes, channels, .. }) = (arena.map(&self.view), self.view);
         let batch = arena.input(channels * plane.height * plane.width);
-        for (y, c) in rows.flat_map(|y| (0..channels).map(move |c| (y, c))) {
+        for (y, c) in rows.flat_map(|y| (0..self.view.blocks() * lanes).map(move |c| (y, c))) {
             // SAFETY: the view has the size of an image, and the batch as many images as the arena.
             unsafe {
-                let from = batch.add(((image * channels + c) * plane.height + y) * plane.width);
                 let to = map.at(image, c / lanes, y).add(c % lanes);
+                if c >= channels {
+                    // An unused lane: another buffer in the same memory may have left anything there.
+                    (0..plane.width).for_each(|x| to.add(x * lanes).write(E::default()));
+                    continue;
+                }
+                let from = batch.add(((image * channels + c) * plane.height + y) * plane.width);
                 for x in 0..plane.width {
                     to.add(x * lanes).write(E::of(from.add(x).read()));
                 }

@@ -61,6 +61,11 @@ unsafe fn normalize_row<V: F32x16, E: Element>(
                 value.mul(value).store(squares.as_mut_ptr().add(i * pixel + reach + block * LANES));
             }
         }
+        // Unused lanes are no channels: they belong to the zeros around.
+        let unused = reach + norm.x.channels..reach + blocks * LANES;
+        if !unused.is_empty() {
+            squares.chunks_mut(pixel).for_each(|squares| squares[unused.clone()].fill(0.0));
+        }
         for block in 0..blocks {
             let (from, to) = (x.at(image, block, y).cast_const(), out.at(image, block, y));
             for i in 0..width {
@@ -70,9 +75,18 @@ unsafe fn normalize_row<V: F32x16, E: Element>(
                     sum = sum.add(V::load(window.add(k)));
                 }
                 let root = V::splat(1.0).fma(sum, V::splat(norm.scale)).rsqrt();
+                // 0 of an infinite sum is made a tiny number, whose square is 0 and whose root is not.
+                let root = V::splat(f32::MIN_POSITIVE).max_of_numbers(root);
                 // t^-¾ = t^-½ · √(t^-½)
                 let power = root.mul(root).mul(root.rsqrt());
                 E::store(E::load::<V>(from.add(i * LANES)).mul(power), to.add(i * LANES));
+            }
+        }
+        if !norm.x.channels.is_multiple_of(LANES) {
+            // 0 · NaN, next to a channel that is NaN.
+            let (to, lanes) = (out.at(image, blocks - 1, y), norm.x.lanes_in_use(blocks - 1));
+            for i in 0..width {
+                E::store(E::load::<V>(to.add(i * LANES)).masked(&lanes), to.add(i * LANES));
             }
         }
     }

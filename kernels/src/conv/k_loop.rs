@@ -35,8 +35,10 @@ impl<E: Element> Conv<E> {
         finish: impl Fn(usize),
     ) {
         let panel = task.panel;
-        let chunk_bytes = self.k_chunk_len * panel.blocks * LANES * self.mac.weight_bytes();
+        let chunk_weights = self.k_chunk_len.next_multiple_of(self.mac.k_step()) * panel.blocks * LANES;
+        let chunk_bytes = chunk_weights * self.mac.weight_bytes();
         let chunks_per_block = (WEIGHT_BYTES / chunk_bytes).max(1);
+        let last_block_lanes = self.partial_lanes(panel.first_block + panel.blocks - 1);
         let mut done = 0;
         for k_chunks in operands.k_chunks.chunks(chunks_per_block) {
             let is_last = done + k_chunks.len() == operands.k_chunks.len();
@@ -49,6 +51,7 @@ impl<E: Element> Conv<E> {
                         input_stride: operands.input_stride,
                         k_chunks,
                         k_chunk_len: self.k_chunk_len,
+                        weights_chunk_stride: chunk_weights,
                         weights: panel.weights.as_ptr().cast::<u8>().add(done * chunk_bytes),
                         bias: if done == 0 { bias } else { std::ptr::null() },
                         residual: std::ptr::null(),
@@ -57,6 +60,7 @@ impl<E: Element> Conv<E> {
                         out_pixel_stride: operands.out_pixel_stride,
                         out_block_stride: operands.out_block_stride,
                         clamp: Clamp::NONE,
+                        last_block_lanes: last_block_lanes.map_or(std::ptr::null(), std::ptr::from_ref),
                     };
                     if is_last {
                         prepare(row, &mut args);

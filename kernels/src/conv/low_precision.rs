@@ -7,11 +7,13 @@ use super::scratch::{self, Scratch};
 #[cfg(target_arch = "x86_64")]
 use crate::amx;
 use crate::element::Element;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Isa;
 use crate::isa::dispatch::for_each_isa;
 use crate::layout::{Arena, ChannelVector, FeatureMap};
 use crate::mac::MacOp;
 use crate::micro_kernel::Clamp;
-use crate::simd::{F32x16, LANES};
+use crate::simd::{F32x16, LANES, LaneMask};
 
 /// Pixels of a row from which on AMX is faster than VDPBF16PS.
 #[cfg(target_arch = "x86_64")]
@@ -43,11 +45,27 @@ impl<E: Element> Conv<E> {
                 #[cfg(target_arch = "x86_64")]
                 if self.mac == MacOp::AmxBf16 && task.width >= MIN_AMX_PIXELS {
                     self.accumulate_amx(task, &operands);
-                    return task.rows.clone().for_each(store(true));
+                    for row in task.rows.clone() {
+                        if self.reads_past_chunks() && has_nan(self.isa, sums(row), row_len / LANES) {
+                            let row = Task { rows: row..row + 1, ..*task };
+                            self.accumulate(&row, &operands, |_, _| (), store(false));
+                        } else {
+                            store(true)(row);
+                        }
+                    }
+                    return;
                 }
                 self.accumulate(task, &operands, |_, _| (), store(false));
             }
         });
+    }
+
+    /// Whether the last step of a K chunk takes inputs that lie behind it. They are multiplied by weights of zero, but belong to
+    /// other pixels and may be NaN or infinite, and then so are the products: sums that have become NaN are computed again
+    /// with VDPBF16PS, which ends with the chunk. Only the first layer has such chunks, those of an image of 3 channels.
+    #[cfg(target_arch = "x86_64")]
+    const fn reads_past_chunks(&self) -> bool {
+        !self.k_chunk_len.is_multiple_of(LANES)
     }
 
     /// Computes a task's sums, without bias, in tile registers. The K loop is not blocked: sums stay in registers over all of it.
@@ -80,7 +98,7 @@ impl<E: Element> Conv<E> {
         let all: Vec<(usize, usize)> =
             task.rows.clone().flat_map(|row| (0..tiles).map(move |tile| (row, tile))).collect();
         // SAFETY: this instruction is selected only where AMX is available. The inputs of a chunk's last step may lie past its
-        // end, where weights are zero, but within the arena, which has a vector to spare.
+        // end, but within the arena, which has a vector to spare.
         unsafe {
             let registers = amx::Tiles::configure(pixels, LANES);
             let weights = task.panel.weights.as_ptr().cast();
@@ -91,8 +109,8 @@ impl<E: Element> Conv<E> {
         }
     }
 
-    /// Epilogue of a row: bias where the sums lack it, residual, clamp; rounds and stores it, then applies the other
-    /// activation.
+    /// Epilogue of a row: bias where the sums lack it, residual, clamp, zeros in unused lanes; rounds and stores it, then applies
+    /// the other activation.
     unsafe fn store(
         &self,
         task: &Task,
@@ -111,31 +129,39 @@ impl<E: Element> Conv<E> {
                 let residual = residual.map_or(std::ptr::null(), |map| map.at(image + i, block, y).cast_const());
                 let from = sums.add((n * task.width + i) * LANES);
                 let bias = if add_bias { &self.bias[block] } else { &ChannelVector::ZERO };
-                store_block(self.isa, from, bias, residual, out.at(image + i, block, y), width, self.clamp);
+                let lanes = self.partial_lanes(block).unwrap_or(&LaneMask::ALL);
+                let epilogue = BlockEpilogue { bias, residual, clamp: self.clamp, lanes };
+                store_block(self.isa, from, &epilogue, out.at(image + i, block, y), width);
             }
             self.apply_epilogue(task, out, row);
         }
     }
 }
 
+/// What is done to the sums of a channel block of a row before they are rounded.
+struct BlockEpilogue<'a, E> {
+    bias: &'a ChannelVector,
+    /// Null: nothing is added.
+    residual: *const E,
+    clamp: Clamp,
+    lanes: &'a LaneMask,
+}
+
 for_each_isa!(store_block<E> = store_block_of_row(
     sums: *const f32,
-    bias: &ChannelVector,
-    residual: *const E,
+    epilogue: &BlockEpilogue<E>,
     out: *mut E,
     width: usize,
-    clamp: Clamp,
 ));
 
 #[inline(always)]
 unsafe fn store_block_of_row<V: F32x16, E: Element>(
     sums: *const f32,
-    bias: &ChannelVector,
-    residual: *const E,
+    epilogue: &BlockEpilogue<E>,
     out: *mut E,
     width: usize,
-    clamp: Clamp,
 ) {
+    let BlockEpilogue { bias, residual, clamp, lanes } = epilogue;
     unsafe {
         let (low, high, bias) = (V::splat(clamp.low), V::splat(clamp.high), V::load(bias.0.as_ptr()));
         for i in 0..width {
@@ -143,7 +169,31 @@ unsafe fn store_block_of_row<V: F32x16, E: Element>(
             if !residual.is_null() {
                 sum = sum.add(E::load(residual.add(i * LANES)));
             }
-            E::store(sum.max(low).min(high), out.add(i * LANES));
+            E::store(sum.clamp(low, high).masked(lanes), out.add(i * LANES));
         }
+    }
+}
+
+/// Whether any of `vectors` vectors of sums has a NaN.
+#[cfg(target_arch = "x86_64")]
+unsafe fn has_nan(isa: Isa, sums: *const f32, vectors: usize) -> bool {
+    let mut max = ChannelVector::ZERO;
+    unsafe { max_of::<f32>(isa, sums, vectors, &mut max) };
+    max.0.iter().any(|lane| lane.is_nan())
+}
+
+#[cfg(target_arch = "x86_64")]
+for_each_isa!(max_of<E> = max_of_vectors(from: *const E, vectors: usize, max: &mut ChannelVector));
+
+/// The maximum of each lane and `max`; NaN where one is NaN.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn max_of_vectors<V: F32x16, E: Element>(from: *const E, vectors: usize, max: &mut ChannelVector) {
+    unsafe {
+        let mut all = V::load(max.0.as_ptr());
+        for i in 0..vectors {
+            all = all.max(E::load(from.add(i * LANES)));
+        }
+        all.store(max.0.as_mut_ptr());
     }
 }

@@ -9,7 +9,7 @@ use crate::isa::Isa;
 use crate::layout::{ChannelVector, FeatureMap, View};
 use crate::mac::MacOp;
 use crate::micro_kernel::Clamp;
-use crate::simd::LANES;
+use crate::simd::{LANES, LaneMask};
 use std::ops::Range;
 
 /// Bytes of a task's outputs at most, where K blocks pass over them more than once: half of a small L2 cache.
@@ -22,14 +22,16 @@ pub struct Conv<E> {
     pub(super) shape: Shape,
     pub(super) x: View<E>,
     pub(super) out: View<E>,
-    /// Epilogue, in this order: residual, clamp, other activation.
+    /// Epilogue, in this order: residual, clamp, zeros in unused lanes, other activation.
     pub(super) residual: Option<View<E>>,
     pub(super) clamp: Clamp,
     epilogue: Option<Epilogue>,
     pub(super) panels: Vec<Panel>,
     pub(super) bias: Vec<ChannelVector>,
-    /// Elements of a K chunk, padded to the step of the instruction.
+    /// Elements of a K chunk.
     pub(super) k_chunk_len: usize,
+    /// The lanes that the last block of the output uses, if it does not use all.
+    last_block_lanes: Option<LaneMask>,
     /// MR: pixels of a tile.
     pub(super) mr: usize,
     pub(super) isa: Isa,
@@ -67,7 +69,8 @@ impl<E: Element> Conv<E> {
             epilogue: None,
             panels: packing::pack::<E>(&shape, blocking, parameters),
             bias: bias_vectors(parameters.bias.as_deref(), out.blocks()),
-            k_chunk_len: k_chunk_len.next_multiple_of(mac.k_step()),
+            k_chunk_len,
+            last_block_lanes: (!out.channels.is_multiple_of(LANES)).then(|| out.lanes_in_use(out.blocks() - 1)),
             mr,
             isa,
             mac,
@@ -138,6 +141,11 @@ impl<E: Element> Conv<E> {
     /// Input stride from a pixel of a row to the next.
     pub(super) fn input_stride<T>(&self, x: &FeatureMap<T>) -> usize {
         if Self::batch_as_row(&self.out) { x.image } else { self.shape.stride[1] * x.pixel }
+    }
+
+    /// The lanes that an output block uses, if it does not use all.
+    pub(super) fn partial_lanes(&self, block: usize) -> Option<&LaneMask> {
+        self.last_block_lanes.as_ref().filter(|_| block + 1 == self.out.blocks())
     }
 
     /// Offset of each K chunk from a pixel's first tap, in the order of the packed weights.

@@ -15,7 +15,7 @@ macro_rules! for_each_isa {
                 unsafe { $generic::<$crate::simd::Avx2, $element>($($argument),*) }
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f")]
+            #[target_feature(enable = "avx512f,avx512bw")]
             unsafe fn avx512<$element: $crate::element::Element>($($argument: $type),*) {
                 unsafe { $generic::<std::arch::x86_64::__m512, $element>($($argument),*) }
             }

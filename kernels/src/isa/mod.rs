@@ -13,11 +13,11 @@ pub enum Isa {
     Portable,
     /// AVX2, FMA and F16C.
     Avx2,
-    /// AVX-512F.
+    /// AVX-512F and BW.
     Avx512,
-    /// AVX-512F and AVX512-BF16 (VDPBF16PS).
+    /// The same and AVX512-BF16 (VDPBF16PS).
     Avx512Bf16,
-    /// AVX512-BF16 and AMX-BF16 (TDPBF16PS).
+    /// The same and AMX-BF16 (TDPBF16PS).
     Amx,
 }
 
@@ -50,7 +50,7 @@ impl Isa {
         {
             let avx2 =
                 is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
-            let avx512 = avx2 && is_x86_feature_detected!("avx512f");
+            let avx512 = avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
             let bf16 = avx512 && is_x86_feature_detected!("avx512bf16");
             let amx = bf16 && amx::available();
             let newer = [(Self::Avx2, avx2), (Self::Avx512, avx512), (Self::Avx512Bf16, bf16), (Self::Amx, amx)];

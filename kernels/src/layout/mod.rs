@@ -14,7 +14,9 @@
 //!        0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0     (`block`), then images (`image`)
 //! ```
 //!
-//! Where the channels are no multiple of 16, the last block has unused lanes.
+//! Where the channels are no multiple of 16, the last block has unused lanes. They hold finite values, whatever the channels
+//! hold: a reader multiplies them by weights of zero, and 0 · ∞ and 0 · NaN are NaN. A step whose arithmetic could leave
+//! anything else there masks its output with [`View::lanes_in_use`].
 
 mod arena;
 mod view;

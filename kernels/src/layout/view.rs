@@ -1,6 +1,6 @@
 //! Feature maps: as a plan knows them, and resolved to memory.
 
-use crate::simd::LANES;
+use crate::simd::{LANES, LaneMask};
 use std::marker::PhantomData;
 
 /// The values of a channel block, one per channel; as f32 they fill a cache line. Memory is allocated in units of it.
@@ -57,6 +57,11 @@ impl<E> View<E> {
     /// Channel blocks, including a last one that is not full.
     pub const fn blocks(&self) -> usize {
         self.channels.div_ceil(self.lanes)
+    }
+
+    /// The lanes of a channel block that hold channels.
+    pub const fn lanes_in_use(&self, block: usize) -> LaneMask {
+        LaneMask::first(self.channels.saturating_sub(block * self.lanes))
     }
 }
 

@@ -28,7 +28,7 @@ pub unsafe fn init<V: F32x16, const MR: usize, const NR: usize>(args: &TileArgs)
     }
 }
 
-/// Epilogue in registers: residual add, then clamp. Stores the accumulators.
+/// Epilogue in registers: residual add, clamp, zeros in unused lanes. Stores the accumulators.
 ///
 /// # Safety
 /// See [`super::MicroKernel`].
@@ -43,7 +43,11 @@ pub unsafe fn store<V: F32x16, const MR: usize, const NR: usize>(args: &TileArgs
                     let at = n * args.residual_block_stride + m * args.out_pixel_stride;
                     sum = sum.add(V::load(args.residual.add(at)));
                 }
-                sum.max(low).min(high).store(args.out.add(n * args.out_block_stride + m * args.out_pixel_stride));
+                sum = sum.clamp(low, high);
+                if n == NR - 1 && !args.last_block_lanes.is_null() {
+                    sum = sum.masked(&*args.last_block_lanes);
+                }
+                sum.store(args.out.add(n * args.out_block_stride + m * args.out_pixel_stride));
             }
         }
     }

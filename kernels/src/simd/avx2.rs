@@ -1,4 +1,4 @@
-use super::vector::F32x16;
+use super::vector::{F32x16, LaneMask};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
 
@@ -6,14 +6,36 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2(__m256, __m256);
 
-/// Rounds to the nearest bf16, ties to even, in the low 16 bits of each lane.
+/// Rounds to the nearest bf16, ties to even, in the low 16 bits of each lane. NaN becomes the NaN of all bits set: rounding could
+/// carry its mantissa into the exponent and the sign.
 #[inline(always)]
 unsafe fn to_bf16(values: __m256) -> __m256i {
     unsafe {
         let bits = _mm256_castps_si256(values);
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
         let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
-        _mm256_srli_epi32::<16>(rounded)
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
+        _mm256_srli_epi32::<16>(_mm256_or_si256(rounded, nan))
+    }
+}
+
+/// NaN in `a` is passed on as the second operand of the maximum; NaN in `b` by the mask of the comparison, whose bits are all set.
+#[inline(always)]
+unsafe fn max(a: __m256, b: __m256) -> __m256 {
+    unsafe { _mm256_or_ps(_mm256_max_ps(b, a), _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b)) }
+}
+
+/// `x` is the second operand, which is the result where it is NaN.
+#[inline(always)]
+unsafe fn clamp(x: __m256, low: __m256, high: __m256) -> __m256 {
+    unsafe { _mm256_min_ps(high, _mm256_max_ps(low, x)) }
+}
+
+#[inline(always)]
+unsafe fn prelu(x: __m256, slope: __m256) -> __m256 {
+    unsafe {
+        let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps());
+        _mm256_blendv_ps(_mm256_mul_ps(x, slope), x, positive)
     }
 }
 
@@ -78,12 +100,27 @@ impl F32x16 for Avx2 {
         unsafe { Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
     }
     #[inline(always)]
-    unsafe fn max(self, other: Self) -> Self {
+    unsafe fn max_of_numbers(self, other: Self) -> Self {
         unsafe { Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
     }
     #[inline(always)]
-    unsafe fn min(self, other: Self) -> Self {
-        unsafe { Self(_mm256_min_ps(self.0, other.0), _mm256_min_ps(self.1, other.1)) }
+    unsafe fn max(self, other: Self) -> Self {
+        unsafe { Self(max(self.0, other.0), max(self.1, other.1)) }
+    }
+    #[inline(always)]
+    unsafe fn clamp(self, low: Self, high: Self) -> Self {
+        unsafe { Self(clamp(self.0, low.0, high.0), clamp(self.1, low.1, high.1)) }
+    }
+    #[inline(always)]
+    unsafe fn prelu(self, slope: Self) -> Self {
+        unsafe { Self(prelu(self.0, slope.0), prelu(self.1, slope.1)) }
+    }
+    #[inline(always)]
+    unsafe fn masked(self, mask: &LaneMask) -> Self {
+        unsafe {
+            let mask = Self::load(mask.0.as_ptr().cast());
+            Self(_mm256_and_ps(self.0, mask.0), _mm256_and_ps(self.1, mask.1))
+        }
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {

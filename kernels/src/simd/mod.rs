@@ -13,10 +13,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::bf16_pairs;
-pub use vector::{F32x16, LANES, prefetch};
+pub use vector::{F32x16, LANES, LaneMask, prefetch};

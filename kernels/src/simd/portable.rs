@@ -1,6 +1,6 @@
 //! A vector as an array, which the compiler puts into whatever registers the target has: SSE2 or NEON.
 
-use super::vector::{F32x16, LANES};
+use super::vector::{F32x16, LANES, LaneMask};
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 impl F32x16 for [f32; LANES] {
@@ -49,12 +49,27 @@ impl F32x16 for [f32; LANES] {
         std::array::from_fn(|i| self[i] * other[i])
     }
     #[inline(always)]
-    unsafe fn max(self, other: Self) -> Self {
+    unsafe fn max_of_numbers(self, other: Self) -> Self {
         std::array::from_fn(|i| if self[i] > other[i] { self[i] } else { other[i] })
     }
     #[inline(always)]
-    unsafe fn min(self, other: Self) -> Self {
-        std::array::from_fn(|i| if self[i] < other[i] { self[i] } else { other[i] })
+    unsafe fn max(self, other: Self) -> Self {
+        std::array::from_fn(|i| if other[i] > self[i] || other[i].is_nan() { other[i] } else { self[i] })
+    }
+    #[inline(always)]
+    unsafe fn clamp(self, low: Self, high: Self) -> Self {
+        std::array::from_fn(|i| {
+            let x = if low[i] > self[i] { low[i] } else { self[i] };
+            if high[i] < x { high[i] } else { x }
+        })
+    }
+    #[inline(always)]
+    unsafe fn prelu(self, slope: Self) -> Self {
+        std::array::from_fn(|i| if self[i] > 0.0 { self[i] } else { slope[i] * self[i] })
+    }
+    #[inline(always)]
+    unsafe fn masked(self, mask: &LaneMask) -> Self {
+        std::array::from_fn(|i| f32::from_bits(self[i].to_bits() & mask.0[i]))
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {
@@ -63,8 +78,9 @@ impl F32x16 for [f32; LANES] {
     }
     #[inline(always)]
     unsafe fn pow2(self) -> Self {
-        // SAFETY: the caller passes integers from -126 to 127.
-        self.map(|x| f32::from_bits(((unsafe { x.to_int_unchecked::<i32>() } + 127) << 23) as u32))
+        // Adding 1.5 · 2²³ leaves the integer in the low bits of the mantissa, in two's complement; NaN is no special case, as it
+        // would be for a conversion to an integer.
+        self.map(|x| f32::from_bits((x + 12_582_912.0).to_bits().wrapping_add(127) << 23))
     }
     #[inline(always)]
     unsafe fn recip(self) -> Self {
