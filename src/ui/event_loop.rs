@@ -194,6 +194,8 @@ async fn event_loop(
             }
             Wake::Input(_) => Flow::Exit(Exit::HungUp),
             Wake::TerminalCheck if terminal::hung_up() => Flow::Exit(Exit::HungUp),
+            // The signal of a resize is lost where it comes before the thread that reads the keys has installed its handler.
+            Wake::TerminalCheck if terminal.resized() => Flow::Redraw,
             Wake::Event(None) => {
                 (open, timer.dirty) = (false, true);
                 app.end();

@@ -54,6 +54,12 @@ impl Terminal {
         self.frames.draw(draw)
     }
 
+    /// Whether the terminal has another size than the last frame.
+    pub fn resized(&mut self) -> bool {
+        let drawn = self.frames.inner.current_buffer_mut().area.as_size();
+        self.frames.inner.size().is_ok_and(|size| size != drawn)
+    }
+
     /// Enters raw mode again where it was left, and makes the next frame redraw every cell.
     pub fn invalidate(&mut self) -> io::Result<()> {
         enter_raw(self.mouse)?;
