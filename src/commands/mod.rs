@@ -1,6 +1,6 @@
 //! The commands: a file each, with its flags, its help text, what it does and what it prints.
 //!
-//! A new command is a file in this folder, with a clap struct that implements [`Execute`], and a line in the list below.
+//! A new command is a file in this folder, with a clap struct that implements `Execute`, and a line in the list below.
 //! Nothing outside this folder uses it but `main.rs`.
 
 mod args;

@@ -1,7 +1,7 @@
 //! The report of recordings, after Canziani, Paszke and Culurciello (arXiv 1605.07678): one HTML page, the same as Markdown,
 //! and the figures as SVG files.
 //!
-//! `source` takes recordings apart into groups that may be compared, `contents` and `figures` make a [`document`] of them,
+//! `source` takes recordings apart into groups that may be compared, `contents` and `figures` make a `document` of them,
 //! `html` and `markdown` render it, and `write` puts the files into a directory.
 
 mod chart;

@@ -2,7 +2,7 @@
 //!
 //! [`plan`](mod@plan) makes the order of the steps and [`shard`] says which of them belong to this process; [`Stepper`]
 //! decides from the events of one station what to do next; [`Job`] drives the steppers of all stations and distributes
-//! work; [`file`] opens the session file that a sweep is recorded to, and [`merge`] joins the files of several shards.
+//! work; [`mod@file`] opens the session file that a sweep is recorded to, and [`merge`] joins the files of several shards.
 //! Nothing here reads a clock or a terminal: time comes from the events, so a scripted agent drives a test.
 
 pub mod enough;
