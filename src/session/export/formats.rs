@@ -1,6 +1,6 @@
 //! The formats of tables: CSV, JSON and Parquet.
 
-use super::{Cell, Column, Kind, Rows};
+use super::cell::{Cell, Column, Kind, Rows};
 use parquet::{
     basic::{Compression, LogicalType, Repetition, Type as Physical, ZstdLevel},
     column::writer::ColumnWriter,

@@ -1,6 +1,6 @@
 //! A row per layer: what it is, its time, and the roof that limits it.
 
-use super::{Cell, Column, Kind, Named};
+use super::cell::{Cell, Column, Kind, Named};
 use crate::{
     analysis::roofline::{self, Achieved},
     clock,

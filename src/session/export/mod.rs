@@ -1,10 +1,13 @@
 //! Exports a recording as a table for other programs: a row per run, per sensor reading or per layer, with units in the names
 //! of the columns. Where there are several stations, the first column names the station.
 
+mod cell;
 mod formats;
 mod layers;
 mod runs;
 mod samples;
+
+use cell::{Column, Named, Rows, STATION};
 
 use super::read::{Losses, ReadError, Reader};
 use clap::ValueEnum;
@@ -61,73 +64,6 @@ pub enum ExportError {
     /// The table would replace the recording.
     #[error("{} is the recording itself: choose another name for the table", .0.display())]
     Itself(PathBuf),
-}
-
-/// The type of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Integer,
-    Number,
-    Flag,
-}
-
-/// A column: its name, with the unit in it, and its type.
-type Column = (&'static str, Kind);
-
-/// The first column, where there are several stations.
-const STATION: Column = ("station", Kind::Text);
-
-/// A value of a row.
-#[derive(Clone, Debug, PartialEq)]
-enum Cell {
-    Null,
-    Text(String),
-    Integer(i64),
-    /// Finite.
-    Number(f64),
-    Flag(bool),
-}
-
-impl From<&str> for Cell {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<u64> for Cell {
-    fn from(number: u64) -> Self {
-        i64::try_from(number).map_or(Self::Null, Self::Integer)
-    }
-}
-
-impl From<f64> for Cell {
-    fn from(number: f64) -> Self {
-        if number.is_finite() { Self::Number(number) } else { Self::Null }
-    }
-}
-
-impl From<bool> for Cell {
-    fn from(flag: bool) -> Self {
-        Self::Flag(flag)
-    }
-}
-
-impl<T: Into<Self>> From<Option<T>> for Cell {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-/// A sink of rows; each row has one cell per column.
-trait Rows {
-    fn row(&mut self, row: Vec<Cell>) -> io::Result<()>;
 }
 
 /// Writes a table of a recording to a file, or to standard output. The file appears when it is complete. Returns what could
@@ -196,19 +132,6 @@ fn fill(reader: &mut Reader, table: Table, rows: &mut dyn Rows) -> io::Result<()
         Table::Runs => runs::fill(reader.flatten(), &mut rows),
         Table::Samples => samples::fill(reader.flatten(), &mut rows),
         Table::Layers => layers::fill(reader.flatten(), &mut rows),
-    }
-}
-
-/// Rows with the name of their station in front, where there are several stations.
-struct Named<'a> {
-    several: bool,
-    rows: &'a mut dyn Rows,
-}
-
-impl Named<'_> {
-    fn row(&mut self, station: impl FnOnce() -> String, row: Vec<Cell>) -> io::Result<()> {
-        let name = self.several.then(|| Cell::Text(station()));
-        self.rows.row(name.into_iter().chain(row).collect())
     }
 }
 

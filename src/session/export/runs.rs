@@ -1,6 +1,6 @@
 //! A row per run: what was measured, under which conditions, and the result or the failure.
 
-use super::{Cell, Column, Kind, Named};
+use super::cell::{Cell, Column, Kind, Named};
 use crate::{
     clock,
     event::{Body, Config, Nanos, Outcome, StationId, Tagged},

@@ -1,6 +1,6 @@
 //! A row per reading of a sensor, with the run in progress.
 
-use super::{Cell, Column, Kind, Named};
+use super::cell::{Cell, Column, Kind, Named};
 use crate::{
     clock,
     event::{Body, Config, Event, Header, Nanos, Phase, RunId, Sensor, SensorId, StationId, Tagged},
