@@ -6,17 +6,17 @@ use crate::{
     element::bf16,
     simd::{LANES, bf16_pairs},
 };
+use std::arch::asm;
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_maskz_set1_epi16, _mm512_set1_epi32,
-    _mm512_setzero_si512,
+    __m512, __m512i, _mm512_and_si512, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
 };
 
-/// The K loop of `fma::micro_kernel` in steps of two. The last step of a chunk of odd length takes one: the pairs are filled up with
-/// zeros, since what follows in memory, another pixel, may be NaN.
+/// The K loop of `fma::micro_kernel` in steps of two. The last step of a chunk of odd length takes one, and a zero in place of what
+/// follows in memory: that is another pixel, which may be NaN.
 ///
 /// # Safety
 /// See [`super::MicroKernel`].
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bf16")]
 pub unsafe fn dpbf16_avx512<const MR: usize, const NR: usize, const STRIDE: usize>(args: &TileArgs) {
     unsafe {
         let input = args.input.cast::<bf16>();
@@ -41,11 +41,13 @@ pub unsafe fn dpbf16_avx512<const MR: usize, const NR: usize, const STRIDE: usiz
                 x = x.add(2);
             }
             if odd == 1 {
+                let first = _mm512_set1_epi32(0xffff);
                 let w = load_weights::<NR>(weights);
                 for m in 0..MR {
-                    // The lower half of each pair.
-                    let half = _mm512_maskz_set1_epi16(0x5555_5555, x.add(m * stride).cast::<i16>().read());
-                    sums[m] = multiply(sums[m], half, w);
+                    let pair = _mm512_set1_epi32(x.add(m * stride).cast::<i32>().read_unaligned());
+                    sums[m] = multiply(sums[m], _mm512_and_si512(pair, first), w);
+                    // Keeps the loads in order: the compiler would load all pairs first, for which there are no registers.
+                    asm!("", options(nostack, preserves_flags));
                 }
             }
             weights = weights.add(rest);
