@@ -40,6 +40,29 @@ impl Graph {
     }
 }
 
+/// Which configurations of a network are measured: each batch size in each precision.
+#[derive(Clone, Debug, Args)]
+pub struct Grid {
+    /// Batch sizes, separated by commas
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Vec<u32>,
+    /// Precisions, separated by commas; the device's first if not given
+    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = precision())]
+    pub precision: Vec<Precision>,
+}
+
+/// How the engine runs.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct EngineArgs {
+    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory_limit: Option<u64>,
+    /// Run batch norms as they are, instead of folding them into the layer before them
+    #[arg(long)]
+    pub no_fold: bool,
+}
+
 /// The hosts whose engines measure: this one, or those that commands lead to.
 #[derive(Clone, Debug, Args)]
 pub struct Hosts {

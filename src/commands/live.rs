@@ -1,7 +1,7 @@
 //! The live screen: `wattscope` without a command.
 
 use super::{
-    args::{self, Graph, Hosts, Metrics, ScreenArgs},
+    args::{self, EngineArgs, Graph, Hosts, Metrics, ScreenArgs},
     failure::Failure,
     setup,
 };
@@ -44,12 +44,9 @@ pub struct Live {
     /// How the screen is drawn.
     #[command(flatten)]
     pub screen: ScreenArgs,
-    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
-    #[arg(long, value_name = "BYTES", value_parser = args::bytes)]
-    pub memory_limit: Option<u64>,
-    /// Run batch norms as they are, instead of folding them into the layer before them
-    #[arg(long)]
-    pub no_fold: bool,
+    /// How the engine runs.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Whether graphs are replayed.
     #[command(flatten)]
     pub graph: Graph,
@@ -98,8 +95,8 @@ impl Live {
             },
             ..self.screen.options()
         };
-        let (fold, graph) = (!self.no_fold, self.graph.wanted());
-        let agent = agent::Options { weights, fold, graph, ..setup::agent_options(true, self.memory_limit)? };
+        let (fold, graph) = (!self.engine.no_fold, self.graph.wanted());
+        let agent = agent::Options { weights, fold, graph, ..setup::agent_options(true, self.engine.memory_limit)? };
         let start = || setup::with_metrics(targets::start(&targets, &agent, Clock::start()), exporter);
         let exit = setup::runtime()?.block_on(ui::run(options, &mut recordings, start))?;
         // Why a recording is not complete is among the failures below.

@@ -1,7 +1,7 @@
 //! `wattscope run`: measurements without a screen, as a table or as JSON.
 
 use super::{
-    args::{self, Graph, Hosts, Metrics},
+    args::{self, EngineArgs, Graph, Grid, Hosts, Metrics},
     execute::{Execute, Global},
     failure::Failure,
     progress::{Detail, Printer, exit_code},
@@ -13,7 +13,7 @@ use crate::{
         targets::{self, ResolvedTarget},
     },
     clock::Clock,
-    event::{Config, DeviceInfo, Plan, Precision},
+    event::{Config, DeviceInfo, Plan},
     session::Fleet,
     sweep::{self, Job, plan::plan},
 };
@@ -43,13 +43,9 @@ pub struct Run {
     #[arg(short, long, value_name = "ID,…", required = true, value_delimiter = ',', value_parser = args::network_or_all(),
           hide_possible_values = true)]
     pub network: Vec<String>,
-    /// Batch sizes, separated by commas
-    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch: Vec<u32>,
-    /// Precisions, separated by commas; the device's first if not given
-    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = args::precision())]
-    pub precision: Vec<Precision>,
+    /// The configurations of each network.
+    #[command(flatten)]
+    pub grid: Grid,
     /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
     #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = args::seconds)]
     pub seconds: f64,
@@ -65,12 +61,9 @@ pub struct Run {
     /// Print each result as a JSON object on a line of its own, as soon as it is measured
     #[arg(long)]
     pub json: bool,
-    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
-    #[arg(long, value_name = "BYTES", value_parser = args::bytes)]
-    pub memory_limit: Option<u64>,
-    /// Run batch norms as they are, instead of folding them into the layer before them
-    #[arg(long)]
-    pub no_fold: bool,
+    /// How the engine runs.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Whether graphs are replayed.
     #[command(flatten)]
     pub graph: Graph,
@@ -98,8 +91,8 @@ impl Execute for Run {
         let weights = weights.map(|(path, config)| setup::weights_file(&config.network, path)).transpose()?;
         let recorder = setup::recorder(self.record.as_deref())?;
         setup::start_log(global.log.as_deref());
-        let (fold, graph) = (!self.no_fold, self.graph.wanted());
-        let options = agent::Options { weights, fold, graph, ..setup::agent_options(false, self.memory_limit)? };
+        let (fold, graph) = (!self.engine.no_fold, self.graph.wanted());
+        let options = agent::Options { weights, fold, graph, ..setup::agent_options(false, self.engine.memory_limit)? };
         let mut printer = Printer::new(self.json, Detail::Failures);
         let mut code = ExitCode::SUCCESS;
         let (end, recording) = runtime.block_on(async {
@@ -120,7 +113,7 @@ impl Run {
     /// # Errors
     /// If the host lacks the device, or the device a precision, or weights are given for several networks.
     pub fn configs(&self, device: &str, devices: &[DeviceInfo]) -> Result<Vec<Config>, Failure> {
-        let configs = args::configs(&self.network, &self.precision, &self.batch, device, devices);
+        let configs = args::configs(&self.network, &self.grid.precision, &self.grid.batch, device, devices);
         let configs = configs.map_err(Failure::usage)?;
         if self.weights.is_some() && configs.iter().any(|config| config.network != configs[0].network) {
             return Err(Failure::usage("--weights is the file of one network, and --network names several"));

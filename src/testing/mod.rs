@@ -111,3 +111,20 @@ impl Script {
         (AgentHandle { commands, events }, script)
     }
 }
+
+/// The number that an axis label shows, its SI prefix counted in.
+pub fn label_value(label: &str) -> f64 {
+    let (number, prefix) = label.split_once(' ').unwrap_or((label, ""));
+    let scale = match prefix {
+        "P" => 1e15,
+        "T" => 1e12,
+        "G" => 1e9,
+        "M" => 1e6,
+        "k" => 1e3,
+        "m" => 1e-3,
+        "µ" => 1e-6,
+        "" => 1.0,
+        other => panic!("{other:?} is no prefix"),
+    };
+    number.replace(',', "").parse::<f64>().unwrap_or_else(|_| panic!("{label:?} is no number")) * scale
+}

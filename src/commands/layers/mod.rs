@@ -4,7 +4,7 @@ mod measure;
 mod record;
 
 use super::{
-    args::{self, Hosts},
+    args::{self, EngineArgs, Grid, Hosts},
     execute::{Execute, Global},
     failure::Failure,
     progress::line,
@@ -14,7 +14,7 @@ use crate::{
     agent::{self, targets::ResolvedTarget},
     backend::DeviceError,
     clock::Clock,
-    event::{Config, DeviceInfo, Precision},
+    event::{Config, DeviceInfo},
     output,
     session::{Recording, State, record::RecordError, records::Outcome},
     sweep::End,
@@ -57,13 +57,9 @@ pub struct Layers {
     /// Network (`wattscope networks` lists them)
     #[arg(value_name = "NETWORK", value_parser = args::network(), hide_possible_values = true)]
     pub network: String,
-    /// Batch sizes, separated by commas
-    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch: Vec<u32>,
-    /// Precisions, separated by commas; the device's first if not given
-    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = args::precision())]
-    pub precision: Vec<Precision>,
+    /// The configurations of each network.
+    #[command(flatten)]
+    pub grid: Grid,
     /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
     #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
     pub device: String,
@@ -76,12 +72,9 @@ pub struct Layers {
     /// Print a JSON object instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
-    #[arg(long, value_name = "BYTES", value_parser = args::bytes)]
-    pub memory_limit: Option<u64>,
-    /// Run batch norms as they are, instead of folding them into the layer before them
-    #[arg(long)]
-    pub no_fold: bool,
+    /// How the engine runs.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -104,8 +97,8 @@ impl Execute for Layers {
         let recorder = setup::recorder(self.record.as_deref())?;
         setup::start_log(global.log.as_deref());
         // No figure here is of power, so no idle power is read.
-        let (fold, idle) = (!self.no_fold, Duration::ZERO);
-        let options = agent::Options { weights, fold, idle, ..setup::agent_options(false, self.memory_limit)? };
+        let (fold, idle) = (!self.engine.no_fold, Duration::ZERO);
+        let options = agent::Options { weights, fold, idle, ..setup::agent_options(false, self.engine.memory_limit)? };
         let mut printer = Printer::new(self.json);
         let mut code = ExitCode::SUCCESS;
         let mut recording = Recording::from(recorder);
@@ -128,7 +121,13 @@ impl Layers {
     /// # Errors
     /// If the host lacks the device, or the device a precision.
     pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, DeviceError> {
-        args::configs(std::slice::from_ref(&self.network), &self.precision, &self.batch, &self.device, devices)
+        args::configs(
+            std::slice::from_ref(&self.network),
+            &self.grid.precision,
+            &self.grid.batch,
+            &self.device,
+            devices,
+        )
     }
 }
 

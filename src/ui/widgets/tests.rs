@@ -7,6 +7,7 @@ use super::{
 use crate::{
     event::Nanos,
     session::Series,
+    testing::label_value,
     ui::theme::{Depth, Marker, Role, Theme},
 };
 use proptest::prelude::*;
@@ -25,28 +26,12 @@ fn drawn(width: u16, height: u16, draw: impl FnOnce(Rect, &mut Buffer)) -> Vec<V
     (0..height).map(|y| (0..width).map(|x| symbol(x, y)).collect()).collect()
 }
 
-/// The number that a label shows.
-fn number(label: &str) -> f64 {
-    let (number, prefix) = label.split_once(' ').unwrap_or((label, ""));
-    let scale = match prefix {
-        "P" => 1e15,
-        "T" => 1e12,
-        "G" => 1e9,
-        "M" => 1e6,
-        "k" => 1e3,
-        "m" => 1e-3,
-        "µ" => 1e-6,
-        _ => 1.0,
-    };
-    number.replace(',', "").parse::<f64>().unwrap_or_else(|_| panic!("{label:?} is no number")) * scale
-}
-
 /// The labels left of an axis, each with its row; the axis is the column of the first of its characters.
 fn labels(rows: &[Vec<char>]) -> Vec<(usize, f64)> {
     let axis = rows.iter().find_map(|row| row.iter().position(|c| ['│', '┤', '┼', '└'].contains(c))).expect("an axis");
     let label = |row: &Vec<char>| row[..axis].iter().collect::<String>().trim().to_owned();
     let all = rows.iter().map(label).enumerate().filter(|(_, label)| !label.is_empty());
-    all.map(|(row, label)| (row, number(&label))).collect()
+    all.map(|(row, label)| (row, label_value(&label))).collect()
 }
 
 /// Labels are at even distances in rows and in values, the highest one in the first rows and the lowest one in `bottom`.

@@ -1,24 +1,8 @@
 //! Axes of every size and range: even, round, labelled at both ends, without overlaps.
 
 use super::{time::TimeAxis, *};
+use crate::testing::label_value;
 use proptest::prelude::*;
-
-/// The number that a label shows.
-fn parse(label: &str) -> f64 {
-    let (number, prefix) = label.split_once(' ').unwrap_or((label, ""));
-    let scale = match prefix {
-        "P" => 1e15,
-        "T" => 1e12,
-        "G" => 1e9,
-        "M" => 1e6,
-        "k" => 1e3,
-        "m" => 1e-3,
-        "µ" => 1e-6,
-        "" => 1.0,
-        other => panic!("{other:?} is no prefix"),
-    };
-    number.replace(',', "").parse::<f64>().unwrap() * scale
-}
 
 fn labels(axis: &Axis) -> Vec<String> {
     axis.ticks().map(|(_, label)| label).collect()
@@ -48,7 +32,7 @@ fn check(axis: &Axis, room: Room) -> Result<(), TestCaseError> {
     for (cell, label) in &ticks {
         let value = axis.value(f64::from(*cell));
         let tolerance = 0.01 * axis.step.abs().min(value.abs().max(f64::MIN_POSITIVE)) + 1e-12 * value.abs();
-        prop_assert!((parse(label) - value).abs() <= tolerance.max(1e-15), "{label} is not {value}: {ticks:?}");
+        prop_assert!((label_value(label) - value).abs() <= tolerance.max(1e-15), "{label} is not {value}: {ticks:?}");
         prop_assert!((axis.position(value) - f64::from(*cell)).abs() < 1e-6, "a value is at its cell");
     }
     Ok(())
@@ -152,7 +136,7 @@ proptest! {
         let ticks: Vec<_> = axis.ticks().collect();
         prop_assert!(axis.first() == 1.0 && axis.last() >= largest * 0.999_999);
         prop_assert!(axis.length() <= width && ticks.windows(2).all(|w| w[1].0 - w[0].0 == axis.spacing));
-        prop_assert!(ticks.iter().all(|(_, label)| (parse(label).log2()).fract() == 0.0), "{ticks:?}");
+        prop_assert!(ticks.iter().all(|(_, label)| (label_value(label).log2()).fract() == 0.0), "{ticks:?}");
         prop_assert!(apart(&axis, width), "{ticks:?} in {width}");
     }
 
