@@ -98,7 +98,10 @@ async fn run(options: Options, clock: Clock, events: UnboundedSender<Event>, mut
 
     let pid = telemetry::EnginePid::default();
     let (sensed, mut from_sensors) = unbounded_channel();
-    let sensors = telemetry::start(sensor_options(&options, &devices, &pid), clock, sensed);
+    let sensor_options = sensor_options(&options, &devices, &pid);
+    let sampled = |source: &&str| !sensor_options.without.contains(source);
+    let sources = telemetry::SOURCES.into_iter().filter(sampled).collect();
+    let sensors = telemetry::start(sensor_options.clone(), clock, sensed);
     let (to_agent, mut from_engine) = unbounded_channel();
     let launcher = EngineLauncher {
         program: options.program.clone(),
@@ -117,7 +120,7 @@ async fn run(options: Options, clock: Clock, events: UnboundedSender<Event>, mut
         launcher,
         to_agent,
         pid,
-        gate: IdleGate::new(began),
+        gate: IdleGate::new(began, sources),
         engine: None,
         engines: 0,
         desired: None,
@@ -206,7 +209,8 @@ fn sensor_options(options: &Options, devices: &[DeviceInfo], pid: &telemetry::En
     // Rails that feed the whole board count as those of its only card.
     let rails = |source: &str| options.alone && source == "hwmon";
     let read = |source: &&str| only.is_none_or(|only| only.is_some_and(|d| has(d, source) || rails(source)));
-    let without = ["nvml", "rapl", "hwmon"].into_iter().filter(|source| !read(source)).collect();
+    let without =
+        telemetry::SOURCES.into_iter().filter(|source| *source != "host").filter(|source| !read(source)).collect();
     let (period, engine) = (options.period, pid.clone());
     telemetry::Options { period, cuda, engine, without, ..telemetry::Options::default() }
 }

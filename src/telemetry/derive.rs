@@ -35,6 +35,11 @@ impl Integral {
         self.last = Some((t, watts));
         self.joules
     }
+
+    /// The next reading starts anew: nothing is integrated between the last one and it.
+    pub fn restart(&mut self) {
+        self.last = None;
+    }
 }
 
 /// The result of a reading of a [`Counter`].
@@ -42,46 +47,66 @@ impl Integral {
 pub struct Advance {
     /// Energy since the first reading, joules.
     pub joules: f64,
-    /// Mean power since the previous reading, watts; none at the first reading and after a reset of the counter.
+    /// Mean power since the previous reading, watts; none at the first reading, after a reset of the counter and after a pause.
     pub watts: Option<f64>,
 }
 
+/// Power that any counter may show after a wrap around, watts. More is accepted only if the power was high before.
+const WRAP_SLACK_W: f64 = 1_000.0;
+
 /// An energy counter that grows, wraps around at its range, and may be reset: its increments and its derivative.
+///
+/// A value below the previous one is either a wrap around or a restart at 0 (the host was suspended, a driver reloaded). It
+/// is a wrap around if the power that follows from it fits the power before, and otherwise a restart, whose step counts as
+/// no energy.
 #[derive(Clone, Debug)]
 pub struct Counter {
     joules_per_unit: f64,
     range: Option<u64>,
     last: Option<(Nanos, u64)>,
     units: u64,
+    /// The last derivative, watts.
+    watts: f64,
 }
 
 impl Counter {
     /// A counter in steps of `joules_per_unit` that starts again from 0 after `range`, if it wraps at all.
     pub const fn new(joules_per_unit: f64, range: Option<u64>) -> Self {
-        Self { joules_per_unit, range, last: None, units: 0 }
+        Self { joules_per_unit, range, last: None, units: 0, watts: 0.0 }
     }
 
-    /// Takes the counter's `raw` value at `t`.
-    ///
-    /// A step that would mean more than [`MAX_POWER_W`] is a reset (a suspended host, a reloaded driver), not energy.
+    /// Takes the counter's `raw` value at `t`. A step of more than [`MAX_POWER_W`] is an error of the counter, not energy.
     pub fn push(&mut self, t: Nanos, raw: u64) -> Advance {
         let before = self.last.replace((t, raw));
         let watts = before.and_then(|(then, was)| {
-            let step = self.step(was, raw)?;
+            let (step, wraps) = self.step(was, raw)?;
             let span = t.checked_sub(then).filter(|span| *span > 0)?;
             let watts = step as f64 * self.joules_per_unit / seconds(span);
-            (watts <= MAX_POWER_W).then(|| {
+            let limit = if wraps { WRAP_SLACK_W + 4.0 * self.watts } else { MAX_POWER_W };
+            (watts <= limit.min(MAX_POWER_W)).then(|| {
                 self.units = self.units.saturating_add(step);
+                self.watts = watts;
                 watts
             })
         });
         Advance { joules: self.units as f64 * self.joules_per_unit, watts }
     }
 
-    fn step(&self, was: u64, raw: u64) -> Option<u64> {
+    /// The last value.
+    pub fn last(&self) -> Option<u64> {
+        self.last.map(|(_, raw)| raw)
+    }
+
+    /// The next reading starts anew: the counter's advance since the last one counts neither as energy nor as power.
+    pub fn restart(&mut self) {
+        self.last = None;
+    }
+
+    /// Units since `was`, and whether the counter would have wrapped around.
+    fn step(&self, was: u64, raw: u64) -> Option<(u64, bool)> {
         match self.range {
-            _ if raw >= was => Some(raw - was),
-            Some(range) if was <= range => Some(range - was + raw),
+            _ if raw >= was => Some((raw - was, false)),
+            Some(range) if was <= range => Some(((range - was).saturating_add(raw), true)),
             _ => None,
         }
     }
@@ -180,6 +205,33 @@ mod tests {
         counter.push(0, 9_000_000_000);
         let after = counter.push(50 * MS, 1_000);
         assert_eq!((after.joules, after.watts), (0.0, None));
+    }
+
+    #[test]
+    fn a_restart_just_before_the_range_is_no_wrap_around() {
+        // 0.2 J before its range of 262 kJ the counter restarts, and shows 150 J after 50 ms: 3 kW, after 40 W.
+        let range = 262_143_328_850;
+        let mut counter = Counter::new(1e-6, Some(range));
+        counter.push(0, range - 2_200_000);
+        assert_eq!(counter.push(50 * MS, range - 200_000).watts, Some(40.0));
+        assert_eq!(counter.push(100 * MS, 150_000_000), Advance { joules: 2.0, watts: None });
+        assert_eq!(counter.push(150 * MS, 152_000_000), Advance { joules: 4.0, watts: Some(40.0) });
+    }
+
+    #[test]
+    fn nothing_is_counted_over_a_pause() {
+        let mut counter = Counter::new(1e-6, Some(262_143_328_850));
+        counter.push(0, 0);
+        counter.push(100 * MS, 4_000_000);
+        counter.restart();
+        assert_eq!(counter.push(600 * MS, 9_000_000), Advance { joules: 4.0, watts: None });
+        assert_eq!(counter.push(700 * MS, 13_000_000), Advance { joules: 8.0, watts: Some(40.0) });
+        let mut integral = Integral::default();
+        integral.push(0, 40.0);
+        integral.push(100 * MS, 40.0);
+        integral.restart();
+        integral.push(600 * MS, 40.0);
+        assert!((integral.push(700 * MS, 40.0) - 8.0).abs() < 1e-9);
     }
 
     #[test]

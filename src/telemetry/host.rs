@@ -157,6 +157,10 @@ impl Source for Host {
         Opened::Sampling
     }
 
+    fn restart(&mut self) {
+        (self.before, self.engine_process) = (None, None);
+    }
+
     fn sample(&mut self, out: &mut SensorWriter) {
         let Some(ids) = self.ids.take() else { return };
         out.sample(|out| {

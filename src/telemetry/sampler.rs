@@ -1,6 +1,7 @@
 //! One thread per source, paced by absolute deadlines, so that ticks don't drift. Missed ticks are skipped, not queued.
 
 use super::{
+    pause::PauseDetector,
     source::{Opened, Source},
     writer::SensorWriter,
 };
@@ -111,10 +112,18 @@ fn run(mut source: Box<dyn Source>, mut out: SensorWriter, running: &Running) {
     if opened == Opened::Nothing {
         return;
     }
+    let mut pauses = PauseDetector::new();
     let mut deadline = Instant::now();
+    let mut waiting_since = deadline;
     while running.0.wait_until(deadline) && !out.closed() {
+        if let Some(pause) = pauses.tick(waiting_since, deadline, Instant::now(), out.period()) {
+            source.restart();
+            let seconds = pause.as_secs_f64();
+            out.gap(format!("not read for {seconds:.1} s: the process was stopped, or the host suspended"));
+        }
         source.sample(&mut out);
-        deadline = next(deadline, Instant::now(), out.period());
+        waiting_since = Instant::now();
+        deadline = next(deadline, waiting_since, out.period());
     }
 }
 

@@ -18,6 +18,10 @@ pub trait Source: Send {
 
     /// Reads the values of one tick into `out`.
     fn sample(&mut self, out: &mut SensorWriter);
+
+    /// The process has not run since the last tick (it was stopped, or the host suspended): the next tick starts anew, and
+    /// nothing is computed from a difference to readings before.
+    fn restart(&mut self) {}
 }
 
 /// Whether a source has anything to read.

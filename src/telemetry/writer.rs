@@ -1,6 +1,6 @@
 //! The sink that a source writes to: it registers sensors, timestamps their values and drops implausible ones.
 
-use super::{builder::SensorBuilder, derive::MAX_POWER_W};
+use super::{builder::SensorBuilder, derive::MAX_POWER_W, rank::BOARD};
 use crate::{
     clock::Clock,
     event::{Body, Card, Event, Level, Nanos, Neighbour, Quantity, Sensor, SensorId},
@@ -43,6 +43,8 @@ pub struct SensorWriter {
     announced: Vec<Sensor>,
     values: Vec<(SensorId, f64)>,
     lost: BTreeMap<String, Vec<SensorId>>,
+    /// Why the next values start anew; none if they follow the last ones.
+    gap: Option<String>,
     /// Other events during a reading, to be sent with its timestamp; none outside of one.
     pending: Option<Vec<Body>>,
 }
@@ -66,6 +68,7 @@ impl SensorWriter {
             announced: Vec::new(),
             values: Vec::new(),
             lost: BTreeMap::new(),
+            gap: None,
             pending: None,
         }
     }
@@ -118,6 +121,7 @@ impl SensorWriter {
     /// Other events from `read` are sent before the values, with the same timestamp.
     pub fn sample<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         self.flush_sensors();
+        self.mark_gap();
         let from = self.now();
         self.pending = Some(Vec::new());
         let result = read(self);
@@ -135,6 +139,23 @@ impl SensorWriter {
         result
     }
 
+    /// Marks the next values as a new start after a time in which nothing could be read, for this `reason`: their sensors are
+    /// reported lost and registered again, so that no curve and no difference bridges the gap.
+    pub fn gap(&mut self, reason: impl Into<String>) {
+        self.gap = Some(reason.into());
+    }
+
+    fn mark_gap(&mut self) {
+        let Some(reason) = self.gap.take() else { return };
+        let sampled = |channel: &&Channel| channel.sensor.absent.is_none() && !channel.lost;
+        let sampled: Vec<Sensor> =
+            self.channels.values().filter(sampled).map(|channel| channel.sensor.clone()).collect();
+        if !sampled.is_empty() {
+            self.send(Body::SensorsLost { sensors: sampled.iter().map(|sensor| sensor.id).collect(), reason });
+            self.send(Body::Sensors { sensors: sampled });
+        }
+    }
+
     /// Writes a value in the unit of its sensor's quantity. An implausible value counts as a failure.
     pub fn write(&mut self, id: SensorId, value: f64) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
@@ -142,7 +163,7 @@ impl SensorWriter {
             return;
         }
         let quantity = channel.sensor.quantity;
-        if !plausible(quantity, value) {
+        if !plausible(&channel.sensor, value) {
             self.fail(id, format!("only implausible readings, the last one {value} {}", quantity.unit()));
             return;
         }
@@ -233,8 +254,10 @@ impl SensorWriter {
 }
 
 /// Whether a value is physically possible: drivers return all ones, negative temperatures and 65,535 % at times.
-fn plausible(quantity: Quantity, value: f64) -> bool {
-    let range: RangeInclusive<f64> = match quantity {
+fn plausible(sensor: &Sensor, value: f64) -> bool {
+    let range: RangeInclusive<f64> = match sensor.quantity {
+        // The host is running, so it draws power.
+        Quantity::PowerInstant | Quantity::PowerAverage if sensor.device == BOARD => f64::MIN_POSITIVE..=MAX_POWER_W,
         Quantity::PowerInstant | Quantity::PowerAverage | Quantity::PowerCap => 0.0..=MAX_POWER_W,
         Quantity::Energy => 0.0..=1e15,
         Quantity::Utilisation | Quantity::MemoryUtilisation | Quantity::EngineUtilisation => 0.0..=100.0,
@@ -307,6 +330,35 @@ mod tests {
         let sent = bodies(&mut events);
         assert!(matches!(&sent[0], Body::Sensors { sensors } if sensors[0].id == id));
         assert_eq!(sent[1], Body::Samples { values: vec![(id, 61.0)] });
+    }
+
+    #[test]
+    fn a_gap_is_marked_before_the_next_values() {
+        let (mut out, mut events) = writer();
+        let id = out.register(SensorBuilder::new("cpu", Quantity::PowerInstant, "x"));
+        out.register_absent(SensorBuilder::new("cpu", Quantity::Fan, "x"), "no fan");
+        out.sample(|out| out.write(id, 40.0));
+        bodies(&mut events);
+        out.gap("stopped for 9 s");
+        out.sample(|out| out.write(id, 41.0));
+        let sent = bodies(&mut events);
+        assert_eq!(sent[0], Body::SensorsLost { sensors: vec![id], reason: "stopped for 9 s".into() });
+        assert!(matches!(&sent[1], Body::Sensors { sensors } if sensors.len() == 1 && sensors[0].absent.is_none()));
+        assert_eq!(sent[2], Body::Samples { values: vec![(id, 41.0)] });
+        out.sample(|out| out.write(id, 42.0));
+        assert_eq!(bodies(&mut events).len(), 1, "it is marked once");
+    }
+
+    #[test]
+    fn a_board_without_power_is_implausible() {
+        let (mut out, mut events) = writer();
+        let board = out.register(SensorBuilder::new(BOARD, Quantity::PowerAverage, "power_meter power1"));
+        let card = out.register(SensorBuilder::new("cuda:0", Quantity::PowerInstant, "x"));
+        out.sample(|out| {
+            out.write(board, 0.0);
+            out.write(card, 0.0);
+        });
+        assert_eq!(bodies(&mut events)[1], Body::Samples { values: vec![(card, 0.0)] });
     }
 
     #[test]

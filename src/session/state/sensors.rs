@@ -7,6 +7,7 @@ use super::{
 use crate::{
     analysis::stats::Moments,
     event::{IdleReading, Nanos, Quantity, Sensor, SensorId},
+    telemetry::rank::{self, POWER, Rank},
 };
 
 /// Sensors that are kept; eight cards and every rail of a board are about a hundred.
@@ -50,8 +51,11 @@ impl State {
         }
     }
 
-    /// Marks sensors that stopped answering as absent.
+    /// Marks sensors that stopped answering as absent. Their values in the current run end here.
     pub(super) fn lose(&mut self, t: Nanos, lost: &[SensorId], reason: &str) {
+        if let Some(run) = &mut self.run {
+            run.interrupt(lost);
+        }
         for id in lost {
             if let Some(sensor) = self.sensors.get_mut(id) {
                 sensor.series.gap(t);
@@ -67,28 +71,62 @@ impl State {
         }
     }
 
-    /// The sensor of a quantity of a device: the first one that can be read, or else the first absent one.
-    pub fn sensor(&self, device: &str, quantity: Quantity) -> Option<(SensorId, &SensorState)> {
-        let of = |s: &&SensorState| s.info.device == device && s.info.quantity == quantity;
-        let all = || self.sensors.iter().filter(|(_, s)| of(s)).map(|(id, s)| (*id, s));
-        all().find(|(_, s)| s.info.absent.is_none()).or_else(|| all().next())
+    /// The sensors that can stand for a quantity of a device, with their ranks.
+    fn ranked<'a>(
+        &'a self,
+        device: &'a str,
+        quantities: &'a [Quantity],
+    ) -> impl Iterator<Item = (Rank, SensorId, &'a SensorState)> {
+        let of = move |s: &&SensorState| s.info.device == device && quantities.contains(&s.info.quantity);
+        let all = self.sensors.iter().map(|(id, s)| (*id, s)).filter(move |(_, s)| of(s));
+        all.filter_map(|(id, s)| Some((rank::rank(&s.info)?, id, s)))
     }
 
-    /// The sensor that stands for the power of a device: one of its own, instant before averaged, or else a rail that feeds
-    /// the whole board.
+    /// The sensor that stands for a quantity of a device by its [`rank`]; an absent one only if none can be read.
+    pub fn sensor(&self, device: &str, quantity: Quantity) -> Option<(SensorId, &SensorState)> {
+        let best = self.ranked(device, &[quantity]).min_by_key(|(rank, _, s)| (s.info.absent.is_some(), rank.clone()));
+        best.map(|(_, id, s)| (id, s))
+    }
+
+    /// The sensor that stands for the power of a device by its [`rank`]: one of its own, or else one of the whole board.
     ///
     /// # Errors
     /// Says why there is none.
     pub fn power_sensor(&self, device: &str) -> Result<(SensorId, &SensorState), String> {
-        let quantities = [Quantity::PowerInstant, Quantity::PowerAverage];
-        let candidates = || [device, "board"].into_iter().flat_map(|d| quantities.map(|q| self.sensor(d, q))).flatten();
-        if let Some(found) = candidates().find(|(_, s)| s.info.absent.is_none()) {
-            return Ok(found);
+        let readable = |scope| self.ranked(scope, &POWER).filter(|(_, _, s)| s.info.absent.is_none());
+        let best = |scope| readable(scope).min_by(|(one, ..), (other, ..)| one.cmp(other));
+        if let Some((_, id, sensor)) = rank::scopes(device).into_iter().find_map(best) {
+            return Ok((id, sensor));
         }
-        match candidates().find_map(|(_, s)| s.info.absent.clone()) {
-            Some(reason) => Err(format!("no power sensor: {reason}")),
-            None => Err(format!("no power sensor for {device}")),
+        match self.absent_power(device, None) {
+            reasons if reasons.is_empty() => Err(format!("no power sensor for {device}")),
+            reasons => Err(format!("no power sensor: {}", reasons.join("; "))),
         }
+    }
+
+    /// Why power sensors of a device, or of its board, that would precede `chosen` can't be read, the best of them first. All
+    /// reasons but the first name their sensor.
+    pub(super) fn absent_power(&self, device: &str, chosen: Option<SensorId>) -> Vec<String> {
+        let mut reasons: Vec<(&str, &str)> = Vec::new();
+        for scope in rank::scopes(device) {
+            let mut sensors: Vec<_> = self.ranked(scope, &POWER).collect();
+            sensors.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+            for (_, id, sensor) in sensors {
+                if Some(id) == chosen {
+                    break;
+                }
+                if let Some(reason) =
+                    sensor.info.absent.as_deref().filter(|r| reasons.iter().all(|(_, known)| known != r))
+                {
+                    reasons.push((&sensor.info.label, reason));
+                }
+            }
+        }
+        let text = |(i, (label, reason)): (usize, (&str, &str))| match i {
+            0 => reason.to_owned(),
+            _ => format!("{label}: {reason}"),
+        };
+        reasons.into_iter().enumerate().map(text).collect()
     }
 
     /// The power limit in force on a device, W: as its sensor reads it, or else as the card reported it.

@@ -8,7 +8,7 @@ use crate::{
     event::{Level, Nanos, Neighbour, Quantity, SensorId},
     telemetry::{
         builder::SensorBuilder,
-        derive::{Integral, Watchdog},
+        derive::{Counter, Integral, Watchdog},
         writer::SensorWriter,
     },
 };
@@ -132,9 +132,19 @@ enum PowerCall {
 
 /// Where the energy comes from.
 enum Energy {
-    Counter(SensorId, Watchdog),
+    Counter { id: SensorId, watchdog: Watchdog, derivative: Option<Derivative> },
     Integral(SensorId, Integral),
 }
+
+/// Power from the energy counter, for a card without another power sensor.
+struct Derivative {
+    id: SensorId,
+    counter: Counter,
+    due: Nanos,
+}
+
+/// Time between two values of a [`Derivative`]: some drivers update the counter only every 100 ms.
+const DERIVATIVE_MS: u64 = 1000;
 
 /// A slow reading with a period of its own.
 struct Slow {
@@ -166,7 +176,8 @@ impl Card {
         card.energy = match handle.total_energy_consumption() {
             Ok(_) => {
                 let id = out.register(SensorBuilder::new(device, Quantity::Energy, ENERGY));
-                Some(Energy::Counter(id, Watchdog::default()))
+                let derivative = (instant.is_none() && average.is_none()).then(|| Derivative::register(device, out));
+                Some(Energy::Counter { id, watchdog: Watchdog::default(), derivative })
             }
             Err(error) => card.integrate(&reason(&error), out),
         };
@@ -222,6 +233,18 @@ impl Card {
         self.slow.push(Slow { due: 0, every: every_ms * 1_000_000, what });
     }
 
+    /// The next reading starts anew.
+    pub fn restart(&mut self) {
+        match &mut self.energy {
+            None => {}
+            Some(Energy::Integral(_, integral)) => integral.restart(),
+            Some(Energy::Counter { watchdog, derivative, .. }) => {
+                *watchdog = Watchdog::default();
+                derivative.iter_mut().for_each(|derivative| derivative.counter.restart());
+            }
+        }
+    }
+
     /// Its index in NVML's list.
     pub const fn index(&self) -> u32 {
         self.index
@@ -262,7 +285,7 @@ impl Card {
     pub fn read_due(
         &mut self,
         handle: &Device<'_>,
-        ours: &OwnProcesses<'_>,
+        own: &OwnProcesses<'_>,
         out: &mut SensorWriter,
     ) -> Result<(), NvmlError> {
         let Some(slow) = self.slow.iter_mut().min_by_key(|slow| slow.due) else { return Ok(()) };
@@ -271,7 +294,7 @@ impl Card {
             What::Group(group, ids) => out.sample(|out| read_group(handle, group, ids, out)),
             What::Neighbours(said) => {
                 let Some(processes) = value_unless_lost(handle, info::processes(handle))? else { return Ok(()) };
-                let neighbours = info::neighbours(processes, ours);
+                let neighbours = info::neighbours(processes, own);
                 if said.as_ref().is_none_or(|said| !info::same_processes(said, &neighbours)) {
                     out.neighbours(&self.device, neighbours.clone());
                     *said = Some(neighbours);
@@ -320,12 +343,17 @@ impl Card {
                     out.write(*id, integral.push(out.now(), power));
                 }
             }
-            Some(Energy::Counter(id, watchdog)) => {
+            Some(Energy::Counter { id, watchdog, derivative }) => {
                 let id = *id;
                 match check_loss(handle, handle.total_energy_consumption())? {
                     Err(error) => out.fail(id, reason(&error)),
                     Ok(millijoules) => match watchdog.push(out.now(), millijoules, power) {
-                        Ok(()) => out.write(id, millijoules as f64 * 1e-3),
+                        Ok(()) => {
+                            out.write(id, millijoules as f64 * 1e-3);
+                            if let Some(derivative) = derivative {
+                                derivative.push(millijoules, out);
+                            }
+                        }
                         Err(wrong) => {
                             out.lose(id, &wrong);
                             self.energy = self.integrate(&wrong, out);
@@ -351,6 +379,27 @@ impl Card {
         let id =
             out.register(SensorBuilder::new(&self.device, Quantity::Energy, "NVML power, integrated").method(method));
         Some(Energy::Integral(id, Integral::default()))
+    }
+}
+
+impl Derivative {
+    fn register(device: &str, out: &mut SensorWriter) -> Self {
+        let every = Duration::from_millis(DERIVATIVE_MS).max(out.period());
+        let method = format!("derivative of the energy counter over {} ms", every.as_millis());
+        let id = out.register(SensorBuilder::new(device, Quantity::PowerInstant, ENERGY).method(method).every(every));
+        Self { id, counter: Counter::new(1e-3, None), due: 0 }
+    }
+
+    /// Takes the counter's value, mJ.
+    fn push(&mut self, millijoules: u64, out: &mut SensorWriter) {
+        let now = out.now();
+        if now < self.due {
+            return;
+        }
+        self.due = now + DERIVATIVE_MS * 1_000_000;
+        if let Some(watts) = self.counter.push(now, millijoules).watts {
+            out.write(self.id, watts);
+        }
     }
 }
 

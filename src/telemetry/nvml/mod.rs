@@ -152,6 +152,10 @@ impl Source for Nvml {
         if self.slots.is_empty() { Opened::Nothing } else { Opened::Sampling }
     }
 
+    fn restart(&mut self) {
+        self.slots.iter_mut().filter_map(|slot| slot.card.as_mut()).for_each(Card::restart);
+    }
+
     fn sample(&mut self, out: &mut SensorWriter) {
         let own = OwnProcesses { engine: self.engine.get(), proc: &self.proc };
         if let Some(library) = &self.library {
