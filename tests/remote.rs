@@ -234,6 +234,7 @@ fn a_missing_remote_program_is_reported_before_anything_runs() {
     let directory = tempfile::tempdir().unwrap();
     for (more, said) in [
         (vec!["--on", "env A=1", "--far", "/no/wattscope"], "not found at the far end of \"env A=1\""),
+        (vec!["--on", "env A=1", "--far", "/no/wattscope"], "'/no/wattscope': No such file or directory"),
         (vec!["--on", "no-such-command"], "\"no-such-command\" was not found on this host"),
         (vec!["--on", "sh -c 'echo no way in >&2; exit 3' x"], "ended (exit code 3): no way in"),
         (vec!["--on", "sh -c 'yes x'"], "is no wattscope: x"),

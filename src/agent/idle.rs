@@ -4,7 +4,7 @@
 use crate::{
     backend::device,
     event::{Body, DeviceKind, Sensor, SensorId},
-    telemetry::rank::{self, POWER, Rank},
+    telemetry::rank::{self, POWER},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,14 +19,6 @@ const HOST_TIMEOUT: Duration = Duration::from_millis(400);
 /// Sources that may have a power sensor of the board, which stands for any device without one of its own.
 const BOARD_SOURCES: [&str; 2] = ["rapl", "hwmon"];
 
-/// A power sensor that can be read.
-#[derive(Debug)]
-struct Readable {
-    device: String,
-    rank: Rank,
-    since: Instant,
-}
-
 /// The power sensors that have been announced so far.
 #[derive(Debug)]
 pub struct IdleGate {
@@ -34,7 +26,8 @@ pub struct IdleGate {
     /// The sources that are sampled.
     sources: Vec<&'static str>,
     announced: BTreeSet<String>,
-    power: BTreeMap<SensorId, Readable>,
+    /// Power sensors that can be read, and since when.
+    power: BTreeMap<SensorId, (Sensor, Instant)>,
 }
 
 impl IdleGate {
@@ -54,10 +47,8 @@ impl IdleGate {
 
     fn announce(&mut self, now: Instant, sensor: &Sensor) {
         self.announced.insert(sensor.source.clone());
-        let readable = sensor.absent.is_none() && POWER.contains(&sensor.quantity);
-        if let Some(rank) = rank::rank(sensor).filter(|_| readable) {
-            let device = sensor.device.clone();
-            self.power.entry(sensor.id).or_insert(Readable { device, rank, since: now });
+        if sensor.absent.is_none() && POWER.contains(&sensor.quantity) {
+            self.power.entry(sensor.id).or_insert_with(|| (sensor.clone(), now));
         }
     }
 
@@ -72,8 +63,11 @@ impl IdleGate {
             DeviceKind::Card => CARD_TIMEOUT,
             DeviceKind::Processor => HOST_TIMEOUT,
         };
-        let of = |scope: &str| self.power.values().filter(|p| p.device == scope).min_by_key(|p| &p.rank);
-        let measured = rank::scopes(device).into_iter().find_map(of).map(|power| power.since + idle);
+        let of = |scope: &str| {
+            let own = self.power.values().filter(|(sensor, _)| sensor.device == scope);
+            own.filter_map(|(sensor, since)| Some((rank::rank(sensor)?, *since))).min()
+        };
+        let measured = rank::scopes(device).into_iter().find_map(of).map(|(_, since)| since + idle);
         let all_heard = (!complete).then(|| self.began + timeout);
         measured.max(all_heard)
     }

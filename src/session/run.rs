@@ -71,20 +71,23 @@ pub struct Reading {
     /// Increase of the value, and the time in which it increased, over all pairs of successive readings that belong to the
     /// run. For an energy counter: J, ns.
     increase: (f64, Nanos),
+    /// Whether the sensor was lost since the last reading.
+    lost: bool,
 }
 
 impl Reading {
     /// A first reading.
     fn first(t: Nanos, value: f64) -> Self {
-        Self { moments: [value].into_iter().collect(), last: (t, value), increase: (0.0, 0) }
+        Self { moments: [value].into_iter().collect(), last: (t, value), increase: (0.0, 0), lost: false }
     }
 
-    /// A further reading. If the run was interrupted between the two, the increase in between does not count.
+    /// A further reading. If the run was interrupted or the sensor lost between the two, the increase in between does not
+    /// count.
     fn add(&mut self, t: Nanos, value: f64, interrupted: bool) {
         self.moments.add(value);
         let (before, was) = std::mem::replace(&mut self.last, (t, value));
         // A counter that has decreased was reset.
-        if !interrupted && value >= was {
+        if !interrupted && !std::mem::take(&mut self.lost) && value >= was {
             self.increase.0 += value - was;
             self.increase.1 += t.saturating_sub(before);
         }
@@ -191,6 +194,15 @@ impl Run {
         self.aside = Some((t, away));
     }
 
+    /// Takes note that sensors were lost. What an energy counter advances until they are read again does not count.
+    pub fn lose(&mut self, sensors: &[SensorId]) {
+        for sensor in sensors {
+            if let Some(reading) = self.steady.sensors.get_mut(sensor) {
+                reading.lost = true;
+            }
+        }
+    }
+
     /// Counts a reading of a sensor.
     pub fn read(&mut self, t: Nanos, sensor: SensorId, quantity: Quantity, value: f64, throttled: bool) {
         let settled = |since: Nanos| t >= since.saturating_add(SETTLING);
@@ -273,6 +285,8 @@ pub struct Power {
     pub sensor: String,
     /// How the sensor's value is obtained, where it is not a plain reading.
     pub method: Option<String>,
+    /// Why sensors that would precede it in the rank could not be read.
+    pub in_place_of: Vec<String>,
     /// Mean over the steady phase without settling: the difference of the energy counter over its time, where the sensor is
     /// derived from a counter, otherwise the mean of the readings. W.
     pub gross_w: f64,

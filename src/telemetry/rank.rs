@@ -86,18 +86,18 @@ const TABLE: [Row; 23] = [
 ];
 
 /// Position of a sensor among those of its device and quantity; the least stands for the device.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank<'a> {
     row: usize,
     averaged: bool,
-    /// A measured energy precedes an integrated one.
+    /// A counter of energy precedes an integral of power.
     integrated: bool,
     /// Breaks ties: `power_meter power1` precedes `power_meter power1 #2`.
-    label: (usize, String),
+    label: (usize, &'a str),
 }
 
 /// The rank of a sensor; none if it measures only a part of its device. Kinds that are not in the table come last.
-pub fn rank(sensor: &Sensor) -> Option<Rank> {
+pub fn rank(sensor: &Sensor) -> Option<Rank<'_>> {
     let matches = |row: &Row| row.source == sensor.source && sensor.label.starts_with(row.label);
     let row = TABLE.iter().position(matches);
     if row.is_some_and(|row| TABLE[row].role == Role::Part) {
@@ -106,27 +106,9 @@ pub fn rank(sensor: &Sensor) -> Option<Rank> {
     Some(Rank {
         row: row.unwrap_or(TABLE.len()),
         averaged: sensor.quantity == Quantity::PowerAverage,
-        integrated: sensor.quantity == Quantity::Energy && !is_counter(sensor),
-        label: (sensor.label.len(), sensor.label.clone()),
+        integrated: sensor.is_integral(),
+        label: (sensor.label.len(), &sensor.label),
     })
-}
-
-/// Whether an energy sensor is a counter of the hardware, not an integral of sampled power.
-pub fn is_counter(sensor: &Sensor) -> bool {
-    let integral = |method: &String| method.starts_with("integral of");
-    sensor.quantity == Quantity::Energy && !sensor.method.as_ref().is_some_and(integral)
-}
-
-/// Whether a power is the derivative of an energy counter.
-pub fn is_derivative(sensor: &Sensor) -> bool {
-    sensor.method.as_ref().is_some_and(|method| method.starts_with("derivative of"))
-}
-
-/// Whether two sensors of one device are quantities of the same instrument, so that one's energy is the other's power.
-pub fn same_instrument(one: &Sensor, other: &Sensor) -> bool {
-    // NVML has one energy counter per card, and a label for each kind of power.
-    let same_label = one.label == other.label || one.source == "nvml";
-    one.device == other.device && one.source == other.source && same_label
 }
 
 #[cfg(test)]
@@ -196,13 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn an_energy_counter_precedes_an_integral_and_belongs_to_one_instrument() {
-        let counter = of("rapl", Quantity::Energy, "RAPL package-0");
-        let integral = Sensor { method: Some("integral of VDD_IN".into()), ..of("hwmon", Quantity::Energy, "VDD_IN") };
-        assert!(rank(&counter) < rank(&integral) && is_counter(&counter) && !is_counter(&integral));
-        let summed = Sensor { method: Some("sum of 2 packages".into()), ..counter.clone() };
-        assert!(is_counter(&summed));
-        assert!(same_instrument(&counter, &of("rapl", Quantity::PowerInstant, "RAPL package-0")));
-        assert!(!same_instrument(&counter, &of("hwmon", Quantity::PowerInstant, "amd_energy Esocket0")));
+    fn an_energy_counter_precedes_an_integral() {
+        let integral = Sensor { method: Some("integral of power1".into()), ..of("x", Quantity::Energy, "power1") };
+        assert!(rank(&of("x", Quantity::Energy, "a longer label")) < rank(&integral));
+        assert!(rank(&of("rapl", Quantity::Energy, "RAPL package-0")) < rank(&integral));
     }
 }

@@ -53,6 +53,7 @@ fn run(network: usize, batch: u32, ms: f64, watts: f64) -> RunResult {
     let power = Power {
         sensor: "NVML instant".into(),
         method: None,
+        in_place_of: Vec::new(),
         gross_w,
         counted_s: None,
         deviation_w: Some(3.0),

@@ -139,7 +139,11 @@ fn power_note(power: &Power) -> String {
         ),
         (None, method) => format!("{method}, mean of {} readings after 1 s of settling", power.readings),
     };
-    format!("{}, {method}; the gain of a board's sensor is off by up to ±5 %", power.sensor)
+    let instead = match power.in_place_of.join("; ") {
+        reasons if reasons.is_empty() => reasons,
+        reasons => format!("; no better sensor: {reasons}"),
+    };
+    format!("{}, {method}; the gain of a board's sensor is off by up to ±5 %{instead}", power.sensor)
 }
 
 fn neighbours(state: &State, device: &str) -> Vec<String> {

@@ -5,6 +5,7 @@ use crate::{
     analysis::stats::Percentiles,
     event::{Config, OthersLoad, Quantity, Sensor},
     session::run::{Power, Run, RunResult},
+    telemetry::rank,
 };
 
 impl State {
@@ -71,6 +72,7 @@ impl State {
         Ok(Power {
             sensor: sensor.info.label.clone(),
             method: sensor.info.method.clone(),
+            in_place_of: self.absent_power(&run.config.device, Some(id)),
             gross_w,
             counted_s: derived.map(|(_, seconds)| seconds),
             deviation_w: reading.moments.deviation(),
@@ -85,16 +87,15 @@ impl State {
     /// Mean power over the steady phase, W, and the time over which it was read, s, by the energy counter that belongs to a
     /// power sensor; none where there is no counter.
     fn energy_power(&self, run: &Run, power: &Sensor) -> Option<(f64, f64)> {
-        let own = |s: &SensorState| (&s.info.source, &s.info.label) == (&power.source, &power.label);
         let of_device = |s: &SensorState| s.info.quantity == Quantity::Energy && s.info.device == power.device;
-        let is_counter = |s: &SensorState| of_device(s) && s.info.absent.is_none() && !s.info.is_integral();
-        let mut counters = self.sensors.iter().filter(|(_, s)| is_counter(s));
-        // The derivative of one counter is not the difference of another.
-        let (id, _) = match counters.clone().find(|(_, s)| own(s)) {
-            Some(own) => own,
-            None if power.is_derivative() => return None,
-            None => counters.next()?,
+        // A counter of another source may measure another part of the device.
+        let is_counter = |s: &SensorState| {
+            of_device(s) && s.info.source == power.source && s.info.absent.is_none() && !s.info.is_integral()
         };
-        run.steady.sensors.get(id)?.counted()
+        let counters = self.sensors.iter().filter(|(_, s)| is_counter(s));
+        // The derivative of one counter is not the difference of another.
+        let own = counters.filter(|(_, s)| s.info.label == power.label || !power.is_derivative());
+        let best = own.min_by_key(|(_, s)| (s.info.label != power.label, rank::rank(&s.info)));
+        run.steady.sensors.get(best?.0)?.counted()
     }
 }

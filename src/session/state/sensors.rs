@@ -54,7 +54,7 @@ impl State {
     /// Marks sensors that stopped answering as absent. Their values in the current run end here.
     pub(super) fn lose(&mut self, t: Nanos, lost: &[SensorId], reason: &str) {
         if let Some(run) = &mut self.run {
-            run.interrupt(lost);
+            run.lose(lost);
         }
         for id in lost {
             if let Some(sensor) = self.sensors.get_mut(id) {
@@ -72,11 +72,11 @@ impl State {
     }
 
     /// The sensors that can stand for a quantity of a device, with their ranks.
-    fn ranked<'a>(
+    fn ranked<'a, 'b>(
         &'a self,
-        device: &'a str,
-        quantities: &'a [Quantity],
-    ) -> impl Iterator<Item = (Rank, SensorId, &'a SensorState)> {
+        device: &'b str,
+        quantities: &'b [Quantity],
+    ) -> impl Iterator<Item = (Rank<'a>, SensorId, &'a SensorState)> + use<'a, 'b> {
         let of = move |s: &&SensorState| s.info.device == device && quantities.contains(&s.info.quantity);
         let all = self.sensors.iter().map(|(id, s)| (*id, s)).filter(move |(_, s)| of(s));
         all.filter_map(|(id, s)| Some((rank::rank(&s.info)?, id, s)))
@@ -84,7 +84,8 @@ impl State {
 
     /// The sensor that stands for a quantity of a device by its [`rank`]; an absent one only if none can be read.
     pub fn sensor(&self, device: &str, quantity: Quantity) -> Option<(SensorId, &SensorState)> {
-        let best = self.ranked(device, &[quantity]).min_by_key(|(rank, _, s)| (s.info.absent.is_some(), rank.clone()));
+        let quantities = [quantity];
+        let best = self.ranked(device, &quantities).min_by_key(|(rank, _, s)| (s.info.absent.is_some(), *rank));
         best.map(|(_, id, s)| (id, s))
     }
 
@@ -94,7 +95,7 @@ impl State {
     /// Says why there is none.
     pub fn power_sensor(&self, device: &str) -> Result<(SensorId, &SensorState), String> {
         let readable = |scope| self.ranked(scope, &POWER).filter(|(_, _, s)| s.info.absent.is_none());
-        let best = |scope| readable(scope).min_by(|(one, ..), (other, ..)| one.cmp(other));
+        let best = |scope| readable(scope).min_by_key(|(rank, ..)| *rank);
         if let Some((_, id, sensor)) = rank::scopes(device).into_iter().find_map(best) {
             return Ok((id, sensor));
         }
@@ -108,12 +109,12 @@ impl State {
     /// reasons but the first name their sensor.
     pub(super) fn absent_power(&self, device: &str, chosen: Option<SensorId>) -> Vec<String> {
         let mut reasons: Vec<(&str, &str)> = Vec::new();
-        for scope in rank::scopes(device) {
+        'scopes: for scope in rank::scopes(device) {
             let mut sensors: Vec<_> = self.ranked(scope, &POWER).collect();
-            sensors.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+            sensors.sort_by_key(|(rank, ..)| *rank);
             for (_, id, sensor) in sensors {
                 if Some(id) == chosen {
-                    break;
+                    break 'scopes;
                 }
                 if let Some(reason) =
                     sensor.info.absent.as_deref().filter(|r| reasons.iter().all(|(_, known)| known != r))

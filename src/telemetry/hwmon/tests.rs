@@ -216,7 +216,8 @@ fn several_sockets_are_summed() {
 
 #[test]
 fn hundreds_of_cores_leave_room_for_other_sensors() {
-    let mut harness = harness(&amd_energy(100));
+    let dir = amd_energy(100);
+    let mut harness = harness(&dir);
     harness.open();
     assert_eq!(harness.present(Quantity::Energy).filter(|s| s.device.starts_with("cpu/core")).count(), 64);
     assert_eq!(labels(&harness, "cpu"), ["amd_energy sockets"]);
