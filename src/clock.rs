@@ -32,10 +32,24 @@ impl Clock {
     }
 }
 
-fn monotonic() -> u64 {
+/// The host's monotonic nanoseconds. They stand still while the host is suspended.
+pub fn monotonic() -> u64 {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds for which the host has been suspended since it was started; 0 where the system does not tell.
+pub fn asleep() -> u64 {
+    #[cfg(target_os = "linux")]
+    let with_suspends = read(libc::CLOCK_BOOTTIME);
+    #[cfg(not(target_os = "linux"))]
+    let with_suspends = 0;
+    with_suspends.saturating_sub(monotonic())
+}
+
+fn read(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` outlives the call, and CLOCK_MONOTONIC exists on every system that has clock_gettime.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    // SAFETY: `time` outlives the call. A clock that the system does not have leaves it at zero.
+    unsafe { libc::clock_gettime(clock, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

@@ -90,7 +90,11 @@ fn block_on(test: impl Future<Output = ()>) {
 }
 
 fn kill(pid: i32) {
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    signal(pid, libc::SIGKILL);
+}
+
+fn signal(pid: i32, signal: i32) {
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 
 #[test]
@@ -116,6 +120,31 @@ fn a_run_goes_through_its_phases_and_only_steady_batches_count() {
         assert!(result.memory.resident.is_some_and(|bytes| bytes > 1 << 20));
         assert!(result.flop_utilisation.is_some_and(|percent| (0.1..150.0).contains(&percent)), "{result:?}");
         assert!(result.power.is_err() || result.power.as_ref().is_ok_and(|p| p.gross_w > 0.0));
+    });
+}
+
+#[test]
+fn a_pause_is_no_part_of_a_measurement() {
+    block_on(async {
+        let mut session = Session::start(options());
+        let wanted = config("squeezenet1.1", 1);
+        session.run(wanted.clone());
+        let engine = session.engine().await;
+        session.steady(&wanted).await;
+        let counted = |body: &Body| matches!(body, Body::Batches(b) if b.steady);
+        session.until("batches that count", counted).await;
+        // In the middle of a batch, as Ctrl-Z or a stopped container does it.
+        signal(engine, libc::SIGSTOP);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        signal(engine, libc::SIGCONT);
+        session.until("the end of the pause", |body| *body == Body::Paused { paused: false }).await;
+        session.until("batches that count", counted).await;
+        session.until("batches that count", counted).await;
+        let result = session.state.current_result().unwrap();
+        assert!(result.latency_ms.p99 < 1000.0 && result.seconds < 1.0, "counting began anew: {result:?}");
+        let of = |e: &Event| if let Body::Batches(b) = &e.body { b.wall_ns.iter().max().copied() } else { None };
+        let longest = session.events.iter().filter_map(of).max().unwrap();
+        assert!(longest < 1_400_000_000, "a batch of {longest} ns has the pause in it");
     });
 }
 

@@ -340,6 +340,45 @@ fn ctrl_c_prints_what_was_measured_and_ends_with_130() {
     assert!(code == Some(130) || code == Some(0) && out.lines().count() == 1, "{code:?}");
 }
 
+/// The state of a process: `T` while it is stopped.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
+fn wait_until(what: &str, is: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn ctrl_z_stops_the_engine_too_and_the_pause_does_not_count() {
+    let line = "run --network squeezenet1.1 --device cpu --batch 1 --seconds 2 --json";
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))
+        .args(line.split(' '))
+        .env("XDG_STATE_HOME", std::env::temp_dir().join("wattscope-cli-tests"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    wait_until("an engine", || !children(pid).is_empty());
+    let engine = children(pid)[0];
+    // SAFETY: a child that has not been waited for.
+    unsafe { libc::kill(pid as i32, libc::SIGTSTP) };
+    wait_until("both have stopped", || state(pid) == Some('T') && state(engine) == Some('T'));
+    std::thread::sleep(Duration::from_millis(1500));
+    // SAFETY: as above.
+    unsafe { libc::kill(pid as i32, libc::SIGCONT) };
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(record["latency_ms"]["p99"].as_f64().unwrap() < 1000.0, "{record}");
+    assert!(record["seconds"].as_f64().unwrap() >= 2.0, "{record}");
+}
+
 #[test]
 fn the_engine_is_gone_when_the_run_is() {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))

@@ -7,7 +7,7 @@ use crate::{
     event::{EngineCommand, Event},
     logging,
 };
-use std::{collections::VecDeque, ffi::OsString, path::PathBuf, process::Stdio};
+use std::{collections::VecDeque, ffi::OsString, os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
@@ -33,6 +33,8 @@ pub enum FromEngine {
 pub struct EngineExit {
     /// `killed by signal 9 (SIGKILL)`, `exit code 3: the device …`.
     pub reason: String,
+    /// Whether it was killed by a SIGKILL, as the kernel does where memory is out.
+    pub killed: bool,
     /// Its last lines on stderr.
     pub stderr: String,
 }
@@ -184,12 +186,13 @@ async fn watch(
     }
     let status = child.wait().await;
     let stderr = tail.await.unwrap_or_default();
+    let killed = status.as_ref().is_ok_and(|status| status.signal() == Some(libc::SIGKILL));
     let how = status.map_or_else(|error| error.to_string(), describe);
     // The first panic is the cause; panics of other threads follow from it.
     let panic = stderr.lines().find(|line| line.starts_with("panic: "));
     let last = panic.or_else(|| stderr.lines().rev().find(|line| !line.trim().is_empty()));
     let reason = last.map_or(how.clone(), |last| format!("{how}: {}", last.trim()));
-    let _ = sink.send(FromEngine::Exited(number, EngineExit { reason, stderr }));
+    let _ = sink.send(FromEngine::Exited(number, EngineExit { reason, killed, stderr }));
 }
 
 /// Logs stderr and returns its last lines that are not log messages.
@@ -214,7 +217,6 @@ async fn read_stderr(mut lines: Lines<BufReader<ChildStderr>>) -> String {
 
 /// How a process exited, in words.
 pub fn describe(status: std::process::ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}{}", signal_name(signal)),

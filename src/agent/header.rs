@@ -19,7 +19,7 @@ pub fn local(folded: bool) -> Header {
         os: host::system(),
         cpu: host::processor(),
         cpus: host::processors(),
-        memory_bytes: host::memory().map_or(0, |memory| memory.total),
+        memory_bytes: host::physical_memory().map_or(0, |memory| memory.total),
         command: std::env::args().collect(),
         folded,
         device: None,

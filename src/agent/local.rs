@@ -8,6 +8,7 @@ use super::{
     handle::AgentHandle,
     header,
     idle::IdleGate,
+    memory_watch::MemoryWatch,
     options::Options,
 };
 use crate::{
@@ -70,6 +71,7 @@ struct Local {
     desired: Option<DesiredRun>,
     phase: Option<Phase>,
     last_good: Option<Config>,
+    memory: MemoryWatch,
 }
 
 /// Starts the agent of this host on the current tokio runtime. The first event is the session's header.
@@ -126,6 +128,7 @@ async fn run(options: Options, clock: Clock, events: UnboundedSender<Event>, mut
         desired: None,
         phase: None,
         last_good: None,
+        memory: MemoryWatch::default(),
     };
     loop {
         let alarm = agent.alarm();
@@ -342,6 +345,7 @@ impl Local {
 
     fn start_engine(&mut self, run: RunId, config: &Config) -> bool {
         self.engines += 1;
+        self.memory = MemoryWatch::begin();
         self.launcher.memory_limit = device::memory_limit(&config.device, self.options.memory_limit);
         match EngineProcess::start(&self.launcher, self.engines, &config.device, self.to_agent.clone()) {
             Ok(engine) => {
@@ -393,6 +397,7 @@ impl Local {
                     }
                 }
             }
+            Body::Memory(memory) => self.memory.resident = memory.resident,
             Body::OutOfMemory { run, .. } | Body::Failing { run, .. } if Some(*run) == current => {
                 let _ = self.events.send(event);
                 self.step_back();
@@ -417,7 +422,12 @@ impl Local {
         self.stop_engine();
         let Some(desired) = self.desired.clone() else { return };
         let (run, config) = (desired.run, desired.config);
-        if let RunError::OutOfMemory { requested, message } = RunError::from_text(&exit.stderr) {
+        let told = match RunError::from_text(&exit.stderr) {
+            RunError::OutOfMemory { requested, message } => Some((requested, message)),
+            // The kernel leaves no time for a last word.
+            RunError::Device(_) | RunError::Weights(_) => self.memory.explain(exit).map(|message| (None, message)),
+        };
+        if let Some((requested, message)) = told {
             self.emit(Body::OutOfMemory { run, config, requested_bytes: requested, message });
             self.step_back();
             return;

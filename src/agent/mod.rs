@@ -6,6 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `local` | supervises the engine (`engine_process`), with the sensors beside it |
+//! | `memory_watch` | whether an engine was killed because memory was out |
 //! | `targets`, `host` | devices that were asked for, and the hosts that they are on |
 //! | `fleet` | several agents as one stream |
 //! | `remote/` | this side of a link to another host |
@@ -20,6 +21,7 @@ mod header;
 pub mod host;
 mod idle;
 mod local;
+mod memory_watch;
 mod options;
 pub mod remote;
 pub mod serve;

@@ -53,8 +53,10 @@ fn table(devices: &[DeviceInfo]) -> String {
         let memory = device.memory_bytes.map_or_else(|| "not known".to_owned(), bytes);
         table.row([device.name.clone(), device.title.clone(), precisions.join(", "), memory]);
     }
+    let limits = devices.iter().filter(|d| !d.limits.is_empty());
+    let limits = limits.map(|d| format!("{}: limited, {}\n", d.name, d.limits.join("; ")));
     let absent = devices.iter().filter_map(|d| d.absent.as_ref().map(|reason| format!("{}: {reason}\n", d.name)));
-    table.render() + &absent.collect::<String>()
+    table.render() + &limits.chain(absent).collect::<String>()
 }
 
 #[cfg(test)]
@@ -63,7 +65,7 @@ mod tests {
     use crate::event::Precision;
 
     #[test]
-    fn an_absent_device_says_why() {
+    fn an_absent_device_says_why_and_a_limited_one_by_what() {
         let device = |name: &str, absent: Option<&str>| DeviceInfo {
             name: name.to_owned(),
             title: "a processor".to_owned(),
@@ -72,10 +74,13 @@ mod tests {
             absent: absent.map(str::to_owned),
             ..DeviceInfo::default()
         };
-        let table = table(&[device("cpu", None), device("cuda", Some("libcuda.so.1 not found"))]);
+        let limits = vec!["memory: 8 GiB by memory.max of the control group".to_owned()];
+        let limited = DeviceInfo { limits, ..device("cpu", None) };
+        let table = table(&[limited, device("cuda", Some("libcuda.so.1 not found"))]);
         insta::assert_snapshot!(table, @r"
         device  title        precisions    memory
         cpu     a processor  f32, f16    8.00 GiB
+        cpu: limited, memory: 8 GiB by memory.max of the control group
         cuda: libcuda.so.1 not found
         ");
     }

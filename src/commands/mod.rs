@@ -8,6 +8,7 @@ mod execute;
 mod failure;
 mod progress;
 mod setup;
+mod suspend;
 
 mod accuracy;
 mod agent;

@@ -5,7 +5,7 @@ use super::{
     execute::{Execute, Global},
     failure::Failure,
     progress::{Detail, Printer, exit_code},
-    setup,
+    setup, suspend,
 };
 use crate::{
     agent::{
@@ -99,6 +99,7 @@ impl Execute for Run {
             let (fleet, each) = (Fleet::of(targets.len()), (0..).zip(plans).collect());
             let mut job = Job::new(fleet, recorder, each, false);
             let agents = setup::with_metrics(targets::connect(targets, &options, &[], Clock::start()), exporter);
+            suspend::answer(&agents);
             let end = sweep::measure(agents, &mut job, setup::interruption(&mut code), &mut printer).await?;
             io::Result::Ok((end, job.recording))
         })?;

@@ -5,7 +5,7 @@ use super::{
     execute::{Execute, Global},
     failure::{Failure, about},
     progress::{Detail, Printer, exit_code, seconds_left},
-    setup,
+    setup, suspend,
 };
 use crate::{
     agent::{
@@ -166,6 +166,7 @@ impl Execute for Sweep {
                 let last_runs: Vec<_> = agents.iter().map(last_run).collect();
                 let handle =
                     setup::with_metrics(targets::connect(targets, &options, &last_runs, Clock::start()), exporter);
+                suspend::answer(&handle);
                 let mut job = Job::new(fleet, Some(recorder), agents, true);
                 let end = sweep::measure(handle, &mut job, setup::interruption(&mut code), &mut printer).await?;
                 io::Result::Ok((job.fleet, end, job.recording))

@@ -6,6 +6,7 @@
 pub mod graph;
 pub mod layers;
 pub mod measure;
+mod pauses;
 pub mod peak;
 pub mod process;
 pub mod setup;
@@ -21,6 +22,7 @@ use crate::{
 };
 use graph::Graphs;
 use measure::{Built, Timing};
+use pauses::Pauses;
 use process::{Inbox, Outbox};
 use std::{
     collections::BTreeSet,
@@ -69,7 +71,8 @@ pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
-    Engine { inbox, outbox, weights, choices, built: None, peaks: BTreeSet::new(), moved: false }.serve()
+    let pauses = Pauses::watch().inspect_err(|error| output::note(&format!("pauses are not noticed: {error}"))).ok();
+    Engine { inbox, outbox, weights, choices, pauses, built: None, peaks: BTreeSet::new(), moved: false }.serve()
 }
 
 /// The network that is built, and what was asked for when it was.
@@ -83,6 +86,7 @@ struct Engine {
     outbox: Outbox,
     weights: Option<WeightsFile>,
     choices: Choices,
+    pauses: Option<Pauses>,
     built: Option<Current>,
     peaks: BTreeSet<Precision>,
     /// Whether the memory's peak was measured.
@@ -194,6 +198,7 @@ impl Engine {
         let mut convergence = Some(Convergence::default());
         let mut report = Report::new(run);
         let mut memory_due = Instant::now() + MEMORY;
+        let mut pauses = self.pauses();
         for turn in 0.. {
             let Some(Current { built, .. }) = &self.built else { return Ok(()) };
             let aside = has_clock && before < CLOCKED && report.wants_clock();
@@ -202,6 +207,14 @@ impl Engine {
                 Some(graphs) => graphs.batch(built, turn, clock)?,
                 None => built.batch(&inputs[turn % inputs.len()], clock)?,
             };
+            if pauses != self.pauses() {
+                // The batch was as long as the pause, the report before it began before the pause, and what the sensors read
+                // meanwhile was not the network's: counting begins anew.
+                pauses = self.pauses();
+                report = Report::new(run);
+                self.outbox.send(Body::Paused { paused: false });
+                continue;
+            }
             before = timing.wall;
             if aside {
                 report.aside(timing);
@@ -223,6 +236,8 @@ impl Engine {
             if convergence.is_none() && self.inbox.take_layers(run) {
                 self.outbox.send(Body::Batches(report.take(true)));
                 self.layers(run, config, inputs)?;
+                // One pass among many: the layers' times are those of the middle half.
+                pauses = self.pauses();
             }
             if Instant::now() >= memory_due {
                 memory_due = Instant::now() + MEMORY;
@@ -230,6 +245,11 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// How often this process has stood still.
+    fn pauses(&self) -> u64 {
+        self.pauses.as_ref().map_or(0, Pauses::count)
     }
 
     /// Measures the layers of the run, and first, once, what the roof over them is. The run goes on in any case, unless the

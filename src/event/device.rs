@@ -22,6 +22,10 @@ pub struct DeviceInfo {
     /// How it differs from other devices. Missing where the device is absent, and in older streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traits: Option<DeviceTraits>,
+    /// What this program may use less of than the device has, and what says so: `memory: 400 MiB by memory.max of the control
+    /// group`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
     /// Why it can't be used, and what to do about it.
     pub absent: Option<String>,
 }

@@ -39,6 +39,8 @@ pub enum Quantity {
     EngineUtilisation,
     /// Resident set of the engine. Bytes.
     EngineMemory,
+    /// Share of the scheduling periods in which the limit of processor time ran out. %.
+    CpuThrottled,
 }
 
 impl Quantity {
@@ -47,7 +49,9 @@ impl Quantity {
         match self {
             Self::PowerInstant | Self::PowerAverage | Self::PowerCap => "W",
             Self::Energy => "J",
-            Self::Utilisation | Self::MemoryUtilisation | Self::Fan | Self::EngineUtilisation => "%",
+            Self::Utilisation | Self::MemoryUtilisation | Self::Fan | Self::EngineUtilisation | Self::CpuThrottled => {
+                "%"
+            }
             Self::ComputeClock | Self::MemoryClock => "MHz",
             Self::Temperature => "°C",
             Self::MemoryUsed | Self::MemoryTotal | Self::EngineMemory => "B",

@@ -42,6 +42,9 @@ pub fn metric(quantity: Quantity) -> Metric {
         Quantity::EngineUtilisation => {
             of("engine_utilisation", "Processor time of the engine as a share of all processors", ratio, 0.01)
         }
+        Quantity::CpuThrottled => {
+            of("cpu_throttled", "Share of the periods in which the limit of processor time ran out", ratio, 0.01)
+        }
         Quantity::EngineMemory => of("engine_resident_memory", "Resident set of the engine", Unit::Bytes, 1.0),
     }
 }

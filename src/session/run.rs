@@ -263,7 +263,8 @@ pub struct RunResult {
     pub memory: Memory,
     /// Memory in use on the device by all processes at the end, bytes.
     pub device_memory_used: Option<u64>,
-    /// Share of the power readings that were taken while the card was throttled, 0 to 1.
+    /// Share of the power readings that were taken while the card was throttled, 0 to 1. On the CPU under a limit of
+    /// processor time the share of its periods in which it ran out.
     pub throttled: Option<f64>,
 }
 

@@ -5,6 +5,7 @@
 //! | `/proc/stat` | time of all processors by kind, ticks of 1/100 s |
 //! | `/proc/meminfo` | memory, KiB |
 //! | `/proc/<engine>/stat` | processor time of the engine, ticks; resident set, pages |
+//! | `cpu.stat` of the control group | periods of a limit of processor time, and how many of them it ran out in |
 
 use super::{
     builder::SensorBuilder,
@@ -13,7 +14,10 @@ use super::{
     source::{Opened, Source},
     writer::SensorWriter,
 };
-use crate::event::{Quantity, SensorId};
+use crate::{
+    event::{Quantity, SensorId},
+    host::cgroup::{Cgroups, Periods},
+};
 use std::{path::PathBuf, time::Duration};
 
 /// The kernel counts processor time in steps of 10 ms: over a shorter period a share would be mostly rounding.
@@ -27,6 +31,10 @@ pub struct Host {
     meminfo: PolledFile,
     page_bytes: f64,
     before: Option<Processors>,
+    groups: Cgroups,
+    periods: Option<Periods>,
+    /// Whether processor time was said to run out.
+    throttled: Option<bool>,
     engine_process: Option<EngineProcess>,
     ids: Option<Ids>,
 }
@@ -36,6 +44,7 @@ struct Ids {
     engine_busy: SensorId,
     engine_memory: SensorId,
     memory: Option<(SensorId, SensorId)>,
+    throttled: Option<SensorId>,
 }
 
 /// An engine process, with its processor time and that of all processors at the last reading.
@@ -69,6 +78,9 @@ impl Host {
             engine: options.engine.clone(),
             page_bytes: page_bytes(),
             before: None,
+            groups: Cgroups::find(&options.proc),
+            periods: None,
+            throttled: None,
             engine_process: None,
             ids: None,
         }
@@ -105,6 +117,19 @@ impl Host {
             && let Some(share) = share(engine.ticks.saturating_sub(ticks), now.all.saturating_sub(all))
         {
             out.write(ids.engine_busy, share);
+        }
+    }
+
+    /// Reads how often the limit of processor time ran out since the last reading. The engine is in the same control groups.
+    fn read_throttling(&mut self, id: SensorId, out: &mut SensorWriter) {
+        let Some(now) = self.groups.cpu_periods() else { return };
+        let Some(before) = self.periods.replace(now) else { return };
+        let throttled = now.throttled.saturating_sub(before.throttled);
+        let Some(percent) = share(throttled, now.all.saturating_sub(before.all)) else { return };
+        out.write(id, percent);
+        if self.throttled.replace(throttled > 0) != Some(throttled > 0) {
+            let reason = || "the control group's processor time ran out".to_owned();
+            out.throttle("cpu", (throttled > 0).then(reason).into_iter().collect());
         }
     }
 
@@ -152,8 +177,13 @@ impl Source for Host {
                 None
             }
         };
+        let throttled = self.groups.cpu_quota().map(|quota| {
+            let method =
+                format!("share of the periods in which {} of {:.2} processors ran out", quota.file, quota.cpus);
+            out.register(SensorBuilder::new("cpu", Quantity::CpuThrottled, "control group").method(method))
+        });
         let (busy, engine_busy) = (out.register(busy), out.register(engine_busy));
-        self.ids = Some(Ids { busy, engine_busy, engine_memory: out.register(engine_memory), memory });
+        self.ids = Some(Ids { busy, engine_busy, engine_memory: out.register(engine_memory), memory, throttled });
         Opened::Sampling
     }
 
@@ -165,6 +195,9 @@ impl Source for Host {
         let Some(ids) = self.ids.take() else { return };
         out.sample(|out| {
             self.read_processors(&ids, out);
+            if let Some(id) = ids.throttled {
+                self.read_throttling(id, out);
+            }
             if let Some((used, total)) = ids.memory {
                 match self.memory() {
                     Ok((all, available)) => {
@@ -316,6 +349,43 @@ mod tests {
                 assert!(values.iter().all(|(id, _)| *id != shares));
             }
         }
+    }
+
+    #[test]
+    fn a_limit_of_processor_time_says_how_often_it_ran_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("stat", STAT);
+        write("meminfo", MEMINFO);
+        let groups = dir.path().join("groups");
+        write("self/cgroup", "0::/\n");
+        write("self/mountinfo", &format!("30 23 0:28 / {} rw - cgroup2 cgroup2 rw\n", groups.display()));
+        write("groups/cpu.max", "150000 100000\n");
+        write("groups/cpu.stat", "nr_periods 10\nnr_throttled 1\n");
+        let mut harness = Harness::new(Host::new(&Options { proc: dir.path().into(), ..Options::default() }));
+        harness.open();
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::CpuThrottled), None, "one reading has no share");
+        let throttled = |harness: &Harness<Host>| {
+            let reasons = |event: &crate::event::Event| match &event.body {
+                crate::event::Body::Throttle { device, reasons } if device == "cpu" => Some(reasons.len()),
+                _ => None,
+            };
+            harness.seen.iter().filter_map(reasons).collect::<Vec<_>>()
+        };
+        write("groups/cpu.stat", "nr_periods 20\nnr_throttled 5\n");
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::CpuThrottled), Some(40.0));
+        write("groups/cpu.stat", "nr_periods 30\nnr_throttled 6\n");
+        harness.sample();
+        write("groups/cpu.stat", "nr_periods 40\nnr_throttled 6\n");
+        harness.sample();
+        assert_eq!(harness.value("cpu", Quantity::CpuThrottled), Some(0.0));
+        assert_eq!(throttled(&harness), [1, 0], "said when it changes");
     }
 
     #[test]

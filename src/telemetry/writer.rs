@@ -260,7 +260,9 @@ fn plausible(sensor: &Sensor, value: f64) -> bool {
         Quantity::PowerInstant | Quantity::PowerAverage if sensor.device == BOARD => f64::MIN_POSITIVE..=MAX_POWER_W,
         Quantity::PowerInstant | Quantity::PowerAverage | Quantity::PowerCap => 0.0..=MAX_POWER_W,
         Quantity::Energy => 0.0..=1e15,
-        Quantity::Utilisation | Quantity::MemoryUtilisation | Quantity::EngineUtilisation => 0.0..=100.0,
+        Quantity::Utilisation | Quantity::MemoryUtilisation | Quantity::EngineUtilisation | Quantity::CpuThrottled => {
+            0.0..=100.0
+        }
         // NVML: a fan may spin faster than its nominal maximum.
         Quantity::Fan => 0.0..=200.0,
         Quantity::ComputeClock | Quantity::MemoryClock => 0.0..=50_000.0,

@@ -126,6 +126,16 @@ fn the_status_says_whether_a_graph_is_replayed_and_why_not() {
 }
 
 #[test]
+fn the_status_says_which_limit_is_in_force() {
+    let mut app = app(&demo::no_power());
+    let mut devices = app.shown().devices.clone();
+    let limited = |info: &&mut crate::event::DeviceInfo| info.name == "cpu";
+    devices.iter_mut().find(limited).unwrap().limits = vec!["memory: 381 MiB by memory.max".to_owned()];
+    app.apply(&Event { t: app.shown().now, body: Body::Devices { devices } });
+    assert!(show(&mut app, 150, 36).contains("limited, memory: 381 MiB by memory.max"));
+}
+
+#[test]
 fn live_screen_before_anything_happened() {
     snapshots("live_start", &Script::gpu(1.0), "");
 }

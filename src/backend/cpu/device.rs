@@ -40,6 +40,7 @@ impl Backend for Cpu {
             precisions: vec![Precision::F32, Precision::F16, Precision::Bf16],
             memory_bytes: host::memory().map(|m| m.total),
             traits: Some(TRAITS.clone()),
+            limits: host::limits().in_words(),
             ..DeviceInfo::default()
         }]
     }

@@ -8,10 +8,10 @@ use super::{
     execute::{Execute, Global},
     failure::Failure,
     progress::line,
-    setup,
+    setup, suspend,
 };
 use crate::{
-    agent::{self, targets::ResolvedTarget},
+    agent::{self, fleet::FleetHandle, targets::ResolvedTarget},
     backend::DeviceError,
     clock::Clock,
     event::{Config, DeviceInfo},
@@ -103,8 +103,9 @@ impl Execute for Layers {
         let mut code = ExitCode::SUCCESS;
         let mut recording = Recording::from(recorder);
         let end = runtime.block_on(async {
-            let agent = host.start(options, Clock::start());
-            measure(agent.into(), &configs, &mut recording, setup::interruption(&mut code), &mut printer).await
+            let agents = FleetHandle::from(host.start(options, Clock::start()));
+            suspend::answer(&agents);
+            measure(agents, &configs, &mut recording, setup::interruption(&mut code), &mut printer).await
         })?;
         let recorded = setup::recorded(&recording);
         Ok(match end {

@@ -32,6 +32,7 @@ fn station(source: &Source, title: String, state: &State) -> Vec<Block> {
     for device in state.devices.iter().filter(|d| d.absent.is_none()) {
         let precisions: Vec<&str> = device.precisions.iter().map(|p| p.name()).collect();
         facts.push((format!("device {}", device.name), format!("{}; {}", device.title, precisions.join(", "))));
+        facts.extend(device.limits.iter().map(|limit| (format!("limit of {}", device.name), limit.clone())));
     }
     facts.extend(state.cards.values().flat_map(card));
     for (device, (bytes, how)) in &state.bandwidths {

@@ -198,5 +198,6 @@ const fn quantity(quantity: Quantity) -> &'static str {
         Quantity::PcieSend => "sent over PCIe",
         Quantity::EngineUtilisation => "processor time of the engine",
         Quantity::EngineMemory => "memory of the engine",
+        Quantity::CpuThrottled => "periods without processor time",
     }
 }

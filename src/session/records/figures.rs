@@ -56,7 +56,8 @@ pub struct Figures {
     pub energy_source: Option<String>,
     /// Memory, bytes.
     pub memory: MemoryFigures,
-    /// Share of the power readings that were taken while the card was throttled.
+    /// Share of the power readings that were taken while the card was throttled. On the CPU under a limit of processor time
+    /// the share of its periods in which it ran out.
     pub throttled_share: Option<f64>,
     /// Mean clock of the compute units, MHz.
     pub compute_clock_mhz: Option<f64>,

@@ -36,6 +36,8 @@ pub struct Origin {
     pub burn: Option<String>,
     /// Driver version of the card.
     pub driver: Option<String>,
+    /// What this program could use less of than the device has, and what said so.
+    pub limits: Vec<String>,
     /// Whether the device could have replayed a captured graph; otherwise there is nothing to say about graphs.
     #[serde(skip)]
     pub graphs: bool,
@@ -45,13 +47,14 @@ impl Origin {
     /// The origin of a configuration of a stream.
     pub fn of(state: &State, config: &Config, weights: Option<&Weights>) -> Self {
         let header = state.header.as_ref();
+        let info = state.devices.iter().find(|d| d.name == config.device);
         let said = |of: fn(&Header) -> &String| header.map(of).filter(|text| !text.is_empty()).cloned();
         Self {
             network: config.network.clone(),
             batch: config.batch,
             precision: config.precision,
             device: config.device.clone(),
-            device_title: state.devices.iter().find(|d| d.name == config.device).map(|d| d.title.clone()),
+            device_title: info.map(|d| d.title.clone()),
             weights: weights.map(ToString::to_string),
             folded: header.is_some_and(|h| h.folded),
             host: said(|h| &h.host),
@@ -60,6 +63,7 @@ impl Origin {
             wattscope: env!("CARGO_PKG_VERSION").to_owned(),
             burn: said(|h| &h.burn),
             driver: state.cards.get(&config.device).and_then(|card| card.driver.clone()),
+            limits: info.map(|d| d.limits.clone()).unwrap_or_default(),
             graphs: state.traits(&config.device).graphs,
         }
     }

@@ -137,6 +137,9 @@ fn footer(records: &[Record]) -> String {
         let versions = versions.iter().filter_map(|(name, value)| value.as_ref().map(|v| format!(", {name} {v}")));
         let title = origin.device_title.as_deref().unwrap_or("unknown");
         say(format!("{}: {title}{}", origin.device, versions.collect::<String>()));
+        if !origin.limits.is_empty() {
+            say(format!("{}: limited, {}", origin.device, origin.limits.join("; ")));
+        }
         let Outcome::Measured(figures) = &record.outcome else { continue };
         if let Some(weights) = &origin.weights {
             say(format!("weights: {weights}"));
@@ -155,8 +158,9 @@ fn footer(records: &[Record]) -> String {
                 origin.network, origin.batch
             ));
         }
-        if figures.throttled_share.is_some_and(|share| share > 0.0) {
-            say(format!("{} batch {}: the card was throttled for part of it", origin.network, origin.batch));
+        if let Some(share) = figures.throttled_share.filter(|share| *share > 0.0) {
+            let share = percent(100.0 * share);
+            say(format!("{} batch {}: throttled for {share} % of it", origin.network, origin.batch));
         }
         if let Some(others) = figures.others_percent.filter(|share| *share >= CROWD) {
             let share = percent(others);

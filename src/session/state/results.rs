@@ -19,6 +19,8 @@ impl State {
         let others = others.map(|(all, engine)| (all - engine).max(0.0));
         let power = self.power(run, images_per_s);
         let readings = run.steady.power_readings;
+        let by_power = (readings > 0).then(|| run.steady.throttled as f64 / readings as f64);
+        let out_of_time = mean(Quantity::CpuThrottled).map(|percent| percent / 100.0);
         Some(RunResult {
             run: run.id,
             config: run.config.clone(),
@@ -36,7 +38,7 @@ impl State {
             power,
             memory: run.memory,
             device_memory_used: self.reading(device, Quantity::MemoryUsed).map(|bytes| bytes as u64),
-            throttled: (readings > 0).then(|| run.steady.throttled as f64 / readings as f64),
+            throttled: out_of_time.or(by_power),
         })
     }
 

@@ -74,6 +74,18 @@ fn only_steady_batches_count_and_power_only_once_it_has_settled() {
 }
 
 #[test]
+fn a_run_whose_processor_time_ran_out_says_in_how_many_periods() {
+    let mut s = Stream::new();
+    s.say(Body::Sensors { sensors: vec![sensor(7, "cpu", Quantity::CpuThrottled, None)] });
+    s.say(Body::EngineStarted { pid: 1, device: "cpu".into() });
+    s.phase(1, 4, Phase::Steady);
+    s.read(3, 300.0, 300.0);
+    [40.0, 0.0].iter().for_each(|percent| s.say(Body::Samples { values: vec![(7, *percent)] }));
+    s.batches(1, true, 30, S / 10);
+    assert_eq!(s.state.current_result().unwrap().throttled, Some(0.2));
+}
+
+#[test]
 fn power_derived_from_an_energy_counter_is_the_difference_of_the_counter_over_the_run() {
     let mut s = Stream::new();
     let method =

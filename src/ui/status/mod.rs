@@ -167,6 +167,10 @@ fn device(view: &View<'_>) -> Vec<Part> {
     if throttle.is_some_and(Vec::is_empty) {
         parts.push(Part::new(5, Role::Plain, "no throttling"));
     }
+    let limits = view.device_info().map(|info| info.limits.join("; ")).unwrap_or_default();
+    if !limits.is_empty() {
+        parts.push(Part::new(5, Role::Warn, format!("limited, {limits}")));
+    }
     parts.extend(checked(view));
     let memory = view.state.run.as_ref().map(|r| r.memory);
     match memory.map(|m| (m.in_use, m.resident)) {

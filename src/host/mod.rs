@@ -1,15 +1,20 @@
-//! What the host says about itself: processor, memory, kernel. Read from `/proc`; absent where there is none. And where the
-//! user keeps such things as logs.
+//! What the host says about itself: processor, memory, kernel, and what of them this process may use. Read from `/proc`; absent
+//! where there is none. And where the user keeps such things as logs.
 
+pub mod cgroup;
+pub mod limits;
+
+use cgroup::Cgroups;
 use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
-use std::{fs, io, path::PathBuf};
+use limits::Limits;
+use std::{fs, io, path::PathBuf, sync::LazyLock};
 
-/// Memory of the host, bytes.
+/// Memory that this process may use, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostMemory {
-    /// Physical memory.
+    /// Physical memory, or a limit below it.
     pub total: u64,
-    /// What a new program could have without swapping.
+    /// What a new program could have without swapping and without reaching a limit.
     pub available: u64,
 }
 
@@ -22,9 +27,42 @@ pub fn state_folder() -> io::Result<PathBuf> {
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("wattscope"))
 }
 
+/// The control groups of this process.
+pub fn groups() -> &'static Cgroups {
+    static OWN: LazyLock<Cgroups> = LazyLock::new(Cgroups::own);
+    &OWN
+}
+
 /// Memory now; none where `/proc/meminfo` can't be read.
 pub fn memory() -> Option<HostMemory> {
+    let physical = physical_memory()?;
+    let limit = limits().memory.map_or(u64::MAX, |limit| limit.to);
+    let left = groups().memory_left().unwrap_or(u64::MAX);
+    Some(HostMemory { total: physical.total.min(limit), available: physical.available.min(limit).min(left) })
+}
+
+/// Memory of the host, whatever of it this process may use.
+pub fn physical_memory() -> Option<HostMemory> {
     parse_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// Processes that the kernel has killed because memory was out: of this process's control group, or else of the host.
+pub fn killed_for_memory() -> Option<u64> {
+    let of_host = || {
+        let vmstat = fs::read_to_string("/proc/vmstat").ok()?;
+        vmstat.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    };
+    match (groups().killed_for_memory(), of_host()) {
+        (Some(group), Some(host)) => Some(group + host),
+        (group, host) => group.or(host),
+    }
+}
+
+/// What this process may use less of than the host has.
+pub fn limits() -> Limits {
+    // SAFETY: sysconf only reads its argument.
+    let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    Limits::now(groups(), physical_memory().map(|memory| memory.total), u32::try_from(online).unwrap_or(0))
 }
 
 fn parse_meminfo(text: &str) -> Option<HostMemory> {
