@@ -2,7 +2,7 @@
 
 use crate::{host, output};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Mutex,
@@ -56,7 +56,8 @@ fn filter() -> EnvFilter {
 
 fn subscribe(writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static) -> io::Result<()> {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).with_writer(writer);
-    subscriber.try_init().map_err(io::Error::other)
+    // A log that can't be written must not say so by `eprintln!`: that would stand in the middle of the screen, or panic.
+    subscriber.log_internal_errors(false).try_init().map_err(io::Error::other)
 }
 
 fn default_path() -> io::Result<PathBuf> {
@@ -73,10 +74,7 @@ struct BoundedFile {
 
 impl BoundedFile {
     fn open(path: PathBuf, limit: u64) -> io::Result<Self> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let file = append(&path)?;
+        let file = output::open_log(&path)?;
         let length = file.metadata()?.len();
         let mut bounded = Self { path, file, length, limit };
         bounded.turn_over(0)?;
@@ -92,14 +90,10 @@ impl BoundedFile {
         let mut old = self.path.clone().into_os_string();
         old.push(".old");
         fs::rename(&self.path, old)?;
-        self.file = append(&self.path)?;
+        self.file = output::open_log(&self.path)?;
         self.length = 0;
         Ok(())
     }
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
 }
 
 impl Write for BoundedFile {

@@ -17,15 +17,15 @@ fn main() -> ExitCode {
 /// Prints help and version on standard output, and what is wrong with a command line on standard error.
 fn print_usage(usage: &clap::Error) -> ExitCode {
     match usage.print() {
-        Err(error) => report(&error.into()),
+        Err(error) if !usage.use_stderr() => report(&error.into()),
         // clap's codes are 0 and 2.
-        Ok(()) => ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2)),
+        _ => ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2)),
     }
 }
 
 fn report(failure: &Failure) -> ExitCode {
     if let Some(message) = failure.message() {
-        output::note(&message);
+        output::warn(&message);
     }
     failure.code()
 }

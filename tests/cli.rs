@@ -293,6 +293,37 @@ fn a_photograph_is_answered_and_its_logits_are_written() {
     assert!(none.status.code() == Some(1) && text(&none.stderr).contains("neither JPEG nor PNG nor WebP"));
 }
 
+#[test]
+fn a_photograph_that_cannot_be_read_keeps_no_other_from_being_answered() {
+    let line = "infer squeezenet1.1 --device cpu --json --image assets/chelsea.jpg Cargo.toml tests/images/grey.jpg";
+    let output = wattscope(line).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let answered: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answered: Vec<_> = answered.iter().map(|answer| answer["input"].as_str().unwrap()).collect();
+    assert_eq!(answered, ["assets/chelsea.jpg", "tests/images/grey.jpg"]);
+    let stderr = text(&output.stderr);
+    assert!(stderr.starts_with("error: Cargo.toml: neither JPEG") && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+fn accuracy_is_measured_where_it_cannot_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("n02124075");
+    std::fs::create_dir(&images).unwrap();
+    std::fs::copy("assets/chelsea.jpg", images.join("chelsea.jpg")).unwrap();
+    // A folder that can't be made, even by root.
+    std::fs::write(folder.path().join("state"), "").unwrap();
+    let mut command = wattscope("accuracy squeezenet1.1 --device cpu --json --images");
+    command.arg(folder.path()).arg("--weights").arg(weights(folder.path()));
+    let output = command.env("XDG_STATE_HOME", folder.path().join("state")).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["images"], 1);
+    assert!(stderr.contains("what was measured is not kept"), "{stderr}");
+}
+
 /// A command under way, after the first line that it printed.
 fn under_way(line: &str) -> (Child, BufReader<ChildStdout>, String) {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))

@@ -20,7 +20,7 @@ pub fn local(folded: bool) -> Header {
         cpu: host::processor(),
         cpus: host::processors(),
         memory_bytes: host::physical_memory().map_or(0, |memory| memory.total),
-        command: std::env::args().collect(),
+        command: host::command_line(),
         folded,
         device: None,
         stations: None,

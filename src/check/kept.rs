@@ -3,7 +3,7 @@
 
 use crate::{
     event::{Checked, DeviceInfo},
-    host,
+    host, output,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -67,9 +67,7 @@ pub fn keep(file: &Path, checks: &[Kept]) -> io::Result<()> {
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory)?;
     }
-    // Renamed into place, so that no reader sees half of it.
-    let new = file.with_extension(format!("jsonl.{}", std::process::id()));
-    fs::write(&new, lines).and_then(|()| fs::rename(&new, file)).inspect_err(|_| drop(fs::remove_file(&new)))
+    output::write(file, lines.as_bytes())
 }
 
 /// The results in a file that are valid for these devices, under the names that they have now.

@@ -3,18 +3,18 @@
 use super::{
     args,
     execute::{Execute, Global},
-    failure::Failure,
+    failure::{Failure, about},
     setup,
 };
 use crate::{
     backend::device,
     event::{Accuracy as Measured, DeviceMemory, Precision},
     images::{
-        ImageError,
+        self, ImageError,
         accuracy::{
             self, Observer, Outcome,
             dataset::Dataset,
-            ledger::{self, Ledger, Work},
+            ledger::{self, Ledger, LedgerError, Work},
             tally::Tally,
         },
         infer::Predictor,
@@ -90,7 +90,10 @@ impl Execute for Accuracy {
         let classes = model.classifier().map_err(Failure::usage)?.classes;
         let (device, precision) = setup::device_and_precision(&self.device, self.precision)?;
         let checkpoint = setup::checkpoint(&model, &self.weights)?;
-        let mut dataset = Dataset::open(&self.images, self.labels.as_deref(), classes).map_err(Failure::usage)?;
+        let read = |path: &PathBuf| images::read(path).map_err(|error| Failure::usage(about(path.display())(error)));
+        let labels = self.labels.as_ref().map(read).transpose()?;
+        let labels = self.labels.as_deref().zip(labels.as_deref());
+        let mut dataset = Dataset::open(&self.images, labels, classes).map_err(Failure::usage)?;
         dataset.samples.truncate(self.limit.map_or(usize::MAX, |limit| limit as usize));
         if device::traits_of(&device).memory == DeviceMemory::Host {
             accuracy::check_memory(&model, self.batch, precision).map_err(Failure::usage)?;
@@ -105,7 +108,7 @@ impl Execute for Accuracy {
             images: &self.images,
             labels: self.labels.as_deref(),
         };
-        let ledger = Ledger::open(work.file()?, self.restart, &dataset)?;
+        let ledger = work.file().map_or_else(Ledger::nowhere, |file| Ledger::open(file, self.restart, &dataset));
         let mut progress = Progress::new(dataset.samples.len(), ledger.tally());
         let batch = self.batch as usize;
         let measure = |stop: &AtomicBool| {
@@ -115,21 +118,30 @@ impl Execute for Accuracy {
         };
         let (code, outcome) = until_interrupted(measure)?;
         let outcome = outcome?;
-        if let Some(accuracy) = outcome.accuracy.as_ref().filter(|_| outcome.complete) {
-            ledger::keep(&ledger::figures_file()?, accuracy)?;
-        }
+        let figure = outcome.accuracy.as_ref().filter(|_| outcome.complete && outcome.unkept.is_none());
+        let kept = figure.map_or(Ok(()), keep);
         match (Report::of(&outcome), &outcome.accuracy) {
             (Some(report), _) if self.json => output::print(&(serde_json::to_string(&report)? + "\n")),
             (_, Some(accuracy)) => output::print(&text(&predictor, accuracy, &dataset)),
             _ => {}
         }
-        complaints(&outcome, &dataset).iter().for_each(|complaint| output::note(complaint));
+        complaints(&outcome, &dataset).iter().for_each(|complaint| output::warn(complaint));
+        if let Err(error) = kept {
+            output::warn(&format!("the figure is not kept for the live screen: {error}"));
+        }
         Ok(match outcome.accuracy {
             _ if !outcome.complete => code,
             Some(_) => ExitCode::SUCCESS,
             None => ExitCode::FAILURE,
         })
     }
+}
+
+/// Keeps a figure for the live screen.
+fn keep(accuracy: &Measured) -> Result<(), LedgerError> {
+    let file = ledger::figures_file();
+    let file = file.map_err(|error| LedgerError { path: "the user's state directory".into(), error })?;
+    ledger::keep(&file, accuracy)
 }
 
 /// Works on another thread until the work is done or the user interrupts it: the exit code of the interruption, and the
@@ -243,8 +255,12 @@ fn complaints(outcome: &Outcome, dataset: &Dataset) -> Vec<String> {
         lines.push(format!("{} could not be read:", images(outcome.unreadable.len())));
         lines.extend(outcome.unreadable.iter().map(|error| format!("  {error}")));
     }
-    if !outcome.complete {
-        lines.push("interrupted: the same command goes on from here".to_owned());
+    lines.extend(dataset.doubled.iter().map(ToString::to_string));
+    match (&outcome.unkept, outcome.complete) {
+        (Some(error), true) => lines.push(format!("what was measured is not kept: {error}")),
+        (Some(error), false) => lines.push(format!("interrupted; what was measured is not kept: {error}")),
+        (None, false) => lines.push("interrupted: the same command goes on from here".to_owned()),
+        (None, true) => {}
     }
     lines
 }
@@ -252,19 +268,22 @@ fn complaints(outcome: &Outcome, dataset: &Dataset) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::ImageFault;
+    use crate::images::{ImageFault, accuracy::dataset::Doubled};
 
     #[test]
     fn what_was_left_out_is_said_with_the_reason() {
         let broken = ImageError { path: "val/broken.jpg".into(), fault: ImageFault::Truncated };
-        let outcome = Outcome { accuracy: None, unreadable: vec![broken], complete: false };
-        let dataset = Dataset { unlabelled: 2, ..Dataset::default() };
+        let outcome = Outcome { accuracy: None, unreadable: vec![broken], complete: false, unkept: None };
+        let doubled = |agree| Doubled { name: "a.jpg".to_owned(), lines: (1, 7), agree };
+        let dataset = Dataset { unlabelled: 2, doubled: vec![doubled(true), doubled(false)], ..Dataset::default() };
         assert_eq!(
             complaints(&outcome, &dataset),
             [
                 "2 images without a label: left out",
                 "1 image could not be read:",
                 "  val/broken.jpg: truncated: a JPEG without its end",
+                "a.jpg is labelled in line 1 and in line 7, counted once",
+                "a.jpg is labelled in line 1 and in line 7, of different classes: left out",
                 "interrupted: the same command goes on from here",
             ]
         );

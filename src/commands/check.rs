@@ -84,7 +84,7 @@ impl Execute for Check {
         }
         keep(&kept);
         if !self.json {
-            output::note(&format!("{} of {made} within bounds", made - failed));
+            output::say(&format!("{} of {made} within bounds", made - failed));
         }
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -94,6 +94,6 @@ impl Execute for Check {
 fn keep(checks: &[Kept]) {
     let kept = check::default_file().and_then(|file| check::keep(&file, checks));
     if let Err(error) = kept {
-        output::note(&format!("the results are not kept for the live screen and the records: {error}"));
+        output::warn(&format!("the results are not kept for the live screen and the records: {error}"));
     }
 }

@@ -44,8 +44,11 @@ pub struct Export {
 
 impl Execute for Export {
     fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
-        let by_name = self.output.as_deref().and_then(Format::of);
-        let format = self.format.or(by_name).unwrap_or(Format::Csv);
+        let by_name = |output: &PathBuf| Format::of(output).map_err(Failure::usage);
+        let format = match self.format {
+            Some(format) => format,
+            None => self.output.as_ref().map(by_name).transpose()?.flatten().unwrap_or(Format::Csv),
+        };
         if format == Format::Parquet && self.output.is_none() && io::stdout().is_terminal() {
             return Err(Failure::usage("Parquet is no text for a terminal: name a file with -o"));
         }
@@ -56,7 +59,7 @@ impl Execute for Export {
             error => Failure::explained(error),
         })?;
         if !losses.is_empty() {
-            output::note(&format!("{}: not everything could be read: {losses}", self.file.display()));
+            output::warn(&format!("{}: not everything could be read: {losses}", self.file.display()));
         }
         Ok(ExitCode::SUCCESS)
     }

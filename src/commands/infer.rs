@@ -72,10 +72,16 @@ impl Execute for Infer {
         let (device, precision) = setup::device_and_precision(&self.device, self.precision)?;
         let checkpoint = self.weights.as_deref().map(|path| setup::checkpoint(&model, path)).transpose()?;
         let predictor = Predictor::build(&model, &device, precision, checkpoint.as_ref(), !self.no_fold)?;
-        let inputs = match &self.input {
-            Some(path) => predictor.tensor(path)?,
-            None => predictor.photographs(&self.image)?,
+        let (inputs, unreadable) = match &self.input {
+            Some(path) => (predictor.tensor(path)?, Vec::new()),
+            None => predictor.photographs(&self.image),
         };
+        // The others are answered all the same.
+        unreadable.iter().for_each(|error| output::warn(&format!("error: {error}")));
+        let code = if unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        if inputs.is_empty() {
+            return Ok(code);
+        }
         let answers = predictor.answers(inputs, usize::from(self.top))?;
         if let Some(path) = &self.logits {
             infer::write_logits(path, &answers)?;
@@ -84,13 +90,13 @@ impl Execute for Infer {
             for answer in &answers {
                 output::print(&(serde_json::to_string(answer)? + "\n"));
             }
-            return Ok(ExitCode::SUCCESS);
+            return Ok(code);
         }
         let tables: Vec<_> = answers.iter().map(table).collect();
         let made_up = "The weights are made up, and so are the answers: --weights FILE loads real ones.\n";
         let note = if checkpoint.is_none() { made_up } else { "" };
         output::print(&format!("{}\n{note}\n{}", predictor.title(), tables.join("\n")));
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
 }
 

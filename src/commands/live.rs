@@ -101,10 +101,10 @@ impl Live {
         let exit = setup::runtime()?.block_on(ui::run(options, &mut recordings, start))?;
         // Why a recording is not complete is among the failures below.
         if let Ok(Some(file)) = recordings.stop() {
-            output::note(&format!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)));
+            output::say(&format!("recorded {} ({})", file.path.display(), format::bytes(file.bytes)));
         }
         // The screen said so at once; it is gone now.
-        recordings.failures().iter().for_each(|error| output::note(&error.to_string()));
+        recordings.failures().iter().for_each(|error| output::warn(&error.to_string()));
         Ok(ExitCode::from(if exit.code() == 0 && !recordings.failures().is_empty() { 1 } else { exit.code() }))
     }
 }

@@ -41,11 +41,11 @@ impl Execute for Merge {
     fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
         let merged = merge::merge(&self.files, &self.output, self.force).map_err(Failure::explained)?;
         for (path, losses) in &merged.losses {
-            output::note(&format!("{}: not everything could be read: {losses}", path.display()));
+            output::warn(&format!("{}: not everything could be read: {losses}", path.display()));
         }
-        merged.duplicates.iter().for_each(|duplicate| output::note(&duplicate.to_string()));
+        merged.duplicates.iter().for_each(|duplicate| output::warn(&duplicate.to_string()));
         for (step, config) in &merged.missing {
-            output::note(&format!("missing: step {}, {config}", step + 1));
+            output::warn(&format!("missing: step {}, {config}", step + 1));
         }
         output::print(&format!("{}: {merged}\n", self.output.display()));
         Ok(if merged.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

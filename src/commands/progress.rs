@@ -57,7 +57,12 @@ impl Printer {
 
     /// Says something on standard error, above the progress.
     pub fn say(&self, text: &str) {
-        self.bar.suspend(|| output::note(text));
+        self.bar.suspend(|| output::say(text));
+    }
+
+    /// Says what is wrong on standard error, above the progress.
+    fn warn(&self, text: &str) {
+        self.bar.suspend(|| output::warn(text));
     }
 
     /// Clears the progress and prints the table, unless JSON was printed all along. Gives what was measured.
@@ -80,10 +85,10 @@ impl Printer {
             LinkState::Lost { reason, retry_in_s } if !lost => {
                 self.lost.insert(on);
                 let next = if retry_in_s.is_some() { "; trying again" } else { "" };
-                self.say(&format!("\"{}\" is lost: {reason}{next}", link.command));
+                self.warn(&format!("\"{}\" is lost: {reason}{next}", link.command));
             }
             LinkState::Lost { reason, retry_in_s: None } => {
-                self.say(&format!("\"{}\" is given up: {reason}", link.command))
+                self.warn(&format!("\"{}\" is given up: {reason}", link.command))
             }
             LinkState::Up { .. } if lost => {
                 self.lost.remove(&on);
@@ -113,8 +118,13 @@ impl Printer {
         let name = name.map(|name| format!("{name}: ")).unwrap_or_default();
         if !self.restoring {
             match (&record.outcome, self.detail, counted) {
-                (_, Detail::Steps, Some(counted)) => self.say(&step(counted, &name, &measured, &record)),
-                (Outcome::Failed { error, .. }, ..) => self.say(&format!("{name}{}: {error}", measured.config)),
+                (Outcome::Measured(_), Detail::Steps, Some(counted)) => {
+                    self.say(&step(counted, &name, &measured, &record));
+                }
+                (Outcome::Failed { .. }, Detail::Steps, Some(counted)) => {
+                    self.warn(&step(counted, &name, &measured, &record));
+                }
+                (Outcome::Failed { error, .. }, ..) => self.warn(&format!("{name}{}: {error}", measured.config)),
                 _ => {}
             }
             if self.json {
@@ -147,7 +157,7 @@ impl Observer for Printer {
     }
 
     fn recording_ended(&mut self, error: &RecordError) {
-        self.say(&error.to_string());
+        self.warn(&error.to_string());
     }
 
     fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {

@@ -41,7 +41,7 @@ impl Execute for Report {
         let sources = self.files.iter().map(|file| Source::open(file)).collect::<Result<Vec<_>, _>>()?.concat();
         let written = report::report(&sources, &self.output, self.force)?;
         for losses in &written.losses {
-            output::note(&format!("{losses}: the report is of what could be read"));
+            output::warn(&format!("{losses}: the report is of what could be read"));
         }
         output::print(&format!("{}\n{}\n", written.html.display(), written.markdown.display()));
         Ok(ExitCode::SUCCESS)

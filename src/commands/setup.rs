@@ -45,7 +45,7 @@ pub fn targets(hosts: &Hosts, devices: &[String]) -> Result<Vec<Target>, Failure
 /// If one is not reached, or the user interrupts.
 pub async fn connect(targets: Vec<Target>) -> Result<Vec<ResolvedTarget>, Failure> {
     tokio::select! {
-        resolved = targets::resolve(targets, |line| output::note(&line)) => resolved.map_err(Failure::explained),
+        resolved = targets::resolve(targets, |line| output::warn(&line)) => resolved.map_err(Failure::explained),
         // The commands that were started are killed as their handles are dropped.
         code = interrupted() => Err(Failure::Interrupted(code)),
     }
@@ -123,7 +123,7 @@ pub fn recorder(path: Option<&Path>) -> Result<Option<Recorder>, Failure> {
 /// complete.
 pub fn recorded(recording: &Recording) -> bool {
     if let Some(error) = recording.error() {
-        output::note(&error.to_string());
+        output::warn(&error.to_string());
     }
     recording.error().is_none()
 }
@@ -131,7 +131,7 @@ pub fn recorded(recording: &Recording) -> bool {
 /// Starts the log. One that can't be written is said, and is no reason to stop.
 pub fn start_log(path: Option<&Path>) {
     if let Err(error) = logging::to_file(path) {
-        output::note(&format!("no log is written: {error}"));
+        output::warn(&format!("no log is written: {error}"));
     }
 }
 

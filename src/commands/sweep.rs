@@ -3,7 +3,7 @@
 use super::{
     args::{self, Batches, Graph, Hosts, Metrics},
     execute::{Execute, Global},
-    failure::{Failure, about},
+    failure::Failure,
     progress::{Detail, Printer, exit_code, seconds_left},
     setup, suspend,
 };
@@ -26,7 +26,7 @@ use crate::{
 use clap::{Args, ValueEnum};
 use std::{
     collections::BTreeSet,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -139,16 +139,13 @@ impl Execute for Sweep {
         let exporter = setup::exporter(&self.metrics)?;
         let mut targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
         let Task { plan, seeded, output } = self.task(&targets)?;
-        if self.force && output.exists() {
-            fs::remove_file(&output).map_err(about(output.display()))?;
-        }
         let mut printer = Printer::new(self.json, Detail::Steps);
         printer.restore(true);
         for target in &mut targets {
             target.device = device::resolve(&target.device, &target.host.devices).map_err(Failure::usage)?.name.clone();
         }
         let places: Vec<_> = targets.iter().map(place).collect();
-        let asked = file::Asked { plan: &plan, seed: seeded, places: &places };
+        let asked = file::Asked { plan: &plan, seed: seeded, places: &places, overwrite: self.force };
         let SweepFile { mut recorder, mut fleet, agents, losses } =
             file::open(&output, &asked, &mut printer).map_err(Failure::usage)?;
         printer.restore(false);

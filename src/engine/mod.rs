@@ -71,7 +71,7 @@ pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
-    let pauses = Pauses::watch().inspect_err(|error| output::note(&format!("pauses are not noticed: {error}"))).ok();
+    let pauses = Pauses::watch().inspect_err(|error| output::warn(&format!("pauses are not noticed: {error}"))).ok();
     Engine { inbox, outbox, weights, choices, pauses, built: None, peaks: BTreeSet::new(), moved: false }.serve()
 }
 
@@ -316,7 +316,7 @@ impl Engine {
             }
             RunError::Weights(reason) => self.outbox.send(Body::Failing { run, config: config.clone(), reason }),
             RunError::Device(message) => {
-                output::note(&message);
+                output::warn(&message);
                 self.outbox.close();
                 std::process::exit(EXIT_DEVICE);
             }

@@ -115,7 +115,7 @@ fn read(input: impl BufRead, inbox: &Inbox) {
     for line in input.lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
             Ok(command) => inbox.put(command),
-            Err(error) => output::note(&format!("not a command: {error}: {line}")),
+            Err(error) => output::warn(&format!("not a command: {error}: {line}")),
         }
     }
     std::process::exit(0);

@@ -8,7 +8,7 @@ pub fn limit_memory(bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: setrlimit reads the struct, which outlives the call.
     if unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) } != 0 {
-        output::note(&format!("no memory limit: {}", std::io::Error::last_os_error()));
+        output::warn(&format!("no memory limit: {}", std::io::Error::last_os_error()));
     }
 }
 
@@ -20,6 +20,6 @@ pub fn die_in_words() {
         let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref().copied());
         let place = panic.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
         let line = text.unwrap_or("no message").split_whitespace().collect::<Vec<_>>().join(" ");
-        output::note(&format!("panic: {line}{place}"));
+        output::warn(&format!("panic: {line}{place}"));
     }));
 }

@@ -73,6 +73,11 @@ fn parse_meminfo(text: &str) -> Option<HostMemory> {
     Some(HostMemory { total: field("MemTotal")?, available: field("MemAvailable")? })
 }
 
+/// The command line of this process; what is no UTF-8 of it is replaced.
+pub fn command_line() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
 /// Name of the processor, as it prints itself.
 pub fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -10,6 +10,7 @@ use crate::{
         classifier::{Class, Classes, Classifier},
         weights::checkpoint::{Checkpoint, CheckpointError},
     },
+    output,
 };
 use burn::tensor::TensorData;
 use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
@@ -35,9 +36,6 @@ pub enum InferError {
     /// A forward pass failed.
     #[error(transparent)]
     Measure(#[from] RunError),
-    /// A photograph can't be read.
-    #[error(transparent)]
-    Image(#[from] ImageError),
     /// The file of the input can't be read.
     #[error(transparent)]
     Input(#[from] CheckpointError),
@@ -127,13 +125,16 @@ impl Predictor {
         format!("{} · {weights} · {} on {}", model.title, config.precision, config.device)
     }
 
-    /// The inputs of photographs, each called as its file is.
-    ///
-    /// # Errors
-    /// The first that can't be read.
-    pub fn photographs(&self, paths: &[PathBuf]) -> Result<Vec<(String, Vec<f32>)>, InferError> {
-        let prepare = |path: &PathBuf| Ok((path.display().to_string(), images::input(path, &self.classifier)?));
-        paths.iter().map(prepare).collect()
+    /// The inputs of photographs, each called as its file is; and of those that can't be read, why.
+    pub fn photographs(&self, paths: &[PathBuf]) -> (Vec<(String, Vec<f32>)>, Vec<ImageError>) {
+        let (mut inputs, mut unreadable) = (Vec::new(), Vec::new());
+        for path in paths {
+            match images::input(path, &self.classifier) {
+                Ok(input) => inputs.push((path.display().to_string(), input)),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        (inputs, unreadable)
     }
 
     /// The inputs in a safetensors file, numbered.
@@ -256,7 +257,7 @@ pub fn write_logits(path: &Path, answers: &[Answer]) -> Result<(), InferError> {
     let classes = answers.first().map_or(0, |answer| answer.logits.len());
     let view = TensorView::new(Dtype::F32, vec![answers.len(), classes], &bytes).map_err(failed)?;
     let bytes = safetensors::serialize([("logits", view)], None).map_err(failed)?;
-    std::fs::write(path, bytes).map_err(|error| failed(error.into()))
+    output::write(path, &bytes).map_err(|error| failed(error.into()))
 }
 
 #[cfg(test)]

@@ -126,6 +126,36 @@ fn a_part_of_an_image_is_no_image() {
 #[test]
 fn a_crop_is_centred_as_pythons_round_has_it() {
     assert_eq!([224, 225, 226, 227, 229].map(|side| centred(side, 224)), [0, 0, 1, 2, 2]);
-    let size = |width, height| size(&Rgb { width, height, pixels: vec![] }, Resize::Shorter(256));
+    let size = |width, height| size(width, height, Resize::Shorter(256));
     assert_eq!((size(451, 300), size(300, 451), size(256, 256)), ((384, 256), (256, 384), (256, 256)));
+}
+
+/// A PNG of black pixels with an alpha channel, written row by row.
+fn black(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&vec![0; 4 * (width * height) as usize]).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+#[test]
+fn an_image_takes_the_memory_of_what_is_cut_out_of_it() {
+    let model = model::find("squeezenet1.1").unwrap();
+    let classifier = model.classifier().unwrap();
+    // Scaled to 256 rows it is 15 million pixels wide.
+    let wide = black(60_000, 1);
+    let input = prepare(Image::open(&wide).unwrap(), classifier).unwrap();
+    assert_eq!(input.len(), 3 * 224 * 224);
+    // Decoded as a whole it would take 4 MB; by rows it takes a row.
+    let plain = black(1000, 1000);
+    let mut rows = 0;
+    Image::within(&plain, 100_000).unwrap().rows(|row| rows += row.len() / 3000).unwrap();
+    assert_eq!(rows, 1000);
+    let whole = fs::read(path("assets/chelsea.jpg")).unwrap();
+    let error = Image::within(&whole, 100_000).err().unwrap().to_string();
+    assert!(error.starts_with("451×300 pixels: a JPEG of this size"), "{error}");
 }

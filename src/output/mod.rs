@@ -1,5 +1,16 @@
-//! Everything that leaves the process: text on standard output and standard error.
+//! Everything that leaves the process: text on standard output and standard error, and files.
+//!
+//! - [`print`], [`say`] and [`warn`] never fail: a reader that has left, or a full disk behind a stream, ends no measurement.
+//! - A [`NewFile`] replaces a regular file only when it is complete. Anything else that has a name (a device, a pipe, a
+//!   descriptor) is written into and never replaced, and symbolic links are followed.
+//! - [`open_stream`] and [`open_log`] open files that grow, such as a recording.
 
+mod compress;
+mod file;
 mod stream;
+mod target;
 
-pub use stream::{StandardError, failure, note, print};
+pub use compress::{Compressed, Compression};
+pub use file::{NewFile, sync, write};
+pub use stream::{StandardError, StandardOutput, be_quiet, failure, is_quiet, print, say, warn};
+pub use target::{is_regular, open_log, open_stream};

@@ -9,20 +9,41 @@ use std::{
     io::{self, ErrorKind, Write},
     mem::ManuallyDrop,
     os::fd::{FromRawFd, RawFd},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 static STDOUT: Stream = Stream::new(libc::STDOUT_FILENO);
 static STDERR: Stream = Stream::new(libc::STDERR_FILENO);
+static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Prints results on standard output.
 pub fn print(text: &str) {
     STDOUT.write(text.as_bytes());
 }
 
-/// Says something on standard error, on a line of its own.
-pub fn note(text: &str) {
+/// Says how things go, on a line of standard error; nothing where the user wants quiet.
+pub fn say(text: &str) {
+    if !is_quiet() {
+        warn(text);
+    }
+}
+
+/// Says what is wrong, on a line of standard error.
+pub fn warn(text: &str) {
     STDERR.write(format!("{text}\n").as_bytes());
+}
+
+/// From now on only results and what is wrong are printed.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether only results and what is wrong are printed.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
 }
 
 /// Why results could not be printed on standard output, if they could not; none where only the reader has left.
@@ -41,6 +62,21 @@ pub struct StandardError;
 impl Write for StandardError {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         STDERR.write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Standard output as a writer for large results. Its errors are returned, so that the work ends with the reader.
+#[derive(Clone, Copy, Debug)]
+pub struct StandardOutput;
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_all(STDOUT.fd, bytes)?;
         Ok(bytes.len())
     }
 

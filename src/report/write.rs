@@ -1,7 +1,9 @@
 //! Writes the files of a report: `report.html`, `report.md` and `figures/*.svg`.
 
 use super::{contents, document::Document, html, markdown, source::Source};
+use crate::output;
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -90,28 +92,28 @@ fn write(document: &Document, dir: &Path) -> Result<usize, ReportError> {
         move |source| ReportError::Write { path, source }
     };
     fs::create_dir_all(&figures).map_err(failed(&figures))?;
-    clear(&figures).map_err(failed(&figures))?;
-    let put = |path: PathBuf, text: &str| fs::write(&path, text).map_err(failed(&path));
-    let mut drawn = 0;
+    let put = |path: PathBuf, text: &str| output::write(&path, text.as_bytes()).map_err(failed(&path));
+    let mut drawn = BTreeSet::new();
     for figure in document.figures() {
         for (i, panel) in figure.panels.iter().enumerate() {
             if let Ok(svg) = &panel.drawing {
                 put(figures.join(figure.file(i)), svg)?;
-                drawn += 1;
+                drawn.insert(figure.file(i));
             }
         }
     }
     put(dir.join("report.md"), &markdown::render(document))?;
     put(dir.join("report.html"), &html::render(document))?;
-    Ok(drawn)
+    clear(&figures, &drawn).map_err(failed(&figures))?;
+    Ok(drawn.len())
 }
 
-/// Removes the figures of an earlier report.
-fn clear(figures: &Path) -> io::Result<()> {
+/// Removes the figures of an earlier report that are not figures of this one.
+fn clear(figures: &Path, drawn: &BTreeSet<String>) -> io::Result<()> {
     for entry in fs::read_dir(figures)? {
         let path = entry?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with("figure-") && name.ends_with(".svg") {
+        if name.starts_with("figure-") && name.ends_with(".svg") && !drawn.contains(&name) {
             fs::remove_file(path)?;
         }
     }

@@ -12,11 +12,12 @@ use super::{
 use crate::{
     agent::AgentHandle,
     event::{Body, Event, FLEET_SCHEMA, Header, Level, Tagged},
+    output::{self, Compressed, Compression, NewFile},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, BufWriter, Write},
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,7 +27,6 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-use zstd::stream::write::Encoder;
 
 /// How long an event may wait in the buffer.
 pub const FLUSH: Duration = Duration::from_millis(500);
@@ -39,9 +39,6 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Time between the last event of an interrupted recording and the first event after it. ns.
 const PAUSE: i64 = 1_000_000_000;
-
-/// Compression level: 3 is zstd's default; higher levels save no more than a tenth.
-const LEVEL: i32 = 3;
 
 /// Why a recording did not begin, or ended.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -99,14 +96,25 @@ impl Recorder {
     /// the stream has begun already, the recording starts with the facts of that state, at time 0.
     ///
     /// # Errors
-    /// If the file exists or can't be created.
+    /// If the file holds something or can't be created.
     pub fn create(path: &Path, fleet: &Fleet) -> Result<Self, RecordError> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
+        Self::begin(path, false, fleet)
+    }
+
+    /// Begins a recording as [`Self::create`] does, whatever the file holds.
+    ///
+    /// # Errors
+    /// If the file can't be written, or another process records to it.
+    pub fn overwrite(path: &Path, fleet: &Fleet) -> Result<Self, RecordError> {
+        Self::begin(path, true, fleet)
+    }
+
+    fn begin(path: &Path, overwrite: bool, fleet: &Fleet) -> Result<Self, RecordError> {
+        let file = output::open_stream(path, overwrite).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
+            ErrorKind::WouldBlock => RecordError::InUse(path.to_owned()),
             _ => RecordError::Create { path: path.to_owned(), source: error.into() },
         })?;
-        // The lock keeps another process from pruning the file. On a file system without locks nothing is pruned.
-        let _ = file.try_lock();
         let began = if fleet.has_begun() { fleet.now() } else { 0 };
         let mut recorder = Self::write_to(file, path, -i64::try_from(began).unwrap_or(i64::MAX))?;
         let all = fleet.iter().flat_map(|(on, state)| facts::of(state).into_iter().map(move |body| (on, body)));
@@ -143,7 +151,7 @@ impl Recorder {
         let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
         let shared = Arc::<Shared>::default();
         let (events, receiver) = sync_channel(QUEUE);
-        let out = Output::new(Counted { file, shared: shared.clone() }, path).map_err(failed)?;
+        let out = Compressed::new(Counted { file, shared: shared.clone() }, compression(path)).map_err(failed)?;
         let to = shared.clone();
         let writer = thread::Builder::new().name("recorder".into()).spawn(move || {
             if let Err(error) = write(&receiver, out) {
@@ -289,23 +297,17 @@ fn rewrite(path: &Path, several: bool) -> Result<(), RecordError> {
 /// A session file that replaces an existing one only when it is complete.
 pub struct Whole {
     path: PathBuf,
-    part: PathBuf,
-    out: Option<Output>,
+    out: Compressed<NewFile>,
 }
 
 impl Whole {
-    /// Creates a temporary file beside `path`.
+    /// Begins the file.
     ///
     /// # Errors
     /// If it can't be created.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let part = path.with_file_name(name);
-        let file = File::create(&part);
-        let out = file.and_then(|file| Output::new(Counted { file, shared: Arc::default() }, path));
-        let out = out.map_err(|error| RecordError::Create { path: path.to_owned(), source: error.into() })?;
-        Ok(Self { path: path.to_owned(), part, out: Some(out) })
+        let out = NewFile::create(path).and_then(|file| Compressed::new(file, compression(path)));
+        Ok(Self { path: path.to_owned(), out: out.map_err(|error| unwritable(path, error))? })
     }
 
     /// Writes an event.
@@ -313,35 +315,39 @@ impl Whole {
     /// # Errors
     /// If it can't be written.
     pub fn write(&mut self, tagged: &Tagged) -> Result<(), RecordError> {
-        let written = self.out.as_mut().map_or(Ok(()), |out| out.write(tagged));
-        written.map_err(|error| self.failed(error))
+        write_line(&mut self.out, tagged).map_err(|error| unwritable(&self.path, error))
     }
 
-    /// Completes the file and renames it into place.
+    /// Completes the file and puts it in its place.
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn finish(mut self) -> Result<(), RecordError> {
-        let finished = self.out.take().map_or(Ok(()), Output::finish);
-        finished.and_then(|()| fs::rename(&self.part, &self.path)).map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, error: io::Error) -> RecordError {
-        RecordError::Create { path: self.path.clone(), source: error.into() }
+    pub fn finish(self) -> Result<(), RecordError> {
+        let Self { path, out } = self;
+        out.finish().and_then(NewFile::finish).map_err(|error| unwritable(&path, error))
     }
 }
 
-impl Drop for Whole {
-    fn drop(&mut self) {
-        if self.out.is_some() {
-            // An incomplete file is removed.
-            let _ = fs::remove_file(&self.part);
-        }
+fn unwritable(path: &Path, error: io::Error) -> RecordError {
+    RecordError::Create { path: path.to_owned(), source: error.into() }
+}
+
+/// Session files are compressed if their names end in `.zst`.
+fn compression(path: &Path) -> Compression {
+    match Compression::of(path) {
+        (Compression::Zstd, _) => Compression::Zstd,
+        _ => Compression::None,
     }
+}
+
+fn write_line(out: &mut impl Write, tagged: &Tagged) -> io::Result<()> {
+    let mut line = serde_json::to_vec(tagged)?;
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 /// Writes lines until the channel is closed.
-fn write(events: &Receiver<Tagged>, mut out: Output) -> io::Result<()> {
+fn write(events: &Receiver<Tagged>, mut out: Compressed<Counted>) -> io::Result<()> {
     let mut due: Option<Instant> = None;
     loop {
         let received = match due {
@@ -350,56 +356,16 @@ fn write(events: &Receiver<Tagged>, mut out: Output) -> io::Result<()> {
         };
         match received {
             Ok(event) => {
-                out.write(&event)?;
+                write_line(&mut out, &event)?;
                 due.get_or_insert_with(|| Instant::now() + FLUSH);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return out.finish(),
+            Err(RecvTimeoutError::Disconnected) => return output::sync(&out.finish()?.file),
         }
         if due.is_some_and(|due| due <= Instant::now()) {
             out.flush()?;
             due = None;
         }
-    }
-}
-
-/// The file, compressed or not.
-enum Output {
-    Plain(BufWriter<Counted>),
-    Zstd(Box<Encoder<'static, Counted>>),
-}
-
-impl Output {
-    fn new(file: Counted, path: &Path) -> io::Result<Self> {
-        Ok(match path.extension().is_some_and(|e| e == "zst") {
-            true => Self::Zstd(Box::new(Encoder::new(file, LEVEL)?)),
-            false => Self::Plain(BufWriter::new(file)),
-        })
-    }
-
-    fn write(&mut self, tagged: &Tagged) -> io::Result<()> {
-        let mut line = serde_json::to_vec(tagged)?;
-        line.push(b'\n');
-        match self {
-            Self::Plain(file) => file.write_all(&line),
-            Self::Zstd(encoder) => encoder.write_all(&line),
-        }
-    }
-
-    /// Ends the compressed block, too, so that everything up to here can be read even if the rest of the file is missing.
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(file) => file.flush(),
-            Self::Zstd(encoder) => encoder.flush(),
-        }
-    }
-
-    fn finish(self) -> io::Result<()> {
-        let file = match self {
-            Self::Plain(file) => file.into_inner().map_err(io::IntoInnerError::into_error)?,
-            Self::Zstd(encoder) => encoder.finish()?,
-        };
-        file.file.sync_data()
     }
 }
 

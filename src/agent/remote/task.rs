@@ -19,6 +19,7 @@ use crate::{
     },
     clock::Clock,
     event::{self, Body, Command, Event, Header, Level, LinkState, Nanos},
+    host,
 };
 use std::{
     io, mem,
@@ -362,7 +363,7 @@ impl RemoteAgent {
         for Event { t, mut body } in mem::take(&mut link.held) {
             if let Body::Header(header) = &mut body {
                 header.started.clone_from(&self.started);
-                header.command = std::env::args().collect();
+                header.command = host::command_line();
             }
             self.requests.on_event(&body);
             let _ = self.events.send(Event { t: link.offset.localize(t, now), body });

@@ -155,7 +155,7 @@ impl Printer {
 
 impl Observer for Printer {
     fn recording_ended(&mut self, error: &RecordError) {
-        self.bar.suspend(|| output::note(&error.to_string()));
+        self.bar.suspend(|| output::warn(&error.to_string()));
     }
 
     fn progress(&mut self, state: &State) {
@@ -171,7 +171,7 @@ impl Observer for Printer {
         self.bar.finish_and_clear();
         if let Outcome::Failed { error, .. } = &record.outcome {
             self.failed = true;
-            output::note(&format!("{}: {error}", record.title()));
+            output::warn(&format!("{}: {error}", record.title()));
         }
         if self.json {
             output::print(&(serde_json::to_string(&record)? + "\n"));

@@ -1,10 +1,14 @@
 //! Labelled images: ImageNet's validation layout, a folder a class, or one folder and a file of labels.
 
+use super::labels::{self, Label};
 use crate::model::classifier::Classes;
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::{OsStr, OsString},
+    fmt::{self, Write},
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 use thiserror::Error;
@@ -15,7 +19,7 @@ const ENDINGS: [&str; 4] = ["jpeg", "jpg", "png", "webp"];
 /// An image and its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Its path below the data set's folder, by which a resumed run knows it.
+    /// Its path below the data set's folder, by which a resumed run knows it. Bytes that are no UTF-8 are written `\xff`.
     pub name: String,
     /// Its file.
     pub path: PathBuf,
@@ -31,6 +35,27 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Images of the folder without a label, which are left out.
     pub unlabelled: usize,
+    /// Images with several labels.
+    pub doubled: Vec<Doubled>,
+}
+
+/// An image that has two labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubled {
+    /// The image.
+    pub name: String,
+    /// The lines of the labels, from 1.
+    pub lines: (usize, usize),
+    /// Whether both name the same class: it is measured then, and otherwise left out.
+    pub agree: bool,
+}
+
+impl fmt::Display for Doubled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, lines: (first, second), agree } = self;
+        let consequence = if *agree { "counted once" } else { "of different classes: left out" };
+        write!(f, "{name} is labelled in line {first} and in line {second}, {consequence}")
+    }
 }
 
 /// A folder that is no data set.
@@ -87,14 +112,15 @@ pub enum DatasetError {
 }
 
 impl Dataset {
-    /// The images below `folder`, with those of `classes` that its folders or `labels` say.
+    /// The images below `folder`, with those of `classes` that its folders or `labels` say: the name of a file and what it
+    /// holds.
     ///
     /// # Errors
-    /// Where a folder or the label file can't be read or makes no sense, or there are no images.
-    pub fn open(folder: &Path, labels: Option<&Path>, classes: &Classes) -> Result<Self, DatasetError> {
+    /// Where a folder can't be read, the label file makes no sense, or there are no images.
+    pub fn open(folder: &Path, labels: Option<(&Path, &[u8])>, classes: &Classes) -> Result<Self, DatasetError> {
         let mut dataset = match labels {
             Some(labels) => labelled(folder, labels, classes)?,
-            None => Self { samples: folders(folder, classes)?, unlabelled: 0 },
+            None => Self { samples: folders(folder, classes)?, ..Self::default() },
         };
         if dataset.samples.is_empty() {
             return Err(DatasetError::Empty(folder.to_owned()));
@@ -105,12 +131,12 @@ impl Dataset {
 }
 
 /// Names of what is in a folder, in order; hidden ones left out.
-fn names(folder: &Path) -> Result<Vec<String>, DatasetError> {
+fn names(folder: &Path) -> Result<Vec<OsString>, DatasetError> {
     let failed = |error| DatasetError::Io { path: folder.to_owned(), error };
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
+        let name = entry.map_err(failed)?.file_name();
+        if !name.as_bytes().starts_with(b".") {
             names.push(name);
         }
     }
@@ -118,26 +144,41 @@ fn names(folder: &Path) -> Result<Vec<String>, DatasetError> {
     Ok(names)
 }
 
-fn is_image(name: &str) -> bool {
+fn is_image(name: &OsStr) -> bool {
     let ending = Path::new(name).extension().map(|ending| ending.to_string_lossy().to_lowercase());
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
+/// A path as text that tells any two names apart.
+fn text(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text += chunk.valid();
+        for byte in chunk.invalid() {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
 /// `DIR/<synset>/*`; 1000 folders with other names are the classes in their order, as torchvision's `ImageFolder` has it.
 fn folders(folder: &Path, classes: &Classes) -> Result<Vec<Sample>, DatasetError> {
+    let index = |name: &OsStr| name.to_str().and_then(|name| classes.index(name));
     let mut found: Vec<_> = names(folder)?.into_iter().filter(|name| folder.join(name).is_dir()).collect();
     let all = found.len() == classes.len();
-    if !all && !found.iter().any(|name| classes.index(name).is_some()) {
+    if !all && !found.iter().any(|name| index(name).is_some()) {
         return Err(DatasetError::Layout { path: folder.to_owned(), classes: classes.len() });
     }
     let mut samples = Vec::new();
     for (place, name) in found.drain(..).enumerate() {
-        let unknown = || DatasetError::Class { path: folder.to_owned(), name: name.clone(), classes: classes.len() };
-        let class = classes.index(&name).or(all.then_some(place)).ok_or_else(unknown)?;
+        let unknown =
+            || DatasetError::Class { path: folder.to_owned(), name: text(Path::new(&name)), classes: classes.len() };
+        let class = index(&name).or(all.then_some(place)).ok_or_else(unknown)?;
         let inside = folder.join(&name);
         let images = names(&inside)?.into_iter().filter(|image| is_image(image));
         samples.extend(images.map(|image| Sample {
-            name: format!("{name}/{image}"),
+            name: text(&Path::new(&name).join(&image)),
             path: inside.join(&image),
             class,
         }));
@@ -145,38 +186,64 @@ fn folders(folder: &Path, classes: &Classes) -> Result<Vec<Sample>, DatasetError
     Ok(samples)
 }
 
-/// One folder, and a line an image: its name, with or without its ending, and its class; separated by space or comma.
-fn labelled(folder: &Path, labels: &Path, classes: &Classes) -> Result<Dataset, DatasetError> {
-    let text = fs::read_to_string(labels).map_err(|error| DatasetError::Io { path: labels.to_owned(), error })?;
-    let images: Vec<String> = names(folder)?.into_iter().filter(|name| is_image(name)).collect();
-    let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let by_stem: HashMap<String, &String> = images.iter().filter_map(|name| Some((stem(name)?, name))).collect();
-    let mut unlabelled: HashSet<&String> = images.iter().collect();
-    let mut samples = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        // The head of Kaggle's table of the same labels.
-        if line.trim().is_empty() || number == 0 && line.starts_with("ImageId,") {
-            continue;
+/// One folder, and labels of its images.
+fn labelled(folder: &Path, (path, labels): (&Path, &[u8]), classes: &Classes) -> Result<Dataset, DatasetError> {
+    let wrong = |(line, text)| DatasetError::Label { path: path.to_owned(), line, text, classes: classes.len() };
+    let labels = labels::parse(labels, classes).map_err(wrong)?;
+    let images: Vec<OsString> = names(folder)?.into_iter().filter(|name| is_image(name)).collect();
+    let names = Names::of(folder, &images);
+    let mut unlabelled: HashSet<&OsStr> = images.iter().map(OsString::as_os_str).collect();
+    let mut by_name: BTreeMap<OsString, (Label, bool)> = BTreeMap::new();
+    let mut doubled = Vec::new();
+    for label in labels {
+        let name = names.file(&label.image);
+        unlabelled.remove(name.as_os_str());
+        match by_name.get_mut(&name) {
+            None => _ = by_name.insert(name, (label, true)),
+            Some((first, agree)) => {
+                let (name, lines) = (text(Path::new(&name)), (first.line, label.line));
+                doubled.push(Doubled { name, lines, agree: first.class == label.class });
+                *agree &= first.class == label.class;
+            }
         }
-        let wrong = || DatasetError::Label {
-            path: labels.to_owned(),
-            line: number + 1,
-            text: line.to_owned(),
-            classes: classes.len(),
-        };
-        let (name, class) = label(line, classes).ok_or_else(wrong)?;
-        // A file that is not there is met when it is read, and listed then.
-        let name =
-            if is_image(name) { name.to_owned() } else { by_stem.get(name).map_or(name, |name| name).to_owned() };
-        unlabelled.remove(&name);
-        samples.push(Sample { path: folder.join(&name), name, class });
     }
-    Ok(Dataset { samples, unlabelled: unlabelled.len() })
+    let sample = |(name, (label, _)): (OsString, (Label, bool))| Sample {
+        path: folder.join(&name),
+        name: text(Path::new(&name)),
+        class: label.class,
+    };
+    let samples = by_name.into_iter().filter(|(_, (_, agree))| *agree).map(sample).collect();
+    Ok(Dataset { samples, unlabelled: unlabelled.len(), doubled })
 }
 
-fn label<'a>(line: &'a str, classes: &Classes) -> Option<(&'a str, usize)> {
-    let mut fields = line.split([',', ' ', '\t']).filter(|field| !field.is_empty());
-    let (name, class) = (fields.next()?, fields.next()?.trim());
-    let index = class.parse().ok().filter(|index| *index < classes.len());
-    Some((name, index.or_else(|| classes.index(class))?))
+/// The images of a folder by the names that labels have for them.
+struct Names<'a> {
+    folder: &'a Path,
+    images: HashSet<&'a OsStr>,
+    by_stem: HashMap<&'a OsStr, &'a OsStr>,
+}
+
+impl<'a> Names<'a> {
+    fn of(folder: &'a Path, images: &'a [OsString]) -> Self {
+        let stem = |name: &'a OsString| Some((Path::new(name).file_stem()?, name.as_os_str()));
+        Self {
+            folder,
+            images: images.iter().map(OsString::as_os_str).collect(),
+            by_stem: images.iter().filter_map(stem).collect(),
+        }
+    }
+
+    /// The file of an image that is named with or without its ending, and with or without folders before its name. One that
+    /// is not there is found out when it is read, and listed then.
+    fn file(&self, name: &OsStr) -> OsString {
+        if self.images.contains(name) || self.folder.join(name).is_file() {
+            return name.to_owned();
+        }
+        let base = labels::base(name);
+        let stem = || if is_image(base) { Path::new(base).file_stem() } else { Some(base) };
+        match self.images.get(base).or_else(|| self.by_stem.get(stem()?)) {
+            Some(file) => (*file).to_owned(),
+            None => name.to_owned(),
+        }
+    }
 }

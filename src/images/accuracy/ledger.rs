@@ -4,11 +4,11 @@ use super::{
     dataset::Dataset,
     tally::{Done, Tally},
 };
-use crate::{event::Accuracy, host};
+use crate::{event::Accuracy, host, output};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -41,11 +41,11 @@ pub struct LedgerError {
     pub error: io::Error,
 }
 
-/// The images that are done.
+/// The images that are done. They are written to a file as long as that works.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    out: BufWriter<File>,
+    out: Result<BufWriter<File>, LedgerError>,
     known: HashSet<String>,
     tally: Tally,
 }
@@ -67,12 +67,12 @@ impl Work<'_> {
 
 impl Ledger {
     /// Opens a file, made where it is missing, emptied where `afresh`, and counts what it says of the images of a data set.
-    ///
-    /// # Errors
-    /// Where it can't be read or written.
-    pub fn open(path: PathBuf, afresh: bool, dataset: &Dataset) -> Result<Self, LedgerError> {
-        let (text, file) = open(&path, afresh).map_err(|error| LedgerError { path: path.clone(), error })?;
-        let mut ledger = Self { path, out: BufWriter::new(file), known: HashSet::new(), tally: Tally::default() };
+    /// Where it can't be written, what it says counts all the same, and nothing is added to it.
+    pub fn open(path: PathBuf, afresh: bool, dataset: &Dataset) -> Self {
+        let failed = |error| LedgerError { path: path.clone(), error };
+        let text = if afresh { String::new() } else { read(&path) };
+        let out = begin(&path, afresh, &text).map(BufWriter::new).map_err(failed);
+        let mut ledger = Self { path, out, known: HashSet::new(), tally: Tally::default() };
         // A line that was cut off when a computer lost its power is an image that is done again.
         let wanted: HashMap<&str, usize> = dataset.samples.iter().map(|s| (s.name.as_str(), s.class)).collect();
         for done in text.lines().filter_map(|line| serde_json::from_str::<Done>(line).ok()) {
@@ -80,7 +80,14 @@ impl Ledger {
                 ledger.count(&done);
             }
         }
-        Ok(ledger)
+        ledger
+    }
+
+    /// A ledger that keeps nothing, and why.
+    pub fn nowhere(error: io::Error) -> Self {
+        let path = PathBuf::from("the user's state directory");
+        let out = Err(LedgerError { path: path.clone(), error });
+        Self { path, out, known: HashSet::new(), tally: Tally::default() }
     }
 
     /// Whether an image is done.
@@ -93,24 +100,20 @@ impl Ledger {
         self.tally
     }
 
-    /// Writes an image down; [`Self::flush`] makes it last.
-    ///
-    /// # Errors
-    /// Where the file can't be written.
-    pub fn add(&mut self, done: Done) -> Result<(), LedgerError> {
-        let line = serde_json::to_string(&done).map_err(io::Error::from);
-        let written = line.and_then(|line| writeln!(self.out, "{line}"));
-        written.map_err(|error| LedgerError { path: self.path.clone(), error })?;
-        self.count(&done);
-        Ok(())
+    /// Adds images and hands them to the operating system.
+    pub fn add(&mut self, done: Vec<Done>) {
+        if let Ok(out) = &mut self.out {
+            let line = |done: &Done| Ok(writeln!(out, "{}", serde_json::to_string(done)?)?);
+            if let Err(error) = done.iter().try_for_each(line).and_then(|()| out.flush()) {
+                self.out = Err(LedgerError { path: self.path.clone(), error });
+            }
+        }
+        done.iter().for_each(|done| self.count(done));
     }
 
-    /// Hands what was written to the operating system.
-    ///
-    /// # Errors
-    /// Where the file can't be written.
-    pub fn flush(&mut self) -> Result<(), LedgerError> {
-        self.out.flush().map_err(|error| LedgerError { path: self.path.clone(), error })
+    /// Why what is done is not kept, if it is not.
+    pub fn failure(self) -> Option<LedgerError> {
+        self.out.err()
     }
 
     fn count(&mut self, done: &Done) {
@@ -120,20 +123,21 @@ impl Ledger {
     }
 }
 
-/// What a file holds, and the file with its end ready for a new line.
-fn open(path: &Path, afresh: bool) -> io::Result<(String, File)> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+/// What a file holds; nothing where it can't be read.
+fn read(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// A file that holds `text`, its end ready for a new line.
+fn begin(path: &Path, afresh: bool, text: &str) -> io::Result<File> {
+    let mut file = output::open_log(path)?;
     if afresh {
         file.set_len(0)?;
     }
-    let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
     if !text.is_empty() && !text.ends_with('\n') {
         file.write_all(b"\n")?;
     }
-    Ok((text, file))
+    Ok(file)
 }
 
 /// The file of the figures that were measured on this host, the newest last.
@@ -153,7 +157,7 @@ pub fn keep(path: &Path, accuracy: &Accuracy) -> Result<(), LedgerError> {
         return Ok(());
     }
     let written = serde_json::to_string(accuracy).map_err(io::Error::from).and_then(|line| {
-        let (_, mut file) = open(path, false)?;
+        let mut file = begin(path, false, &read(path))?;
         writeln!(file, "{line}")
     });
     written.map_err(|error| LedgerError { path: path.to_owned(), error })

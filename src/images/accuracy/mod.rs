@@ -5,6 +5,7 @@
 
 pub mod dataset;
 mod feed;
+mod labels;
 pub mod ledger;
 pub mod tally;
 
@@ -43,9 +44,6 @@ pub enum AccuracyError {
         /// Images in the batch.
         batch: usize,
     },
-    /// What is done could not be written down.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
 }
 
 /// How a measurement ended.
@@ -57,6 +55,8 @@ pub struct Outcome {
     pub unreadable: Vec<ImageError>,
     /// Whether every image was seen.
     pub complete: bool,
+    /// Why what is done is not kept, if it is not.
+    pub unkept: Option<LedgerError>,
 }
 
 /// Is told how a measurement gets on.
@@ -71,7 +71,7 @@ pub trait Observer {
 /// Measures a network over the images that `ledger` does not know yet, until they are all seen or `stop` is set.
 ///
 /// # Errors
-/// Where the device fails, or the ledger can't be written.
+/// Where the device fails.
 pub fn measure(
     predictor: &Predictor,
     dataset: &Dataset,
@@ -97,10 +97,7 @@ pub fn measure(
                 None => {}
             }
             if waiting.len() == batch || ended && !waiting.is_empty() {
-                for done in judge(predictor, &mut waiting, batch)? {
-                    ledger.add(done)?;
-                }
-                ledger.flush()?;
+                ledger.add(judge(predictor, &mut waiting, batch)?);
                 observer.progress(ledger.tally(), unreadable.len());
             }
             if ended {
@@ -110,7 +107,8 @@ pub fn measure(
     });
     let complete = seen_all?;
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Outcome { accuracy: accuracy(predictor, ledger.tally()), unreadable, complete })
+    let accuracy = accuracy(predictor, ledger.tally());
+    Ok(Outcome { accuracy, unreadable, complete, unkept: ledger.failure() })
 }
 
 /// The figure that a tally comes to; none of no images.

@@ -49,7 +49,7 @@ fn a_file_of_labels_may_be_written_in_several_ways() {
     let labels = folder.path().join("labels.csv");
     let open = |text: &str| {
         fs::write(&labels, text).unwrap();
-        Dataset::open(folder.path(), Some(&labels), &IMAGENET)
+        Dataset::open(folder.path(), Some((&labels, text.as_bytes())), &IMAGENET)
     };
     let dataset =
         open("ImageId,PredictionString\nval_1,n02124075 12 1 499 272 \nval_2.JPEG 999\r\n\nval_9\t7\n").unwrap();
@@ -63,6 +63,46 @@ fn a_file_of_labels_may_be_written_in_several_ways() {
     }
 }
 
+#[test]
+fn labels_find_their_images_and_two_labels_of_one_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["val_1.JPEG", "val_2.JPEG", "val_3.JPEG"] {
+        write(folder.path().join(name), "");
+    }
+    let open =
+        |text: &str| Dataset::open(folder.path(), Some((Path::new("labels"), text.as_bytes())), &IMAGENET).unwrap();
+    let expected = [("val_1.JPEG", 1), ("val_2.JPEG", 2), ("val_3.JPEG", 3)];
+    for text in ["./val_1.JPEG 1\n./val_2.JPEG 2\n./val_3.JPEG 3", "C:\\val\\val_1.JPEG 1\nval/val_2.jpeg 2\nval_3 3"] {
+        let dataset = open(text);
+        assert_eq!((classes(&dataset), dataset.unlabelled), (expected.to_vec(), 0), "{text}");
+    }
+    let dataset = open("val_1 1\nval_2 2\nval_1.JPEG 1\n./val_2.JPEG 5\nval_3 3\n");
+    assert_eq!(classes(&dataset), [expected[0], expected[2]], "of two classes neither is measured");
+    let told: Vec<_> = dataset.doubled.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "val_1.JPEG is labelled in line 1 and in line 3, counted once",
+            "val_2.JPEG is labelled in line 2 and in line 4, of different classes: left out",
+        ]
+    );
+}
+
+#[test]
+fn folders_and_images_may_have_any_names() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let folder = tempfile::tempdir().unwrap();
+    for class in 0..1000 {
+        let name = [b"class \xff ".as_slice(), format!("{class:04}").as_bytes()].concat();
+        fs::create_dir(folder.path().join(OsStr::from_bytes(&name))).unwrap();
+    }
+    let image = folder.path().join(OsStr::from_bytes(b"class \xff 0285/cat \xfe.jpg"));
+    write(image.clone(), "");
+    let dataset = Dataset::open(folder.path(), None, &IMAGENET).unwrap();
+    assert_eq!(classes(&dataset), [("class \\xff 0285/cat \\xfe.jpg", 285)]);
+    assert_eq!(dataset.samples[0].path, image);
+}
+
 /// Three photographs whose labels are right, nearly right and wrong for this network, and one that is none.
 fn labelled(folder: &Path, top: &[usize]) -> Dataset {
     for name in ["first.jpg", "second.jpg", "third.jpg"] {
@@ -71,8 +111,8 @@ fn labelled(folder: &Path, top: &[usize]) -> Dataset {
     write(folder.join("broken.jpg"), &fs::read(PHOTOGRAPH).unwrap()[..9000]);
     let other = (0..1000).find(|class| !top.contains(class)).unwrap();
     let labels = format!("first {}\nsecond {}\nthird {other}\nbroken 1\n", top[0], top[4]);
-    write(folder.join("labels"), labels);
-    Dataset::open(folder, Some(&folder.join("labels")), &IMAGENET).unwrap()
+    write(folder.join("labels"), &labels);
+    Dataset::open(folder, Some((Path::new("labels"), labels.as_bytes())), &IMAGENET).unwrap()
 }
 
 /// What an observer was told last.
@@ -96,7 +136,7 @@ fn what_is_right_is_counted_and_an_interrupted_run_goes_on() {
     let top = largest(&predictor.logits(&[input]).unwrap()[0], TOP);
     let dataset = labelled(folder.path(), &top);
     let file = folder.path().join("state/ledger.jsonl");
-    let open = || Ledger::open(file.clone(), false, &dataset).unwrap();
+    let open = || Ledger::open(file.clone(), false, &dataset);
     let mut heard = Heard::default();
     let mut run = |stop: bool| measure(&predictor, &dataset, open(), 2, &AtomicBool::new(stop), &mut heard).unwrap();
 
@@ -117,7 +157,7 @@ fn what_is_right_is_counted_and_an_interrupted_run_goes_on() {
     assert_eq!(run(false).accuracy, Some(accuracy.clone()));
     let lines = fs::read_to_string(&file).unwrap().lines().count();
     assert_eq!(lines, 4, "one line was cut off and is still there");
-    assert_eq!(Ledger::open(file, true, &dataset).unwrap().tally(), Tally::default());
+    assert_eq!(Ledger::open(file, true, &dataset).tally(), Tally::default());
 
     assert_eq!((heard.0.images, heard.1), (3, 1), "all three, and the broken one");
 

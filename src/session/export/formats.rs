@@ -28,7 +28,7 @@ impl<W: Write> Csv<W> {
     /// Writes the names of the columns.
     pub fn new(out: W, columns: &[Column]) -> io::Result<Self> {
         let mut out = csv::Writer::from_writer(out);
-        out.write_record(columns.iter().map(|(name, _)| name))?;
+        out.write_record(columns.iter().map(|(name, _)| name)).map_err(csv_error)?;
         Ok(Self { out })
     }
 
@@ -47,7 +47,7 @@ impl<W: Write> Rows for Csv<W> {
             Cell::Number(number) => number.to_string(),
             Cell::Flag(flag) => flag.to_string(),
         };
-        Ok(self.out.write_record(row.into_iter().map(text))?)
+        self.out.write_record(row.into_iter().map(text)).map_err(csv_error)
     }
 }
 
@@ -168,6 +168,14 @@ impl<W: Write + Send> Rows for Parquet<W> {
     fn row(&mut self, row: Vec<Cell>) -> io::Result<()> {
         self.rows.push(row);
         if self.rows.len() < GROUP { Ok(()) } else { self.write_group().map_err(io_error) }
+    }
+}
+
+/// The I/O error inside a CSV error, so that a broken pipe is recognised.
+fn csv_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
     }
 }
 

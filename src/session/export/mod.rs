@@ -10,10 +10,11 @@ mod samples;
 use cell::{Column, Named, Rows, STATION};
 
 use super::read::{Losses, ReadError, Reader};
+use crate::output::{Compressed, Compression, NewFile, StandardOutput};
 use clap::ValueEnum;
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter, Write},
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -41,11 +42,32 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format by the extension of a file's name; none where the extension is unknown.
-    pub fn of(path: &Path) -> Option<Self> {
-        Self::from_str(path.extension()?.to_str()?, true).ok()
+    /// The endings of file names that say the format; `.gz` or `.zst` may follow those of text.
+    pub const ENDINGS: &str = ".csv, .json, .parquet, .csv.gz, .csv.zst, .json.gz, .json.zst";
+
+    /// The format by the ending of a file's name; none where the name has no ending.
+    ///
+    /// # Errors
+    /// If the ending is no format's.
+    pub fn of(path: &Path) -> Result<Option<Self>, UnknownEnding> {
+        let (compression, name) = Compression::of(path);
+        let Some(ending) = name.extension() else {
+            return match compression {
+                Compression::None => Ok(None),
+                _ => Err(UnknownEnding(path.to_owned())),
+            };
+        };
+        let format = ending.to_str().and_then(|ending| Self::from_str(ending, true).ok());
+        // Parquet compresses its columns itself, and its readers expect that.
+        let compressed_twice = format == Some(Self::Parquet) && compression != Compression::None;
+        format.filter(|_| !compressed_twice).map(Some).ok_or_else(|| UnknownEnding(path.to_owned()))
     }
 }
+
+/// A file whose name does not say a format that tables are written in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: an ending that says no format of a table: {}; or --format", .0.display(), Format::ENDINGS)]
+pub struct UnknownEnding(PathBuf);
 
 /// Why a table could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -66,30 +88,30 @@ pub enum ExportError {
     Itself(PathBuf),
 }
 
-/// Writes a table of a recording to a file, or to standard output. The file appears when it is complete. Returns what could
-/// not be read of the recording.
+/// Writes a table of a recording to a file, compressed where its name ends in `.gz` or `.zst`, or to standard output. A file
+/// appears when it is complete. Returns what could not be read of the recording.
 ///
 /// # Errors
 /// If the recording can't be read, or the table can't be written.
 pub fn export(recording: &Path, table: Table, format: Format, to: Option<&Path>) -> Result<Losses, ExportError> {
     let reader = Reader::open(recording)?;
     let Some(to) = to else {
-        return write(reader, table, format, io::stdout()).map_err(failed("standard output"));
+        let out = Compressed::new(StandardOutput, Compression::None);
+        return match out.and_then(|out| write(reader, table, format, out)) {
+            Ok((losses, _)) => Ok(losses),
+            // The reader has left, and has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Losses::default()),
+            Err(error) => Err(failed("standard output")(error)),
+        };
     };
     let same = |a: &Path, b: &Path| fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b);
     if same(recording, to) {
         return Err(ExportError::Itself(to.to_owned()));
     }
-    let mut part = to.file_name().unwrap_or_default().to_owned();
-    part.push(".part");
-    let part = to.with_file_name(part);
-    let file = File::create(&part).map_err(failed(&to.display().to_string()))?;
-    let written = write(reader, table, format, file).and_then(|losses| fs::rename(&part, to).map(|()| losses));
-    if written.is_err() {
-        // An incomplete table is removed.
-        let _ = fs::remove_file(&part);
-    }
-    written.map_err(failed(&to.display().to_string()))
+    let out = NewFile::create(to).and_then(|file| Compressed::new(file, Compression::of(to).0));
+    let written = out.and_then(|out| write(reader, table, format, out));
+    let finished = written.and_then(|(losses, file)| file.finish().map(|()| losses));
+    finished.map_err(failed(&to.display().to_string()))
 }
 
 fn failed(to: &str) -> impl FnOnce(io::Error) -> ExportError {
@@ -97,7 +119,13 @@ fn failed(to: &str) -> impl FnOnce(io::Error) -> ExportError {
     move |source| ExportError::Write { to, source }
 }
 
-fn write(mut reader: Reader, table: Table, format: Format, out: impl Write + Send) -> io::Result<Losses> {
+/// Writes a table; gives back what it was written to, too.
+fn write<W: Write + Send>(
+    mut reader: Reader,
+    table: Table,
+    format: Format,
+    mut out: Compressed<W>,
+) -> io::Result<(Losses, W)> {
     let own = match table {
         Table::Runs => runs::COLUMNS,
         Table::Samples => samples::COLUMNS,
@@ -105,25 +133,24 @@ fn write(mut reader: Reader, table: Table, format: Format, out: impl Write + Sen
     };
     let columns: Vec<Column> = reader.is_several().then_some(STATION).into_iter().chain(own.iter().copied()).collect();
     let columns = columns.as_slice();
-    let out = BufWriter::new(out);
     match format {
         Format::Csv => {
-            let mut rows = formats::Csv::new(out, columns)?;
+            let mut rows = formats::Csv::new(&mut out, columns)?;
             fill(&mut reader, table, &mut rows)?;
             rows.finish()?;
         }
         Format::Json => {
-            let mut rows = formats::Json::new(out, columns);
+            let mut rows = formats::Json::new(&mut out, columns);
             fill(&mut reader, table, &mut rows)?;
             rows.finish()?;
         }
         Format::Parquet => {
-            let mut rows = formats::Parquet::new(out, columns, &format!("{table:?}"))?;
+            let mut rows = formats::Parquet::new(&mut out, columns, &format!("{table:?}"))?;
             fill(&mut reader, table, &mut rows)?;
             rows.finish()?;
         }
     }
-    Ok(reader.losses().clone())
+    Ok((reader.losses().clone(), out.finish()?))
 }
 
 fn fill(reader: &mut Reader, table: Table, rows: &mut dyn Rows) -> io::Result<()> {

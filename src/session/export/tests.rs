@@ -116,7 +116,7 @@ fn csv_has_a_cell_a_column_and_its_quotes_in_order() {
 #[test]
 fn parquet_has_types_and_nulls() {
     let (_directory, path) = exported(Table::Samples, Format::Parquet);
-    let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
     let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 5);
     let at = |name: &str| samples::COLUMNS.iter().position(|column| column.0 == name).unwrap();

@@ -3,6 +3,7 @@
 use super::job::{Observer, recall};
 use crate::{
     event::{Config, DeviceInfo, Plan, StationId},
+    output,
     session::{
         Fleet, Reader, Recorder, State, Sweep,
         read::{Losses, ReadError},
@@ -38,7 +39,7 @@ pub enum FileError {
     /// It can't be written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// It can't be removed, or its results can't be printed.
+    /// Its results can't be printed.
     #[error("{}: {source}", .path.display())]
     Io {
         /// The file.
@@ -98,6 +99,8 @@ pub struct Asked<'a> {
     pub seed: bool,
     /// The places to measure.
     pub places: &'a [Place<'a>],
+    /// Whether the sweep begins anew, whatever the file holds.
+    pub overwrite: bool,
 }
 
 impl Asked<'_> {
@@ -114,13 +117,12 @@ impl Asked<'_> {
 /// If the file holds anything else, or can't be written.
 pub fn open(path: &Path, asked: &Asked<'_>, observer: &mut impl Observer) -> Result<SweepFile, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
-    // An empty file holds nothing that could be lost, as one that mktemp has made.
-    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
-        fs::remove_file(path).map_err(failed)?;
-    }
     let plan_of = |plan: &Plan, place: &Place<'_>| plan.clone().on(place.device);
-    if !path.exists() {
-        let recorder = Some(Recorder::create(path, &Fleet::default())?);
+    // An empty file, as one that mktemp has made, holds nothing that could be lost, and nothing can be read back of a device
+    // or a pipe.
+    let holds_something = output::is_regular(path) && fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    if asked.overwrite || !holds_something {
+        let recorder = Some(Recorder::overwrite(path, &Fleet::default())?);
         let agents = (0..).zip(asked.places).map(|(on, place)| (on, plan_of(asked.plan, place))).collect();
         let fleet = Fleet::of(asked.places.len());
         return Ok(SweepFile { recorder, fleet, agents, losses: Losses::default() });

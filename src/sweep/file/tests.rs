@@ -58,7 +58,7 @@ fn opened(path: &Path, plan: &Plan, host: &str, title: &str) -> Result<(SweepFil
     let devices = devices(title);
     let places = [Place { host, device: "cpu", devices: &devices }];
     let mut seen = Count(0);
-    open(path, &Asked { plan, seed: false, places: &places }, &mut seen).map(|file| (file, seen.0))
+    open(path, &Asked { plan, seed: false, places: &places, overwrite: false }, &mut seen).map(|file| (file, seen.0))
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 use crate::{
     event::{Body, Config, Event, FLEET_SCHEMA, Nanos, Outcome, Plan, RunId, StationId, Tagged},
+    output,
     session::{
         Fleet, Reader, State,
         read::{Losses, ReadError},
@@ -137,7 +138,7 @@ struct Part {
 pub fn merge(files: &[PathBuf], to: &Path, force: bool) -> Result<Merged, MergeError> {
     let same = |a: &Path| a.canonicalize().ok().zip(to.canonicalize().ok()).is_some_and(|(a, b)| a == b);
     // A file that is itself joined may be replaced: the new file holds everything that is in it.
-    if to.exists() && !force && !files.iter().any(|file| same(file)) {
+    if output::is_regular(to) && !force && !files.iter().any(|file| same(file)) {
         return Err(MergeError::Exists(to.to_owned()));
     }
     let (mut parts, mut claims) = (Vec::new(), Vec::new());
