@@ -1,17 +1,17 @@
-//! Notices when this process stood still: stopped by a signal (Ctrl-Z), frozen by its control group (a paused container), or
+//! Detects when this process stood still: stopped by a signal (Ctrl-Z), frozen by its control group (a paused container), or
 //! suspended with its host. What was timed meanwhile was not the device's time.
 //!
-//! | what | how it is noticed |
+//! | what | how it is detected |
 //! |---|---|
 //! | a stop by a signal | the SIGCONT that ends it |
 //! | a suspended host | the clock that goes on in a suspend is further ahead of the one that does not |
-//! | a frozen control group | a thread that wakes every 100 ms has not done so for a second |
+//! | a frozen control group | a thread that wakes every 100 ms is a second late, and did not wait for a processor meanwhile |
 
 use crate::clock;
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -20,7 +20,7 @@ use std::{
 
 /// How often the thread wakes.
 const TICK: Duration = Duration::from_millis(100);
-/// How late it may be without being taken for frozen: a busy host delays it by tens of milliseconds.
+/// How late it may be, apart from waiting for a processor, without being taken for frozen.
 const LATE: u64 = 1_000_000_000;
 /// Time asleep below which it is the rounding of two clocks that were read one after the other.
 const ASLEEP: u64 = 10_000_000;
@@ -34,7 +34,7 @@ extern "C" fn on_continue(_: libc::c_int) {
 
 /// The pauses of this process.
 #[derive(Clone, Debug)]
-pub struct Pauses(Arc<Mutex<Watch>>);
+pub struct Pauses(Arc<(Mutex<Watch>, Condvar)>);
 
 impl Pauses {
     /// Watches for them from now on.
@@ -50,57 +50,65 @@ impl Pauses {
             action.sa_flags = libc::SA_RESTART;
             libc::sigaction(libc::SIGCONT, &action, std::ptr::null_mut());
         }
-        let pauses = Self(Arc::new(Mutex::new(Watch::begin(clock::monotonic(), clock::asleep()))));
+        let watch = Watch { ticked: clock::monotonic(), asleep: clock::asleep(), queued: 0, pauses: 0 };
+        let pauses = Self(Arc::new((Mutex::new(watch), Condvar::new())));
         let ticking = pauses.clone();
         thread::Builder::new().name("pauses".into()).spawn(move || {
             loop {
+                ticking.lock().tick(clock::monotonic(), clock::asleep(), clock::waited());
+                ticking.0.1.notify_all();
                 thread::sleep(TICK);
-                ticking.with(|watch| watch.tick(clock::monotonic(), clock::asleep()));
             }
         })?;
         Ok(pauses)
     }
 
-    /// How many there were so far; cheap enough to ask after every batch.
+    /// How many there were so far; cheap enough to ask after every batch. Where the thread is late the call waits for it, since
+    /// the thread alone can tell whether it was frozen or waits for a processor.
     pub fn count(&self) -> u64 {
-        self.with(|watch| watch.check(clock::monotonic(), clock::asleep())) + CONTINUED.load(Ordering::Relaxed)
+        let mut watch = self.lock();
+        while clock::monotonic().saturating_sub(watch.ticked) > LATE {
+            watch = self.0.1.wait(watch).unwrap_or_else(PoisonError::into_inner);
+        }
+        watch.slept(clock::asleep());
+        watch.pauses + CONTINUED.load(Ordering::Relaxed)
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Watch) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Watch> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Compares clocks.
+/// Compares clocks, all in nanoseconds.
 #[derive(Debug)]
 struct Watch {
     /// When the thread was awake last.
     ticked: u64,
     /// Time that the host was suspended for, since it was started.
     asleep: u64,
+    /// Time that the thread waited for a processor in its life.
+    queued: u64,
     pauses: u64,
 }
 
 impl Watch {
-    const fn begin(now: u64, asleep: u64) -> Self {
-        Self { ticked: now, asleep, pauses: 0 }
-    }
-
-    /// Counts a pause that is just over; gives how many there were.
-    fn check(&mut self, now: u64, asleep: u64) -> u64 {
-        let frozen = now.saturating_sub(self.ticked) > LATE;
-        let suspended = asleep.saturating_sub(self.asleep) > ASLEEP;
-        if frozen || suspended {
-            (self.ticked, self.asleep) = (now, asleep);
+    /// The thread is awake.
+    fn tick(&mut self, now: u64, asleep: u64, queued: u64) {
+        let late = now.saturating_sub(self.ticked).saturating_sub(queued.saturating_sub(self.queued));
+        if late > LATE {
+            self.asleep = asleep;
             self.pauses += 1;
         }
-        self.pauses
+        (self.ticked, self.queued) = (now, queued);
+        self.slept(asleep);
     }
 
-    /// The thread is awake.
-    fn tick(&mut self, now: u64, asleep: u64) {
-        self.check(now, asleep);
-        self.ticked = now;
+    /// Counts a suspend of the host that is just over.
+    fn slept(&mut self, asleep: u64) {
+        if asleep.saturating_sub(self.asleep) > ASLEEP {
+            self.asleep = asleep;
+            self.pauses += 1;
+        }
     }
 }
 
@@ -111,17 +119,20 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     #[test]
-    fn a_process_that_was_frozen_or_asleep_has_paused_once_whoever_asks_first() {
-        let mut watch = Watch::begin(0, 0);
-        (1..50).for_each(|i| watch.tick(i * 100 * MS, 0));
-        assert_eq!(watch.check(5_800 * MS, 3 * MS), 0, "a busy host is no pause");
-        assert_eq!(watch.check(9_000 * MS, 0), 1, "asked before the thread was awake again");
-        watch.tick(9_001 * MS, 0);
-        assert_eq!(watch.check(9_002 * MS, 0), 1);
-        watch.tick(60_000 * MS, 0);
-        assert_eq!(watch.check(60_001 * MS, 0), 2, "the thread was awake first");
-        watch.tick(60_100 * MS, 7_200_000 * MS);
-        assert_eq!(watch.check(60_150 * MS, 7_200_000 * MS), 3, "the host slept for two hours");
+    fn a_process_that_was_frozen_or_asleep_has_paused_once_and_a_busy_host_is_no_pause() {
+        let mut watch = Watch { ticked: 0, asleep: 0, queued: 0, pauses: 0 };
+        (1..50).for_each(|i| watch.tick(i * 100 * MS, 0, 0));
+        watch.tick(5_800 * MS, 3 * MS, 0);
+        assert_eq!(watch.pauses, 0, "late by what a busy host may take");
+        watch.tick(15_800 * MS, 3 * MS, 9_500 * MS);
+        assert_eq!(watch.pauses, 0, "other processes had the processors for ten seconds");
+        watch.tick(19_000 * MS, 3 * MS, 9_500 * MS);
+        assert_eq!(watch.pauses, 1, "frozen for three seconds");
+        watch.tick(19_100 * MS, 7_200_000 * MS, 9_500 * MS);
+        watch.slept(7_200_000 * MS);
+        assert_eq!(watch.pauses, 2, "the host slept for two hours");
+        watch.slept(7_300_000 * MS);
+        assert_eq!(watch.pauses, 3, "the engine asked before the thread was awake");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Detects that the process has not run for a while: it was stopped (SIGSTOP, a frozen container), or the host was suspended.
 
+use crate::clock;
 use std::time::{Duration, Instant};
 
-/// Shortest pause that is detected. A busy system wakes a thread up to a tenth of a second late.
+/// Shortest pause that is detected. A thread is woken up to a tenth of a second late where the system does not tell how long it
+/// waited for a processor.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
 
 /// Shortest suspension that is detected; the monotonic clock does not count it, so it can't be mistaken for a busy system.
@@ -14,70 +16,62 @@ const MAX_READING: Duration = Duration::from_secs(1);
 /// Detects pauses between the ticks of one thread.
 #[derive(Debug)]
 pub struct PauseDetector {
-    /// Time that the host had been suspended up to the last tick.
-    suspended: Duration,
+    /// The thread's totals at the last tick.
+    totals: Totals,
     /// When the last tick began.
     began: Option<Instant>,
 }
 
+/// What a thread can be late by, in total up to now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    /// Time that the host was suspended.
+    suspended: Duration,
+    /// Time that the thread waited for a processor on a busy system.
+    queued: Duration,
+}
+
+impl Totals {
+    /// Those of this thread.
+    fn now() -> Self {
+        Self { suspended: Duration::from_nanos(clock::asleep()), queued: Duration::from_nanos(clock::waited()) }
+    }
+}
+
+/// When a tick was waited for, was due, and began.
+#[derive(Clone, Copy, Debug)]
+pub struct Tick {
+    /// The wait for it began.
+    pub waited: Instant,
+    /// It was due.
+    pub due: Instant,
+    /// It begins.
+    pub now: Instant,
+}
+
 impl PauseDetector {
-    /// A detector before the first tick.
+    /// A detector before the first tick, for the thread that calls it.
     pub fn new() -> Self {
-        Self { suspended: suspended(), began: None }
+        Self { totals: Totals::now(), began: None }
     }
 
-    /// A tick that was due at `due` begins at `now`, after a wait that began at `waited`. Returns how long the process has not
-    /// run since the last tick, if that is a pause.
-    pub fn tick(&mut self, waited: Instant, due: Instant, now: Instant, period: Duration) -> Option<Duration> {
-        self.tick_after(suspended(), waited, due, now, period)
+    /// Returns how long the process has not run since the last tick, if that is a pause. Ticks are `period` apart.
+    pub fn tick(&mut self, tick: Tick, period: Duration) -> Option<Duration> {
+        self.tick_at(Totals::now(), tick, period)
     }
 
-    fn tick_after(
-        &mut self,
-        suspended: Duration,
-        waited: Instant,
-        due: Instant,
-        now: Instant,
-        period: Duration,
-    ) -> Option<Duration> {
-        let asleep = suspended.saturating_sub(std::mem::replace(&mut self.suspended, suspended));
-        let last_reading =
-            self.began.replace(now).map(|began| waited.saturating_duration_since(began)).unwrap_or_default();
-        let late = now.saturating_duration_since(due.max(waited));
+    fn tick_at(&mut self, totals: Totals, tick: Tick, period: Duration) -> Option<Duration> {
+        let before = std::mem::replace(&mut self.totals, totals);
+        let queued = totals.queued.saturating_sub(before.queued);
+        let asleep = totals.suspended.saturating_sub(before.suspended);
+        let began = self.began.replace(tick.now).unwrap_or(tick.waited);
+        let reading = tick.waited.saturating_duration_since(began).saturating_sub(queued);
+        let late = tick.now.saturating_duration_since(tick.due.max(tick.waited)).saturating_sub(queued);
         let stopped = if late >= MIN_PAUSE.max(2 * period) { late } else { Duration::ZERO };
-        let hung = if last_reading > MAX_READING { last_reading } else { Duration::ZERO };
+        let hung = if reading > MAX_READING { reading } else { Duration::ZERO };
         let asleep = if asleep >= MIN_SUSPENSION { asleep } else { Duration::ZERO };
         Some(stopped + hung + asleep).filter(|pause| !pause.is_zero())
     }
-}
-
-/// Time that the host has been suspended since it booted.
-#[cfg(target_os = "linux")]
-fn suspended() -> Duration {
-    let read = |clock| {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` outlives the call. An unknown clock leaves it 0.
-        unsafe { libc::clock_gettime(clock, &mut time) };
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
-    };
-    // A thread that is interrupted between the two clocks tries again, or else its delay would look like a suspension.
-    let mut difference = Duration::ZERO;
-    for _ in 0..4 {
-        let before = read(libc::CLOCK_MONOTONIC);
-        let boot = read(libc::CLOCK_BOOTTIME);
-        let after = read(libc::CLOCK_MONOTONIC);
-        difference = boot.saturating_sub(before);
-        if after.saturating_sub(before) < Duration::from_millis(1) {
-            break;
-        }
-    }
-    difference
-}
-
-/// Other systems do not tell.
-#[cfg(not(target_os = "linux"))]
-fn suspended() -> Duration {
-    Duration::ZERO
 }
 
 #[cfg(test)]
@@ -89,17 +83,20 @@ mod tests {
     #[test]
     fn a_stopped_process_and_a_suspended_host_are_pauses_and_a_busy_system_is_none() {
         let start = Instant::now();
-        let mut detector = PauseDetector { suspended: Duration::ZERO, began: None };
-        let mut tick = |asleep: Duration, waited: u32, due: u32, now: u32| {
-            detector.tick_after(asleep, start + waited * MS, start + due * MS, start + now * MS, 50 * MS)
+        let mut detector = PauseDetector { totals: Totals::default(), began: None };
+        let mut tick = |suspended: u32, queued: u32, [waited, due, now]: [u32; 3]| {
+            let totals = Totals { suspended: suspended * MS, queued: queued * MS };
+            let tick = Tick { waited: start + waited * MS, due: start + due * MS, now: start + now * MS };
+            detector.tick_at(totals, tick, 50 * MS)
         };
-        assert_eq!(tick(Duration::ZERO, 0, 0, 0), None);
-        assert_eq!(tick(Duration::ZERO, 2, 50, 51), None);
-        assert_eq!(tick(Duration::ZERO, 52, 100, 290), None, "late on a busy system");
-        assert_eq!(tick(Duration::ZERO, 700, 750, 750), None, "a slow driver");
-        assert_eq!(tick(Duration::ZERO, 752, 800, 5800), Some(5000 * MS), "stopped while it waited");
-        assert_eq!(tick(Duration::ZERO, 9800, 9850, 9850), Some(4000 * MS), "stopped while it read");
-        assert_eq!(tick(3000 * MS, 9852, 9900, 9900), Some(3000 * MS), "suspended");
-        assert_eq!(tick(3000 * MS, 9902, 9950, 9950), None);
+        assert_eq!(tick(0, 0, [0, 0, 0]), None);
+        assert_eq!(tick(0, 0, [2, 50, 51]), None);
+        assert_eq!(tick(0, 0, [52, 100, 290]), None, "late by what a busy system may take");
+        assert_eq!(tick(0, 0, [700, 750, 750]), None, "a slow driver");
+        assert_eq!(tick(0, 0, [752, 800, 5800]), Some(5000 * MS), "stopped while it waited");
+        assert_eq!(tick(0, 0, [9800, 9850, 9850]), Some(4000 * MS), "stopped while it read");
+        assert_eq!(tick(3000, 0, [9852, 9900, 9900]), Some(3000 * MS), "suspended");
+        assert_eq!(tick(3000, 0, [9902, 9950, 9950]), None);
+        assert_eq!(tick(3000, 2900, [9952, 10_000, 13_000]), None, "other processes had the processors");
     }
 }

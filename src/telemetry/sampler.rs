@@ -1,7 +1,7 @@
 //! One thread per source, paced by absolute deadlines, so that ticks don't drift. Missed ticks are skipped, not queued.
 
 use super::{
-    pause::PauseDetector,
+    pause::{PauseDetector, Tick},
     source::{Opened, Source},
     writer::SensorWriter,
 };
@@ -116,7 +116,8 @@ fn run(mut source: Box<dyn Source>, mut out: SensorWriter, running: &Running) {
     let mut deadline = Instant::now();
     let mut waiting_since = deadline;
     while running.0.wait_until(deadline) && !out.closed() {
-        if let Some(pause) = pauses.tick(waiting_since, deadline, Instant::now(), out.period()) {
+        let tick = Tick { waited: waiting_since, due: deadline, now: Instant::now() };
+        if let Some(pause) = pauses.tick(tick, out.period()) {
             source.restart();
             let seconds = pause.as_secs_f64();
             out.gap(format!("not read for {seconds:.1} s: the process was stopped, or the host suspended"));
