@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    event::{Body, Command, Header, LayerClock, LayerTime, Layers, RunId, SCHEMA as STREAM},
+    event::{Body, Command, Header, LayerClock, LayerTime, Layers, Precision, RunId, SCHEMA as STREAM},
     testing::{Script, config},
 };
 
