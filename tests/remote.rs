@@ -243,7 +243,9 @@ fn a_missing_remote_program_is_reported_before_anything_runs() {
     ] {
         let mut command = Process::new(BIN);
         command.args(["run", "--network", "squeezenet1.1"]).args(&more);
-        let output = command.current_dir(directory.path()).env("XDG_STATE_HOME", directory.path()).output().unwrap();
+        // The quotes around the name are those of the language.
+        command.current_dir(directory.path()).env("XDG_STATE_HOME", directory.path()).env("LC_ALL", "C");
+        let output = command.output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(said) && !output.status.success(), "{more:?}: {text}");
     }

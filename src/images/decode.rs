@@ -46,7 +46,7 @@ pub enum ImageFault {
     /// A JPEG without its end, which decoders otherwise fill with grey.
     #[error("truncated: a JPEG without its end")]
     Truncated,
-    /// It can't be decoded within [`MOST_MEMORY`].
+    /// It can't be decoded within `MOST_MEMORY`.
     #[error(
         "{width}×{height} pixels: {format} of this size would take more than 512 MiB to decode; plain PNG would not"
     )]

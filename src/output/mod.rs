@@ -1,6 +1,6 @@
 //! Everything that leaves the process: text on standard output and standard error, and files.
 //!
-//! - [`print`], [`say`] and [`warn`] never fail: a reader that has left, or a full disk behind a stream, ends no measurement.
+//! - [`print()`], [`say`] and [`warn`] never fail: a reader that has left, or a full disk behind a stream, ends no measurement.
 //! - A [`NewFile`] replaces a regular file only when it is complete. Anything else that has a name (a device, a pipe, a
 //!   descriptor) is written into and never replaced, and symbolic links are followed.
 //! - [`open_stream`] and [`open_log`] open files that grow, such as a recording.

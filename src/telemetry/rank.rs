@@ -1,7 +1,7 @@
 //! Which of several sensors stands for a quantity of a device.
 //!
 //! Hosts often have several sensors of the same thing: RAPL and `amd_energy` read the same counters, a card has an instant
-//! and an averaged power. Exactly one of them stands for the device, by the fixed rank in [`TABLE`]. Sensors of the same
+//! and an averaged power. Exactly one of them stands for the device, by the fixed rank in `TABLE`. Sensors of the same
 //! thing are never summed, and the order in which they were announced plays no role, because sources start on threads of
 //! their own.
 //!
