@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Precision;
 use crate::{
     event::{Body, Command, Header, LayerClock, LayerTime, Layers, Precision, RunId, SCHEMA as STREAM},
     testing::{Script, config},
