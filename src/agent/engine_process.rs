@@ -135,6 +135,8 @@ impl EngineProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // A backtrace would push the message that explains the exit out of the kept lines; a panic names its line anyway.
         command.env("RUST_BACKTRACE", "0");
+        // Where that can't be prepared the engine says why when it opens the device.
+        command.envs(device::environment(device).unwrap_or_default());
         // A process group of its own: Ctrl-C and Ctrl-Z on the terminal go to the screen only.
         command.process_group(0);
         #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use super::{
     interface::{Backend, Device},
 };
 use crate::event::{DeviceInfo, DeviceKind, DeviceMemory, DeviceTraits, OthersLoad, Precision};
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ffi::OsString, sync::Arc};
 
 /// Every backend, the one whose devices are preferred first. A new one is a file in this folder and a line here.
 static BACKENDS: &[&dyn Backend] = &[
@@ -52,6 +52,14 @@ pub fn sensors_of(device: &str) -> &'static [&'static str] {
 /// limit says nothing about what fits.
 pub fn memory_limit(device: &str, asked: Option<u64>) -> Option<u64> {
     backend(device).and_then(|backend| backend.memory_limit(asked))
+}
+
+/// The environment that a process must be started with to work on a device.
+///
+/// # Errors
+/// If what the device needs can't be prepared.
+pub fn environment(device: &str) -> Result<Vec<(&'static str, OsString)>, DeviceError> {
+    backend(device).map_or_else(|| Ok(Vec::new()), Backend::environment)
 }
 
 /// Every device of this host, the best one first; an absent kind comes with its reason.

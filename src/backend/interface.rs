@@ -16,7 +16,7 @@ use crate::{
     model::{Model, Network, Value},
 };
 use burn::tensor;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{ffi::OsString, fmt, sync::Arc, time::Duration};
 
 /// What runs models on the devices of one kind.
 pub trait Backend: Sync {
@@ -39,6 +39,14 @@ pub trait Backend: Sync {
     /// Limit for the data segment of a process that is to work on one of its devices, bytes: `asked`, where somebody did. None
     /// where such a limit says nothing about what fits.
     fn memory_limit(&self, asked: Option<u64>) -> Option<u64>;
+
+    /// The environment that a process must be started with to work on one of its devices; nothing where any does.
+    ///
+    /// # Errors
+    /// If what the devices need can't be prepared.
+    fn environment(&self) -> Result<Vec<(&'static str, OsString)>, DeviceError> {
+        Ok(Vec::new())
+    }
 
     /// Opens the device of a full name, and prepares this process for it: whatever process hands work to a device has to
     /// come through here, so it is prepared in one way only.

@@ -4,6 +4,7 @@ use super::{
     args,
     execute::{Execute, Global},
     failure::Failure,
+    setup,
 };
 use crate::{
     backend::device,
@@ -63,6 +64,7 @@ impl Execute for Check {
         let precisions = if self.precision.is_empty() { &device.precisions } else { &self.precision };
         let offered = precisions.iter().try_for_each(|p| device::check_precision(device, *p));
         offered.map_err(Failure::usage)?;
+        setup::enter_environment(&device.name)?;
         let all = || model::list().into_iter().map(|model| model.name).collect();
         let networks = if self.networks.is_empty() { all() } else { self.networks.clone() };
         let fold = !self.no_fold;

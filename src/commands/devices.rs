@@ -53,10 +53,11 @@ fn table(devices: &[DeviceInfo]) -> String {
         let memory = device.memory_bytes.map_or_else(|| "not known".to_owned(), bytes);
         table.row([device.name.clone(), device.title.clone(), precisions.join(", "), memory]);
     }
+    let compilers = devices.iter().filter_map(|d| Some(format!("{}: kernels by {}\n", d.name, d.compiler.as_ref()?)));
     let limits = devices.iter().filter(|d| !d.limits.is_empty());
     let limits = limits.map(|d| format!("{}: limited, {}\n", d.name, d.limits.join("; ")));
     let absent = devices.iter().filter_map(|d| d.absent.as_ref().map(|reason| format!("{}: {reason}\n", d.name)));
-    table.render() + &limits.chain(absent).collect::<String>()
+    table.render() + &compilers.chain(limits).chain(absent).collect::<String>()
 }
 
 #[cfg(test)]

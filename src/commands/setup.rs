@@ -24,9 +24,10 @@ use crate::{
     session::{Fleet, Recorder, Recording},
 };
 use std::{
-    io,
+    env, io,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{self, ExitCode},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -83,7 +84,7 @@ pub fn checkpoint(model: &Model, path: &Path) -> Result<Checkpoint, Failure> {
     opened.map_err(Failure::usage)
 }
 
-/// The device of a name, and a precision that it has: the one asked for, or else its first.
+/// The device of a name, and a precision that it has: the one asked for, or else its first. This process can then work on it.
 ///
 /// # Errors
 /// If this host lacks the device, or the device the precision.
@@ -92,7 +93,23 @@ pub fn device_and_precision(name: &str, precision: Option<Precision>) -> Result<
     let device = device::resolve(name, &devices).map_err(Failure::usage)?;
     let precision = precision.or(device.precisions.first().copied()).unwrap_or(Precision::F32);
     device::check_precision(device, precision).map_err(Failure::usage)?;
+    enter_environment(&device.name)?;
     Ok((device.name.clone(), precision))
+}
+
+/// Starts this program anew in the environment that work on a device needs, where this process was started without it: the loader
+/// reads its path when a process starts.
+///
+/// # Errors
+/// If what the device needs can't be prepared, or the program can't be started.
+pub fn enter_environment(device: &str) -> Result<(), Failure> {
+    let environment = device::environment(device).map_err(Failure::usage)?;
+    if environment.iter().all(|(name, value)| env::var_os(name).as_ref() == Some(value)) {
+        return Ok(());
+    }
+    let program = env::current_exe().map_err(about("this program"))?;
+    let error = process::Command::new(&program).args(env::args_os().skip(1)).envs(environment).exec();
+    Err(about(program.display())(error).into())
 }
 
 /// The metrics endpoint, if one is asked for.

@@ -19,6 +19,9 @@ pub struct DeviceInfo {
     /// Version of its driver, where it has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
+    /// What compiles its kernels at run time, and where that was found: `NVRTC 12.9 (/usr/local/cuda/lib64/libnvrtc.so)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
     /// How it differs from other devices. Missing where the device is absent, and in older streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traits: Option<DeviceTraits>,

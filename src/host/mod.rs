@@ -27,6 +27,14 @@ pub fn state_folder() -> io::Result<PathBuf> {
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("wattscope"))
 }
 
+/// The user's cache folder for wattscope, made where it is missing: `$XDG_CACHE_HOME/wattscope`, or else `~/.cache/wattscope`.
+/// What is in it can be made again. None where the user has no home, or the folder can't be made.
+pub fn cache_folder() -> Option<PathBuf> {
+    let folder = choose_base_strategy().ok()?.cache_dir().join("wattscope");
+    fs::create_dir_all(&folder).ok()?;
+    Some(folder)
+}
+
 /// The control groups of this process.
 pub fn groups() -> &'static Cgroups {
     static OWN: LazyLock<Cgroups> = LazyLock::new(Cgroups::own);

@@ -1,29 +1,34 @@
 //! What all of CubeCL's runtimes share: where compiled kernels are kept, and probes of the peaks.
 
 use super::runner::dtype;
-use crate::{backend::interface::Peak, event::Precision};
+use crate::{backend::interface::Peak, event::Precision, host};
 use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
 use cubecl_ir::{ElemType, FloatKind};
 use cubecl_runtime::{
     config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig},
     throughput::{CmmaDims, ComputeCmmaConfig, MemoryAccess},
 };
-use etcetera::BaseStrategy;
 use std::{
+    fs,
     path::PathBuf,
     sync::Once,
     time::{Duration, Instant},
 };
 
-/// Keeps compiled kernels and autotune's choices in the user's cache folder: by default CubeCL keeps them below the
-/// current directory where that is a Cargo project, and compiled kernels nowhere. Done once a process, and before CubeCL reads
-/// its configuration: whatever opens a device of CubeCL's begins with this.
-pub fn keep_caches() {
+/// Keeps compiled kernels and autotune's choices in a folder of their own in the user's cache folder, named after `card`: what
+/// is chosen on one card is wrong, or can't run, on another one or with another driver. By default CubeCL keeps them by the number
+/// of the device, below the current directory where that is a Cargo project, and compiled kernels nowhere. Peaks are measured by
+/// every process that needs them: one bad measurement would stay for ever.
+///
+/// Done once a process, and before CubeCL reads its configuration: whatever opens a device of CubeCL's begins with this. A process
+/// opens one device.
+pub fn keep_caches(card: &str) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // CubeCL's own variables hold as everywhere: CUBECL_AUTOTUNE_LEVEL, CUBECL_DEBUG_LOG.
         let mut config = CubeClRuntimeConfig::default().override_from_env();
-        if let Some(folder) = cache_folder() {
+        config.throughput.disable_cache = true;
+        if let Some(folder) = cache_folder(card) {
             config.environment.path = CacheConfig::Directory(folder);
             config.compilation.cache = true;
         } else {
@@ -33,10 +38,11 @@ pub fn keep_caches() {
     });
 }
 
-/// The user's cache folder for wattscope, made where it is missing; none where that can't be done.
-fn cache_folder() -> Option<PathBuf> {
-    let folder = etcetera::choose_base_strategy().ok()?.cache_dir().join("wattscope");
-    std::fs::create_dir_all(&folder).ok()?;
+/// The folder of a card, made where it is missing; none where that can't be done.
+fn cache_folder(card: &str) -> Option<PathBuf> {
+    let letter = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let folder = host::cache_folder()?.join("kernels").join(card.chars().map(letter).collect::<String>());
+    fs::create_dir_all(&folder).ok()?;
     Some(folder)
 }
 

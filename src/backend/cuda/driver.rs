@@ -1,59 +1,30 @@
-//! What the CUDA path needs at run time, checked before Burn is asked: a driver, a card, NVRTC and the CUDA headers.
+//! The NVIDIA driver: its version, and the cards that it sees.
 //!
-//! Burn opens all of them lazily and panics on another thread where one is missing; here each absence has its own
-//! message and remedy.
+//! Burn opens it lazily and panics on another thread where it is missing; here each absence has its own message and remedy.
 
+use super::{absent::CudaAbsent, version::Version};
 use crate::{
     event::{DeviceInfo, Precision},
     host,
 };
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
-use std::{
-    ffi::{CStr, c_char, c_int, c_uint},
-    path::{Path, PathBuf},
-};
-use thiserror::Error;
-
-/// Why CUDA can't be used here, and what to do about it.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum CudaAbsent {
-    /// No driver library.
-    #[error("libcuda.so.1 not found: install the NVIDIA driver (in a container, start it with --gpus)")]
-    NoDriver,
-    /// The driver refused.
-    #[error("the NVIDIA driver does not start: {0}")]
-    Driver(String),
-    /// The driver works and sees no card.
-    #[error("the NVIDIA driver sees no card{0}")]
-    NoCard(&'static str),
-    /// No run-time compiler.
-    #[error(
-        "libnvrtc.so not found in the loader's path or {0}: install the CUDA toolkit 12 or 13, or its wheel \
-         nvidia-cuda-nvrtc with its lib folder in LD_LIBRARY_PATH"
-    )]
-    NoNvrtc(String),
-    /// No toolkit folder.
-    #[error(
-        "CUDA headers not found: install the CUDA toolkit, or set CUDA_PATH to the folder whose include/ has \
-         cuda_fp16.h (looked in CUDA_PATH, /usr/local/cuda, /opt/cuda)"
-    )]
-    NoToolkit,
-    /// A toolkit folder without what kernels include.
-    #[error("{0} is missing: install the CUDA headers (packages cuda-cudart-dev and cuda-cccl, or their wheels)")]
-    NoHeader(String),
-}
+use libloading::os::unix::{Library, Symbol};
+use std::ffi::{CStr, c_char, c_int, c_uint};
 
 const SUCCESS: c_int = 0;
 const COMPUTE_CAPABILITY_MAJOR: c_int = 75;
 const COMPUTE_CAPABILITY_MINOR: c_int = 76;
 
 /// The few functions of the driver that tell what is there.
-struct Driver {
+pub struct Driver {
     library: Library,
 }
 
 impl Driver {
-    fn open() -> Result<Self, CudaAbsent> {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If there is none, or it does not start.
+    pub fn open() -> Result<Self, CudaAbsent> {
         // SAFETY: loading the driver runs its initialisers, as any CUDA program does.
         let library = unsafe { Library::new("libcuda.so.1") }.map_err(|_| CudaAbsent::NoDriver)?;
         let driver = Self { library };
@@ -86,6 +57,30 @@ impl Driver {
             return no_card();
         }
         CudaAbsent::Driver(text.ok().flatten().unwrap_or_else(|| format!("error {code}")))
+    }
+
+    /// The newest version of CUDA that it supports.
+    ///
+    /// # Errors
+    /// If it does not tell, or is older than what CubeCL calls: tensor maps came with CUDA 12.0.
+    pub fn version(&self) -> Result<Version, CudaAbsent> {
+        let mut number = 0;
+        type GetVersion = unsafe extern "C" fn(*mut c_int) -> c_int;
+        // SAFETY: `number` outlives the call.
+        match self.call("cuDriverGetVersion", |f: Symbol<GetVersion>| unsafe { f(&mut number) })? {
+            SUCCESS => {}
+            code => return Err(self.refusal(code)),
+        }
+        let version = Version::from_number(u32::try_from(number).unwrap_or(0));
+        if version.major < 12 { Err(CudaAbsent::OldDriver(version)) } else { Ok(version) }
+    }
+
+    /// Its cards.
+    ///
+    /// # Errors
+    /// If it sees none.
+    pub fn cards(&self) -> Result<Vec<Card>, CudaAbsent> {
+        Ok((0..self.count()?).map(|device| self.card(device)).collect())
     }
 
     fn count(&self) -> Result<c_int, CudaAbsent> {
@@ -136,19 +131,30 @@ impl Driver {
         (code == SUCCESS).then_some(value)
     }
 
-    fn info(&self, device: c_int) -> DeviceInfo {
-        let major = self.attribute(COMPUTE_CAPABILITY_MAJOR, device).unwrap_or(0);
-        let minor = self.attribute(COMPUTE_CAPABILITY_MINOR, device).unwrap_or(0);
-        DeviceInfo {
+    fn card(&self, device: c_int) -> Card {
+        let capability = [COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR].map(|attribute| {
+            self.attribute(attribute, device).and_then(|value| u32::try_from(value).ok()).unwrap_or(0)
+        });
+        let info = DeviceInfo {
             name: format!("cuda:{device}"),
             title: self.name(device).unwrap_or_else(|| "unnamed CUDA device".to_owned()),
-            precisions: precisions(major, minor),
+            precisions: precisions(capability),
             memory_bytes: self.memory(device),
             uuid: self.uuid(device),
             driver: host::nvidia_driver(),
             ..DeviceInfo::default()
-        }
+        };
+        Card { info, architecture: capability[0] * 10 + capability[1] }
     }
+}
+
+/// A card that the driver sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// What it says about itself.
+    pub info: DeviceInfo,
+    /// Its compute capability as compilers name it: 75 for 7.5.
+    pub architecture: u32,
 }
 
 fn no_card() -> CudaAbsent {
@@ -160,70 +166,12 @@ fn no_card() -> CudaAbsent {
 ///
 /// From 8.0 on, cubek 0.3 lets its autotuner choose TF32 tensor-core kernels for f32 products and has no switch against
 /// it: such a card offers `tf32` and not `f32`. Before 8.0 there is no TF32 and f32 is what it says.
-fn precisions(major: c_int, minor: c_int) -> Vec<Precision> {
-    match (major, minor) {
-        (8.., _) => vec![Precision::Tf32, Precision::F16, Precision::Bf16],
-        (6 | 7, _) | (5, 3) => vec![Precision::F32, Precision::F16],
+fn precisions(capability: [u32; 2]) -> Vec<Precision> {
+    match capability {
+        [8..=u32::MAX, _] => vec![Precision::Tf32, Precision::F16, Precision::Bf16],
+        [6 | 7, _] | [5, 3] => vec![Precision::F32, Precision::F16],
         _ => vec![Precision::F32],
     }
-}
-
-/// Every CUDA device that Burn can use.
-///
-/// # Errors
-/// Says what is missing first, in the order driver, card, NVRTC, headers.
-pub fn devices() -> Result<Vec<DeviceInfo>, CudaAbsent> {
-    let driver = Driver::open()?;
-    let count = driver.count()?;
-    prepare()?;
-    Ok((0..count).map(|device| driver.info(device)).collect())
-}
-
-/// Prepares this process for Burn: opens NVRTC, and looks for the headers that kernels include.
-///
-/// # Errors
-/// Says which of them is missing.
-pub fn prepare() -> Result<(), CudaAbsent> {
-    let toolkit = toolkit();
-    find_nvrtc(toolkit.as_deref())?;
-    headers(toolkit.as_deref())
-}
-
-/// The folder in which `cubecl-cuda` will look for headers; the same places in the same order.
-fn toolkit() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("CUDA_PATH") {
-        return Some(path.into());
-    }
-    let usual = ["/usr/local/cuda", "/opt/cuda"].into_iter().map(PathBuf::from).find(|path| path.exists());
-    usual.or_else(|| Path::new("/usr/bin/nvcc").exists().then(|| "/usr".into()))
-}
-
-/// Headers that Burn's kernels include: half precision and tensor cores.
-fn headers(toolkit: Option<&Path>) -> Result<(), CudaAbsent> {
-    let include = toolkit.ok_or(CudaAbsent::NoToolkit)?.join("include");
-    match ["cuda_runtime.h", "cuda_fp16.h", "cuda_bf16.h", "mma.h"].iter().find(|name| !include.join(name).exists()) {
-        Some(name) => Err(CudaAbsent::NoHeader(include.join(name).display().to_string())),
-        None => Ok(()),
-    }
-}
-
-/// Opens NVRTC and leaves it open, so that Burn, which asks the loader by bare name, finds it even where only the
-/// toolkit's own folder has it.
-fn find_nvrtc(toolkit: Option<&Path>) -> Result<(), CudaAbsent> {
-    const NAMES: [&str; 4] = ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"];
-    let folders: Vec<PathBuf> =
-        toolkit.iter().flat_map(|t| ["lib64", "lib", "targets/x86_64-linux/lib"].map(|l| t.join(l))).collect();
-    let bare = NAMES.iter().map(PathBuf::from);
-    let full = folders.iter().flat_map(|folder| NAMES.iter().map(|name| folder.join(name)));
-    for candidate in bare.chain(full) {
-        // SAFETY: NVRTC's initialisers run as they would when Burn opens it.
-        if let Ok(library) = unsafe { Library::open(Some(&candidate), RTLD_NOW | RTLD_GLOBAL) } {
-            std::mem::forget(library);
-            return Ok(());
-        }
-    }
-    let looked = folders.first().map_or_else(|| "a CUDA toolkit".to_owned(), |f| f.display().to_string());
-    Err(CudaAbsent::NoNvrtc(looked))
 }
 
 #[cfg(test)]
@@ -232,17 +180,9 @@ mod tests {
 
     #[test]
     fn ampere_and_newer_say_tf32_and_older_cards_f32() {
-        assert_eq!(precisions(9, 0)[0], Precision::Tf32);
-        assert!(!precisions(8, 6).contains(&Precision::F32));
-        assert_eq!(precisions(7, 5), [Precision::F32, Precision::F16]);
-        assert_eq!(precisions(5, 2), [Precision::F32]);
-    }
-
-    #[test]
-    fn a_toolkit_without_headers_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = headers(Some(folder.path())).unwrap_err();
-        assert!(error.to_string().contains("include/cuda_runtime.h is missing"), "{error}");
-        assert_eq!(headers(None), Err(CudaAbsent::NoToolkit));
+        assert_eq!(precisions([9, 0])[0], Precision::Tf32);
+        assert!(!precisions([8, 6]).contains(&Precision::F32));
+        assert_eq!(precisions([7, 5]), [Precision::F32, Precision::F16]);
+        assert_eq!(precisions([5, 2]), [Precision::F32]);
     }
 }
