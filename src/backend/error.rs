@@ -76,6 +76,25 @@ pub enum RunError {
     Device(String),
 }
 
+/// An error with its causes in one line, the innermost cause first: it says what happened, and those around it where.
+fn in_one_line(text: &str) -> String {
+    const CAUSED: &str = "Caused by:";
+    /// Longest text that is shown of an error, characters.
+    const LONGEST: usize = 600;
+    let is_trace = |line: &str| {
+        line.eq_ignore_ascii_case("stack backtrace:") || line.starts_with("[Source]") || line.starts_with("Backtrace")
+    };
+    let own: Vec<&str> = text.lines().map(str::trim).take_while(|line| !is_trace(line)).collect();
+    let causes = own.split(|line| *line == CAUSED).map(|cause| {
+        let lines = cause.iter().filter(|line| !line.is_empty()).flat_map(|line| line.split(CAUSED));
+        lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    });
+    let mut causes: Vec<String> = causes.filter(|cause| !cause.is_empty()).collect();
+    causes.reverse();
+    causes.dedup();
+    causes.join(", in: ").chars().take(LONGEST).collect()
+}
+
 fn requested_text(requested: Option<u64>) -> String {
     requested.map_or_else(String::new, |bytes| format!(" allocating {bytes} bytes"))
 }
@@ -83,7 +102,8 @@ fn requested_text(requested: Option<u64>) -> String {
 impl RunError {
     /// Sorts an error of Burn or of the allocator by its text: neither passes the variant on.
     pub fn from_text(text: &str) -> Self {
-        const SIGNS: [&str; 6] = [
+        const SIGNS: [&str; 7] = [
+            "cuda_error_out_of_memory",
             "out of memory",
             "out of device memory",
             "out-of-memory",
@@ -96,7 +116,7 @@ impl RunError {
         if let Some(line) = text.lines().map(str::trim).find(lacks_memory) {
             return Self::OutOfMemory { requested: requested_bytes(&line.to_lowercase()), message: line.to_owned() };
         }
-        Self::Device(text.lines().map(str::trim).filter(|l| !l.is_empty()).take(4).collect::<Vec<_>>().join(" "))
+        Self::Device(in_one_line(text))
     }
 }
 
@@ -151,6 +171,20 @@ mod tests {
         let page = of("An IO error happened\nCaused by:\n  can't allocate buffer of size: 30000000000\n");
         assert!(matches!(page, RunError::OutOfMemory { requested: Some(30_000_000_000), .. }), "{page:?}");
         assert!(matches!(of("OutOfMemory"), RunError::OutOfMemory { requested: None, .. }));
+        let code = of("Several failures at once\nCaused by:\n  cuMemAllocAsync failed: CUDA_ERROR_OUT_OF_MEMORY\n");
+        assert!(matches!(code, RunError::OutOfMemory { requested: None, .. }), "{code:?}");
         assert!(matches!(of("illegal address"), RunError::Device(_)));
+    }
+
+    #[test]
+    fn the_innermost_cause_is_said_first_and_no_backtrace() {
+        let text = "The server failed\n\nCaused by:\n    Several failures at once\nCaused by:\n    cuLaunchKernel: \
+                    CUDA_ERROR_ILLEGAL_ADDRESS\nstack backtrace:\n   0: main\n";
+        let said = RunError::from_text(text).to_string();
+        assert_eq!(
+            said,
+            "cuLaunchKernel: CUDA_ERROR_ILLEGAL_ADDRESS, in: Several failures at once, in: The server failed"
+        );
+        assert_eq!(RunError::from_text("one line\nand another").to_string(), "one line and another");
     }
 }

@@ -10,7 +10,10 @@ use crate::{
     backend::{BuildError, RunError},
     engine::measure::Built,
     event::{Checked, Config, Precision},
-    model::{self, Model, ModelError, zoo::parity},
+    model::{
+        self, Model, ModelError,
+        zoo::parity::{self, bound},
+    },
 };
 use thiserror::Error;
 
@@ -29,21 +32,6 @@ pub enum CheckError {
     /// The CPU's own result is wrong.
     #[error("the reference is wrong: on this CPU f32 is {0:.1e} of the logits' sd away from PyTorch's result")]
     Reference(f64),
-}
-
-/// The largest error that rounding in a precision explains, with batch norms folded or not.
-///
-/// All 21 networks on a CPU show at most 8.6e-6 in f32, 5.3e-3 in f16 and 4.2e-2 in bf16, and 9.0e-3 and 4.5e-2 where Burn's
-/// own kernels round the sums of a batch norm or a residual once more (VGG-19 each time). f32 leaves room for another order
-/// of summation; tf32 rounds as f16 does. A batch norm in bf16 that is not folded rounds once more: Inception-v3 is then off
-/// by 1.1e-1, folded by 2.0e-2.
-pub const fn bound(precision: Precision, fold: bool) -> f64 {
-    match precision {
-        Precision::F32 => 1e-4,
-        Precision::Tf32 | Precision::F16 => 1e-2,
-        Precision::Bf16 if fold => 5e-2,
-        Precision::Bf16 => 2e-1,
-    }
 }
 
 /// The reference: the outputs in f32 on the CPU, and for a network that is built in some of PyTorch's logits in double

@@ -12,6 +12,7 @@ use crate::{
         fold::FoldError,
         network,
         weights::{checkpoint::Checkpoint, seed::DEFAULT_SEED},
+        zoo::parity,
     },
 };
 use std::{
@@ -81,6 +82,16 @@ impl Built {
         Ok(Self { runner, device, model: model.clone(), weights, precision: config.precision })
     }
 
+    /// The name of its model.
+    pub fn network(&self) -> &str {
+        &self.model.name
+    }
+
+    /// The precision that it computes in.
+    pub const fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Its weights.
     pub const fn weights(&self) -> &Weights {
         &self.weights
@@ -117,8 +128,9 @@ impl Built {
         let batch = batch as usize;
         let bytes = self.model.input_bytes(batch, self.precision.bytes());
         let count = (INPUT_BYTES / bytes.max(1)).clamp(2, 8);
-        let make = |seed| self.input(self.model.made_up_inputs(batch, seed, self.device.tensors()));
-        (0..count).map(make).collect()
+        // The first one is that for which PyTorch's results are known.
+        let seeds = std::iter::once(parity::INPUT_SEED).chain(1..count);
+        seeds.map(|seed| self.input(self.model.made_up_inputs(batch, seed, self.device.tensors()))).collect()
     }
 
     /// Every value of the outputs of a batch, output by output and row by row.
@@ -156,14 +168,13 @@ impl Built {
         })
     }
 
-    /// Runs one batch as [`Self::batch`] does and checks that all of its outputs are finite.
+    /// Runs one batch as [`Self::batch`] does, and gives all of its outputs, which are finite.
     ///
     /// # Errors
     /// As [`Self::timed`].
-    pub fn checked_batch(&self, input: &Input) -> Result<Timing, RunError> {
+    pub fn checked_batch(&self, input: &Input) -> Result<(Timing, Vec<f64>), RunError> {
         let (timing, outputs) = self.run(false, || self.runner.forward(input))?;
-        self.finite(outputs::values(outputs)?)?;
-        Ok(timing)
+        Ok((timing, self.finite(outputs::values(outputs)?)?))
     }
 
     /// Runs one batch, kernel by kernel, and times it: with the device's own clock, too, where it is asked for and there.

@@ -11,11 +11,12 @@ pub mod peak;
 pub mod process;
 pub mod setup;
 pub mod steady;
+mod verify;
 
 use crate::{
     backend::{BuildError, LayersError, RunError, interface::Input},
     clock::Clock,
-    event::{Batches, Body, Config, EngineCommand, Memory, Phase, PhaseChange, Precision, RunId, WarmUp},
+    event::{Batches, Body, Config, EngineCommand, Level, Memory, Phase, PhaseChange, Precision, RunId, WarmUp},
     host,
     model::{self, Model, weights::checkpoint::Checkpoint},
     output,
@@ -24,6 +25,7 @@ use graph::Graphs;
 use measure::{Built, Timing};
 use pauses::Pauses;
 use process::{Inbox, Outbox};
+use setup::Panics;
 use std::{
     collections::BTreeSet,
     path::PathBuf,
@@ -67,7 +69,7 @@ pub struct Choices {
 /// Runs the engine until its stdin ends. The memory limit is for its data segment, in bytes.
 pub fn run(clock: Clock, memory_limit: Option<u64>, weights: Option<WeightsFile>, choices: Choices) -> ! {
     let (inbox, outbox) = process::open(clock);
-    setup::die_in_words();
+    setup::print_panics();
     if let Some(bytes) = memory_limit {
         setup::limit_memory(bytes);
     }
@@ -158,10 +160,21 @@ impl Engine {
     fn tune(&self, inputs: &[Input]) -> Result<bool, RunError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(true) };
         let mut before = f64::INFINITY;
+        let mut first: Option<Vec<f64>> = None;
         for (turn, input) in inputs.iter().cycle().take(MOST_TUNING).enumerate() {
-            // Once all of its outputs are looked at; of every other batch one value.
-            let batch = if turn == 0 { built.checked_batch(input) } else { built.batch(input, false) };
-            let now = batch?.wall.as_secs_f64();
+            // All outputs of the first two are looked at; of every other batch one value.
+            let timing = match turn {
+                0 | 1 => {
+                    let (timing, outputs) = built.checked_batch(input)?;
+                    match first.take() {
+                        Some(first) => self.verify(built, [&first, &outputs])?,
+                        None => first = Some(outputs),
+                    }
+                    timing
+                }
+                _ => built.batch(input, false)?,
+            };
+            let now = timing.wall.as_secs_f64();
             if self.inbox.has_newer() {
                 return Ok(true);
             }
@@ -171,6 +184,14 @@ impl Engine {
             before = now;
         }
         Ok(false)
+    }
+
+    /// Checks the outputs of two batches, and says what is odd about them.
+    fn verify(&self, built: &Built, outputs: [&[f64]; 2]) -> Result<(), RunError> {
+        if let Some(text) = verify::verify(built, self.choices.fold, outputs)? {
+            self.outbox.send(Body::Notice { level: Level::Warning, text });
+        }
+        Ok(())
     }
 
     /// Captures graphs of the configuration where that pays, and says what came of it.
@@ -199,6 +220,7 @@ impl Engine {
         let mut report = Report::new(run);
         let mut memory_due = Instant::now() + MEMORY;
         let mut pauses = self.pauses();
+        let mut panics = Panics::until_now();
         for turn in 0.. {
             let Some(Current { built, .. }) = &self.built else { return Ok(()) };
             let aside = has_clock && before < CLOCKED && report.wants_clock();
@@ -207,6 +229,7 @@ impl Engine {
                 Some(graphs) => graphs.batch(built, turn, clock)?,
                 None => built.batch(&inputs[turn % inputs.len()], clock)?,
             };
+            panics.no_more()?;
             if pauses != self.pauses() {
                 // The batch was as long as the pause, the report before it began before the pause, and what the sensors read
                 // meanwhile was not the network's: counting begins anew.
@@ -238,6 +261,7 @@ impl Engine {
                 self.layers(run, config, inputs)?;
                 // One pass among many: the layers' times are those of the middle half.
                 pauses = self.pauses();
+                panics = Panics::until_now();
             }
             if Instant::now() >= memory_due {
                 memory_due = Instant::now() + MEMORY;

@@ -1,5 +1,4 @@
 use super::*;
-use crate::event::Precision;
 use crate::{
     event::{Body, Command, Header, LayerClock, LayerTime, Layers, Precision, RunId, SCHEMA as STREAM},
     testing::{Script, config},

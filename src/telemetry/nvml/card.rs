@@ -3,6 +3,7 @@
 use super::{
     errors::{check_loss, reason, value_unless_lost},
     info::{self, OwnProcesses},
+    power::Powers,
 };
 use crate::{
     event::{Level, Nanos, Neighbour, Quantity, SensorId},
@@ -15,10 +16,7 @@ use crate::{
 use nvml_wrapper::{
     Device,
     enum_wrappers::device::{Clock, PcieUtilCounter, TemperatureSensor},
-    enums::device::{DeviceArchitecture, SampleValue},
     error::NvmlError,
-    structs::device::FieldId,
-    sys_exports::field_id::{NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT},
 };
 use std::time::Duration;
 
@@ -109,25 +107,12 @@ fn kib_per_s(value: u32) -> [f64; 2] {
 pub struct Card {
     device: String,
     index: u32,
-    instant: Option<Power>,
-    average: Option<Power>,
+    powers: Powers,
     energy: Option<Energy>,
     fast: Vec<(&'static Group, Vec<SensorId>)>,
     /// The last throttle reasons that were sent, as bits. The inner `None`: none sent yet; the outer one: NVML has none.
     throttle: Option<Option<u64>>,
     slow: Vec<Slow>,
-}
-
-/// A power sensor and its NVML function.
-type Power = (SensorId, PowerCall);
-
-/// The NVML function of a power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PowerCall {
-    /// A field of `nvmlDeviceGetFieldValues`, which defines the kind of power.
-    Field,
-    /// `nvmlDeviceGetPowerUsage`, whose kind of power depends on the architecture.
-    Usage,
 }
 
 /// Where the energy comes from.
@@ -162,12 +147,11 @@ enum What {
 impl Card {
     /// Reads everything once and registers it: what can be read is sampled from now on, the rest is absent with the reason.
     pub fn register(handle: &Device<'_>, index: u32, device: &str, out: &mut SensorWriter) -> Self {
-        let (instant, average) = register_power(handle, device, out);
+        let powers = Powers::register(handle, device, out);
         let mut card = Self {
             device: device.into(),
             index,
-            instant,
-            average,
+            powers,
             energy: None,
             fast: Vec::new(),
             throttle: None,
@@ -176,7 +160,7 @@ impl Card {
         card.energy = match handle.total_energy_consumption() {
             Ok(_) => {
                 let id = out.register(SensorBuilder::new(device, Quantity::Energy, ENERGY));
-                let derivative = (instant.is_none() && average.is_none()).then(|| Derivative::register(device, out));
+                let derivative = card.powers.best().is_none().then(|| Derivative::register(device, out));
                 Some(Energy::Counter { id, watchdog: Watchdog::default(), derivative })
             }
             Err(error) => card.integrate(&reason(&error), out),
@@ -260,7 +244,7 @@ impl Card {
     /// # Errors
     /// If the card is lost.
     pub fn read_fast(&mut self, handle: &Device<'_>, out: &mut SensorWriter) -> Result<(), NvmlError> {
-        let power = self.read_power(handle, out)?;
+        let power = self.powers.read(handle, out)?;
         self.read_energy(handle, power, out)?;
         for (group, ids) in &self.fast {
             read_group(handle, group, ids, out)?;
@@ -304,32 +288,6 @@ impl Card {
         }
     }
 
-    /// Writes both powers and returns the instantaneous one, or else the average, watts.
-    fn read_power(&self, handle: &Device<'_>, out: &mut SensorWriter) -> Result<Option<f64>, NvmlError> {
-        let uses = |call| [self.instant, self.average].iter().flatten().any(|(_, with)| *with == call);
-        let fields = uses(PowerCall::Field).then(|| field_powers(handle));
-        let usage = uses(PowerCall::Usage).then(|| handle.power_usage().map(watts));
-        let mut read = |sensor: Option<Power>, field: usize| {
-            let (id, call) = sensor?;
-            let read = match (call, &fields, &usage) {
-                (PowerCall::Field, Some(fields), _) => fields[field].as_ref(),
-                (PowerCall::Usage, _, Some(usage)) => usage.as_ref(),
-                _ => return None,
-            };
-            match read {
-                Ok(watts) => out.write(id, *watts),
-                Err(error) => out.fail(id, reason(error)),
-            }
-            read.ok().copied()
-        };
-        let (instant, average) = (read(self.instant, 0), read(self.average, 1));
-        let [first, second] = fields.unwrap_or([Ok(0.0), Ok(0.0)]);
-        for result in [first, second, usage.unwrap_or(Ok(0.0))] {
-            value_unless_lost(handle, result)?;
-        }
-        Ok(instant.or(average))
-    }
-
     fn read_energy(
         &mut self,
         handle: &Device<'_>,
@@ -367,13 +325,9 @@ impl Card {
 
     /// Falls back to the integral of the sampled power because the counter fails with `reason`.
     fn integrate(&self, reason: &str, out: &mut SensorWriter) -> Option<Energy> {
-        let power = match (self.instant, self.average) {
-            (Some(_), _) => "instant power",
-            (None, Some(_)) => "1 s average power",
-            (None, None) => {
-                out.register_absent(SensorBuilder::new(&self.device, Quantity::Energy, ENERGY), reason);
-                return None;
-            }
+        let Some(power) = self.powers.best() else {
+            out.register_absent(SensorBuilder::new(&self.device, Quantity::Energy, ENERGY), reason);
+            return None;
         };
         let method = format!("integral of the sampled {power}; no counter: {reason}");
         let id =
@@ -409,93 +363,4 @@ fn read_group(handle: &Device<'_>, group: &Group, ids: &[SensorId], out: &mut Se
         Err(error) => ids.iter().for_each(|id| out.fail(*id, reason(&error))),
     }
     Ok(())
-}
-
-/// Registers the instantaneous power and the 1 s average, each from the field of that name. Without such a field,
-/// `nvmlDeviceGetPowerUsage` is the one of the two that it is on this architecture.
-fn register_power(handle: &Device<'_>, device: &str, out: &mut SensorWriter) -> (Option<Power>, Option<Power>) {
-    let usage = handle.power_usage();
-    let kind = usage_kind(handle);
-    let [instant, average] = field_powers(handle);
-    let mut register = |quantity, field: Result<f64, NvmlError>, sensor: SensorBuilder| match field {
-        Ok(_) => Some((out.register(sensor), PowerCall::Field)),
-        Err(_) if usage.is_ok() && kind.quantity == quantity => {
-            let sensor = SensorBuilder::new(device, quantity, "NVML power usage").method(kind.method);
-            Some((out.register(sensor), PowerCall::Usage))
-        }
-        Err(error) => {
-            out.register_absent(sensor, reason(&error));
-            None
-        }
-    };
-    let now = SensorBuilder::new(device, Quantity::PowerInstant, "NVML instant");
-    let now = if part_time(handle) { now.method("the sensor looks at about 25 ms of every 100 ms") } else { now };
-    let mean =
-        SensorBuilder::new(device, Quantity::PowerAverage, "NVML average").method("averaged by the driver over 1 s");
-    (register(Quantity::PowerInstant, instant, now), register(Quantity::PowerAverage, average, mean))
-}
-
-/// The kind of power of `nvmlDeviceGetPowerUsage` on a card.
-struct UsageKind {
-    quantity: Quantity,
-    method: &'static str,
-}
-
-/// NVML's documentation: a 1 s average on Ampere and newer, except GA100; the instantaneous power on GA100 and older.
-fn usage_kind(handle: &Device<'_>) -> UsageKind {
-    use DeviceArchitecture as A;
-    let now =
-        UsageKind { quantity: Quantity::PowerInstant, method: "nvmlDeviceGetPowerUsage, the power now on this card" };
-    let method = "nvmlDeviceGetPowerUsage, averaged by the driver over 1 s on this card";
-    let average = UsageKind { quantity: Quantity::PowerAverage, method };
-    match handle.architecture() {
-        Ok(A::Kepler | A::Maxwell | A::Pascal | A::Volta | A::Turing) => now,
-        Ok(A::Ampere) if is_ga100(handle) => now,
-        Ok(A::Ampere | A::Ada | A::Hopper | A::Blackwell) | Err(NvmlError::UnexpectedVariant(_)) => average,
-        Ok(A::Unknown) | Err(_) => UsageKind {
-            method: "nvmlDeviceGetPowerUsage: a 1 s average on Ampere and newer; this card's architecture is not known",
-            ..average
-        },
-    }
-}
-
-/// A100 and H100: their "instant" sensor measures during a quarter of the time only (arXiv 2312.02741).
-fn part_time(handle: &Device<'_>) -> bool {
-    matches!(handle.architecture(), Ok(DeviceArchitecture::Hopper)) || is_ga100(handle)
-}
-
-/// PCI device ids 0x20xx are GA100: A100, A30, A800.
-fn is_ga100(handle: &Device<'_>) -> bool {
-    handle.pci_info().is_ok_and(|pci| pci.pci_device_id >> 24 == 0x20)
-}
-
-/// Instantaneous power and 1 s average from the fields of those names, watts, in one call of the driver.
-fn field_powers(handle: &Device<'_>) -> [Result<f64, NvmlError>; 2] {
-    let fields = [FieldId(NVML_FI_DEV_POWER_INSTANT), FieldId(NVML_FI_DEV_POWER_AVERAGE)];
-    let mut values = match handle.field_values_for(&fields) {
-        Ok(values) => values.into_iter(),
-        // NVML's errors can't be cloned, but they convert to codes and back.
-        Err(NvmlError::FailedToLoadSymbol(symbol)) => {
-            return [Err(NvmlError::FailedToLoadSymbol(symbol.clone())), Err(NvmlError::FailedToLoadSymbol(symbol))];
-        }
-        Err(error) => {
-            let code = u32::from(error);
-            return [Err(code.into()), Err(code.into())];
-        }
-    };
-    let mut next = || {
-        let value = values.next().ok_or(NvmlError::NoData)??.value?;
-        Ok(1e-3
-            * match value {
-                SampleValue::F64(value) => value,
-                SampleValue::U32(value) => value.into(),
-                SampleValue::U64(value) => value as f64,
-                SampleValue::I64(value) => value as f64,
-            })
-    };
-    [next(), next()]
-}
-
-fn watts(milliwatts: u32) -> f64 {
-    f64::from(milliwatts) * 1e-3
 }

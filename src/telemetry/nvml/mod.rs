@@ -1,11 +1,13 @@
 //! NVIDIA cards through NVML (`libnvidia-ml.so.1`), which is loaded at run time.
 //!
 //! This file loads the library, finds the cards, and finds them again after a loss. `card` reads the sensors of one card,
+//! `power` its powers,
 //! `info` what is not numeric, `errors` interprets errors.
 
 mod card;
 mod errors;
 mod info;
+mod power;
 
 use crate::{
     event::{Nanos, Quantity},

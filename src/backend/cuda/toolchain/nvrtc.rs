@@ -4,6 +4,7 @@ use crate::backend::cuda::version::Version;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
+    fs,
     path::Path,
 };
 
@@ -20,6 +21,21 @@ type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) ->
 type LogSize = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
 type Log = unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int;
 type Destroy = unsafe extern "C" fn(*mut *mut c_void) -> c_int;
+
+/// Opens a library, and before it the builtins that it asks the loader for by name when it compiles: the wheels of CUDA 13 do not
+/// say that they lie beside it. The builtins stay open.
+fn open(library: &Path) -> Result<Library, String> {
+    let beside = library.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let builtins = beside.filter(|entry| entry.file_name().to_string_lossy().starts_with("libnvrtc-builtins.so"));
+    for entry in builtins {
+        // SAFETY: they hold data and have no initialisers of their own. Where they can't be opened NVRTC says so itself.
+        if let Ok(opened) = unsafe { Library::open(Some(entry.path()), RTLD_NOW | RTLD_LOCAL) } {
+            std::mem::forget(opened);
+        }
+    }
+    // SAFETY: NVRTC's initialisers run as they would when Burn opens it.
+    unsafe { Library::open(Some(library), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| error.to_string())
+}
 
 /// The version of a library; none if it can't be opened or is no NVRTC.
 pub fn version(library: &Path) -> Option<Version> {
@@ -40,8 +56,7 @@ pub fn version(library: &Path) -> Option<Version> {
 /// # Errors
 /// The first error of the compiler's log.
 pub fn compile(library: &Path, source: &str, options: &[String]) -> Result<(), String> {
-    // SAFETY: as above.
-    let library = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| error.to_string())?;
+    let library = open(library)?;
     let text = |text: &str| CString::new(text).map_err(|_| "a zero byte in an option".to_owned());
     let source = text(source)?;
     let options = options.iter().map(|option| text(option)).collect::<Result<Vec<_>, _>>()?;
