@@ -123,6 +123,7 @@ pub fn is_urgent(body: &Body) -> bool {
         Body::Samples { .. }
             | Body::Batches(_)
             | Body::Memory(_)
+            | Body::Compiling(_)
             | Body::Network(_)
             | Body::Accuracy(_)
             | Body::Idle { .. }

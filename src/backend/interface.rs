@@ -16,7 +16,7 @@ use crate::{
     model::{Model, Network, Value},
 };
 use burn::tensor;
-use std::{ffi::OsString, fmt, sync::Arc, time::Duration};
+use std::{any::Any, ffi::OsString, fmt, sync::Arc, time::Duration};
 
 /// What runs models on the devices of one kind.
 pub trait Backend: Sync {
@@ -59,6 +59,9 @@ pub trait Backend: Sync {
 /// Makes a model's network, on [`Device::tensors`]. Called again where a runner took its parameters and could not use them.
 pub type MakeNetwork<'a> = dyn Fn() -> Result<Box<dyn Network>, BuildError> + 'a;
 
+/// Is called with the name of a kernel that is launched.
+pub type LaunchedKernel = Box<dyn Fn(&'static str) + Send + Sync>;
+
 /// A device that is open.
 pub trait Device: Send + Sync {
     /// How it differs from others.
@@ -83,6 +86,13 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// What it says. A launch that failed may not be among it: read something that was computed, too.
     fn sync(&self) -> Result<(), RunError>;
+
+    /// Calls `launched` with the name of every kernel that is launched in this process, until what is given is dropped. None
+    /// where there are no kernels that are compiled. A kernel that is new is compiled after the call.
+    fn watch_kernels(&self, launched: LaunchedKernel) -> Option<Box<dyn Any>> {
+        let _ = launched;
+        None
+    }
 
     /// Hands what was asked of it over, without waiting for it.
     ///

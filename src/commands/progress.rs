@@ -251,6 +251,9 @@ pub fn line(state: &State) -> String {
         Phase::Steady => ("steady", run.steady.batches),
     };
     let mut line = format!("{} · {phase}", run.config);
+    if let (Phase::Tuning, Some(compiling)) = (run.phase, &run.compiling) {
+        line += &format!(" · {} kernels, {}", compiling.kernels, compiling.newest);
+    }
     if batches > 0 {
         line += &format!(" · {batches} batches");
     }

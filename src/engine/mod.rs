@@ -3,6 +3,7 @@
 //! It builds, warms up and measures, and never draws. It holds nothing that is worth saving, so it can be killed at any
 //! moment: a GPU out-of-memory, a sticky CUDA error or a minute of autotuning freezes and kills nobody else.
 
+mod compiling;
 pub mod graph;
 pub mod layers;
 pub mod measure;
@@ -120,7 +121,7 @@ impl Engine {
             return Ok(());
         }
         self.enter(run, config, Phase::Tuning, None);
-        if self.tune(&inputs)? {
+        if self.tune(run, &inputs)? {
             return Ok(());
         }
         self.measure_peak(config);
@@ -157,8 +158,9 @@ impl Engine {
     }
 
     /// First batches, in which kernels are compiled and autotuned; true when a newer command arrived meanwhile.
-    fn tune(&self, inputs: &[Input]) -> Result<bool, RunError> {
+    fn tune(&self, run: RunId, inputs: &[Input]) -> Result<bool, RunError> {
         let Some(Current { built, .. }) = &self.built else { return Ok(true) };
+        let _telling = compiling::tell(&**built.device(), &self.outbox, run);
         let mut before = f64::INFINITY;
         let mut first: Option<Vec<f64>> = None;
         for (turn, input) in inputs.iter().cycle().take(MOST_TUNING).enumerate() {

@@ -90,6 +90,16 @@ impl Outbox {
         }
     }
 
+    /// What sends events from other threads; it has to be dropped before this is closed.
+    pub fn sender(&self) -> impl Fn(Body) + Send + Sync + use<> {
+        let (clock, events) = (self.clock, self.events.clone());
+        move |body| {
+            if let Some(events) = &events {
+                let _ = events.send(Event { t: clock.now(), body });
+            }
+        }
+    }
+
     /// Writes what was sent and sends no more.
     pub fn close(&mut self) {
         self.events = None;

@@ -9,8 +9,8 @@ use crate::{
     model::zoo::parity,
 };
 
-/// A difference from PyTorch's logits that no rounding explains, in their standard deviations. Logits of nothing but zeros are
-/// off by 3, those of other images by 1 to 4.
+/// A difference from PyTorch's logits that no rounding explains, in their standard deviations: TF32 in the worst case is off by
+/// 0.09, logits of nothing but zeros by 2 and more.
 const WRONG: f64 = 0.5;
 
 /// Compares the outputs of the first two batches, whose inputs differ, with each other, and those of the first with PyTorch's
@@ -98,7 +98,8 @@ mod tests {
             let inputs = built.inputs(batch).unwrap();
             let [first, second] = [&inputs[0], &inputs[1]].map(|input| built.finite_outputs(input).unwrap());
             assert!(reference.error_of_first(&first) < 1e-4, "batch {batch}");
-            assert!(reference.error_of_first(&second) > WRONG, "batch {batch}");
+            let other = reference.error_of_first(&second);
+            assert!(other > 1e-2, "batch {batch}: {other}");
             assert_eq!(verify(&built, true, [&first, &second]), Ok(None));
         }
     }

@@ -10,7 +10,7 @@ use super::{
     link::Link,
     network::{Accuracy, Checked, NetworkFacts, Weights},
     plan::{Outcome, Plan},
-    run::{Batches, Graph, Memory, PhaseChange},
+    run::{Batches, Compiling, Graph, Memory, PhaseChange},
     sensor::{IdleReading, Sensor},
 };
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,8 @@ pub enum Body {
     Failing { run: RunId, config: Config, reason: String },
     /// A run entered a phase. The first one of a run number begins that run.
     Phase(PhaseChange),
+    /// How far the kernels of a run are compiled and tuned. Sent now and then in the first batches.
+    Compiling(Compiling),
     /// The weights of a run's network. Sent as soon as it is built.
     Weights { run: RunId, weights: Weights },
     /// Whether the batches of a run replay a captured graph. Sent as soon as that is decided.
@@ -114,6 +116,7 @@ impl Body {
             | Self::LayersBegun { run }
             | Self::NoLayers { run, .. } => Some(*run),
             Self::Phase(change) => Some(change.run),
+            Self::Compiling(compiling) => Some(compiling.run),
             Self::Graph(graph) => Some(graph.run),
             Self::Batches(batches) => Some(batches.run),
             Self::Memory(memory) => Some(memory.run),

@@ -35,6 +35,6 @@ pub use line::{Event, Tagged};
 pub use link::{Link, LinkState};
 pub use network::{Accuracy, Checked, LayerFacts, NetworkFacts, PortFacts, Share, Weights};
 pub use plan::{Outcome, Plan};
-pub use run::{Batches, Graph, Memory, Phase, PhaseChange, WarmUp};
+pub use run::{Batches, Compiling, Graph, Memory, Phase, PhaseChange, WarmUp};
 pub use sensor::{IdleReading, Quantity, Sensor};
 pub use traits::{DeviceKind, DeviceMemory, DeviceTraits, OthersLoad};

@@ -91,3 +91,15 @@ pub struct Memory {
     /// Resident set of the engine's process.
     pub resident: Option<u64>,
 }
+
+/// How far the kernels of a run are compiled and tuned. How many there will be nobody knows: the autotuner tries candidates for
+/// every shape, and drops those that do not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compiling {
+    /// The run.
+    pub run: RunId,
+    /// Different kernels that were launched so far, those of the autotuner among them.
+    pub kernels: u32,
+    /// The newest of them, which is compiled now or has just been.
+    pub newest: String,
+}

@@ -2,7 +2,10 @@
 
 use crate::{
     analysis::stats::{Moments, Percentiles},
-    event::{Batches, Config, Graph, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp, Weights},
+    event::{
+        Batches, Compiling, Config, Graph, Memory, Nanos, Phase, PhaseChange, Quantity, RunId, SensorId, WarmUp,
+        Weights,
+    },
 };
 use hdrhistogram::Histogram;
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -28,6 +31,8 @@ pub struct Run {
     pub warm_up_batches: u64,
     /// The weights of its network, once it is built.
     pub weights: Option<Weights>,
+    /// How far its kernels are compiled and tuned, where that was told.
+    pub compiling: Option<Compiling>,
     /// Whether its batches replay a captured graph, once that is decided.
     pub graph: Option<Graph>,
     /// Memory it holds.
@@ -145,6 +150,7 @@ impl Run {
             phase_since: t,
             warm_up: change.warm_up,
             warm_up_batches: 0,
+            compiling: None,
             weights: None,
             graph: None,
             memory: Memory::default(),

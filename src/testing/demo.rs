@@ -482,6 +482,7 @@ pub fn troubled() -> Script {
     let config = f16("resnet50", 24);
     script.begin(&config);
     script.phase(&config, Phase::Tuning);
+    script.say(Body::Compiling(Compiling { run: script.run, kernels: 87, newest: "MatmulEntry".into() }));
     script.pass(0.5, None);
     script.phase(&config, Phase::WarmingUp);
     script.pass(1.2, Some((&Profile { ms: 3.3, watts: 560.0, percent: 91.0 }, 24, false)));

@@ -1,17 +1,23 @@
 //! What all of CubeCL's runtimes share: where compiled kernels are kept, and probes of the peaks.
 
 use super::runner::dtype;
-use crate::{backend::interface::Peak, event::Precision, host};
+use crate::{
+    backend::interface::{LaunchedKernel, Peak},
+    event::Precision,
+    host,
+};
 use burn::tensor::{Device, Distribution, Tensor, ThroughputKey, ThroughputMode};
 use cubecl_ir::{ElemType, FloatKind};
 use cubecl_runtime::{
     config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig},
+    logging::{LaunchObservation, LaunchObserver},
     throughput::{CmmaDims, ComputeCmmaConfig, MemoryAccess},
 };
 use std::{
+    any::Any,
     fs,
     path::PathBuf,
-    sync::Once,
+    sync::{Arc, Once},
     time::{Duration, Instant},
 };
 
@@ -44,6 +50,20 @@ fn cache_folder(card: &str) -> Option<PathBuf> {
     let folder = host::cache_folder()?.join("kernels").join(card.chars().map(letter).collect::<String>());
     fs::create_dir_all(&folder).ok()?;
     Some(folder)
+}
+
+/// Hands the names of kernels on.
+struct Watcher(LaunchedKernel);
+
+impl LaunchObserver for Watcher {
+    fn launched(&self, kernel: &'static str) {
+        (self.0)(kernel);
+    }
+}
+
+/// Calls `launched` for every kernel that this process launches, until what is given is dropped.
+pub fn watch_kernels(launched: LaunchedKernel) -> Box<dyn Any> {
+    Box::new(LaunchObservation::new(Arc::new(Watcher(launched))))
 }
 
 /// Time that a measurement by matrix products may take.

@@ -4,13 +4,13 @@ use super::{cubecl, executor::Executor, runner::BurnRunner};
 use crate::{
     backend::{
         error::{BuildError, RunError},
-        interface::{AllocatorMemory, ClockReading, Device, MakeNetwork, Peak, Runner},
+        interface::{AllocatorMemory, ClockReading, Device, LaunchedKernel, MakeNetwork, Peak, Runner},
     },
     event::{DeviceTraits, Precision},
     model::Model,
 };
 use burn::tensor::{self, ProfileOptions, TimingMethod};
-use std::{marker::PhantomData, sync::Arc};
+use std::{any::Any, marker::PhantomData, sync::Arc};
 
 /// A device on which models run as Burn runs them, by its backend `B`.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ impl<B: Executor> Device for BurnDevice<B> {
         network: &MakeNetwork<'_>,
     ) -> Result<Box<dyn Runner>, BuildError> {
         Ok(Box::new(BurnRunner::<B>::new(self, model, precision, network()?)))
+    }
+
+    fn watch_kernels(&self, launched: LaunchedKernel) -> Option<Box<dyn Any>> {
+        self.traits.compiles.then(|| cubecl::watch_kernels(launched))
     }
 
     fn sync(&self) -> Result<(), RunError> {

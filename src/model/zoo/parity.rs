@@ -66,12 +66,15 @@ impl Reference {
 ///
 /// All 21 networks on a CPU show at most 8.6e-6 in f32, 5.3e-3 in f16 and 4.2e-2 in bf16, and 9.0e-3 and 4.5e-2 where Burn's
 /// own kernels round the sums of a batch norm or a residual once more (VGG-19 each time). f32 leaves room for another order
-/// of summation; tf32 rounds as f16 does. A batch norm in bf16 that is not folded rounds once more: Inception-v3 is then off
+/// of summation. TF32 keeps 10 bits of the fraction, and a kernel that does not round its operands leaves the others to the tensor
+/// core, which ignores them: cut towards zero in every product, all 21 networks show at most 9.4e-2 (Inception-v4), rounded to
+/// nearest 5.2e-3 (`tests/parity/tf32.py`). A batch norm in bf16 that is not folded rounds once more: Inception-v3 is then off
 /// by 1.1e-1, folded by 2.0e-2.
 pub const fn bound(precision: Precision, fold: bool) -> f64 {
     match precision {
         Precision::F32 => 1e-4,
-        Precision::Tf32 | Precision::F16 => 1e-2,
+        Precision::Tf32 => 1.2e-1,
+        Precision::F16 => 1e-2,
         Precision::Bf16 if fold => 5e-2,
         Precision::Bf16 => 2e-1,
     }

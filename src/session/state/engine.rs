@@ -29,6 +29,11 @@ impl State {
                     run.weights = Some(weights.clone());
                 }
             }
+            Body::Compiling(compiling) => {
+                if let Some(run) = self.run.as_mut().filter(|run| run.id == compiling.run) {
+                    run.compiling = Some(compiling.clone());
+                }
+            }
             Body::Graph(graph) => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.id == graph.run) {
                     run.graph = Some(graph.clone());

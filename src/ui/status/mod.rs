@@ -3,7 +3,7 @@
 pub mod link;
 
 use crate::{
-    event::{Level, Phase, Quantity},
+    event::{Compiling, Level, Phase, Quantity},
     format,
     session::{Run, State, state::Engine},
     ui::{
@@ -98,12 +98,20 @@ fn waiting(view: &View<'_>, engine: &Engine) -> (Part, Part) {
     (Part::new(0, role, format!(" {word}  ")), Part::new(1, Role::Plain, text).joined())
 }
 
+/// What the first batch waits for where kernels are compiled.
+fn tuning(run: &Run) -> String {
+    match &run.compiling {
+        Some(Compiling { kernels, newest, .. }) => format!("compiling and tuning kernels · {kernels} so far, {newest}"),
+        None => "compiling and tuning kernels".to_owned(),
+    }
+}
+
 fn running(view: &View<'_>, run: &Run) -> Vec<Part> {
     let elapsed = format::duration(view.state.now.saturating_sub(run.phase_since) as f64 / 1e9);
     let (role, word, text) = match run.phase {
         Phase::Building => (Role::Warn, "BUILDING", format!("network and weights · {elapsed}")),
         Phase::Tuning if view.state.traits(&run.config.device).compiles => {
-            (Role::Warn, "TUNING", format!("compiling and tuning kernels · {elapsed}"))
+            (Role::Warn, "TUNING", format!("{} · {elapsed}", tuning(run)))
         }
         Phase::Tuning => (Role::Warn, "TUNING", format!("first batch · {elapsed}")),
         Phase::WarmingUp => {
