@@ -2,7 +2,7 @@
 //! and takes its headers from `CUDA_PATH`. The loader reads its path when a process starts, so the process that works on a card is
 //! started in that environment.
 
-use super::{Toolchain, nvrtc};
+use super::{kit::Toolchain, nvrtc};
 use crate::backend::cuda::{absent::CudaAbsent, version::Version};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use sha2::{Digest, Sha256};

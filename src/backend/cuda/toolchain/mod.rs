@@ -4,35 +4,19 @@
 mod candidate;
 mod environment;
 mod headers;
+mod kit;
 mod nvrtc;
 mod places;
 mod probe;
 mod python;
 
 pub use environment::{environment, open};
+pub use kit::Toolchain;
 
 use super::{absent::CudaAbsent, version::Version};
 use candidate::Candidate;
 use places::Place;
-use std::path::{Path, PathBuf};
-
-/// NVRTC, and one folder with all headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Toolchain {
-    /// The library.
-    pub nvrtc: PathBuf,
-    /// Its version.
-    pub version: Version,
-    /// The folder whose `include` has the headers: what `CUDA_PATH` is for CubeCL.
-    pub root: PathBuf,
-}
-
-impl Toolchain {
-    /// What it is and where it was found, in one line.
-    pub fn describe(&self) -> String {
-        format!("NVRTC {} ({})", self.version, self.nvrtc.display())
-    }
-}
+use std::path::Path;
 
 /// The toolchain that this process was started with, or else the newest of this host that a driver of version `driver` takes, one that CUDA_PATH names before all others, and
 /// tried by compiling a kernel for `architecture` (75, 90 …). `cache` is a folder of the user's for headers that lie in several

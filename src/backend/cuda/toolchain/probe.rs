@@ -1,7 +1,7 @@
 //! A kernel that includes what CubeCL's kernels include, compiled once for a toolchain: a header that includes one which is
 //! missing shows here, and not as hundreds of kernels that silently give way to slower ones.
 
-use super::{Toolchain, nvrtc};
+use super::{kit::Toolchain, nvrtc};
 use crate::{backend::cuda::absent::CudaAbsent, output};
 use sha2::{Digest, Sha256};
 use std::{
