@@ -469,3 +469,108 @@ fn what_was_checked_stands_in_the_records() {
     let unfolded = &lines(&format!("{RUN} --no-fold"))[0];
     assert_eq!((&unfolded["checked"], &unfolded["folded"]), (&serde_json::Value::Null, &false.into()));
 }
+
+const RECORDING: &str = "tests/recordings/first-edition-run.jsonl.zst";
+
+/// What a command prints, given bytes on standard input; it has to succeed.
+fn fed(line: &str, input: impl Into<Vec<u8>>) -> Vec<u8> {
+    let output = wattscope(line).write_stdin(input).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn a_recording_is_read_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = std::fs::read(RECORDING).unwrap();
+    let by_name = fed(&format!("export {RECORDING}"), "");
+    assert_eq!(fed("export -", recording.clone()), by_name);
+    assert_eq!(fed("export - -o -", recording.clone()), by_name, "and written to standard output");
+    let plain = zstd::decode_all(&recording[..]).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    assert_eq!(fed("export -", gzip.finish().unwrap()), by_name);
+    let report = folder.path().join("report");
+    fed(&format!("report - -o {}", report.display()), recording);
+    let report = std::fs::read_to_string(report.join("report.md")).unwrap();
+    assert!(report.contains("standard input"), "{report}");
+    let twice = wattscope("report - - -o x").write_stdin("").output().unwrap();
+    assert_eq!(twice.status.code(), Some(2));
+    assert!(text(&twice.stderr).contains("only once"), "{}", text(&twice.stderr));
+}
+
+#[test]
+fn a_photograph_and_labels_are_read_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let photograph = std::fs::read("assets/chelsea.jpg").unwrap();
+    let answer = |output: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&output).unwrap()["top"].clone();
+    let piped = answer(fed("infer -n SqueezeNet-1.1 -d CPU --json -i -", photograph));
+    assert_eq!(piped, answer(fed("infer squeezenet1.1 --device cpu --json --image assets/chelsea.jpg", "")));
+    std::fs::copy("assets/chelsea.jpg", folder.path().join("a.jpg")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let weights = weights(elsewhere.path()).display().to_string();
+    let line =
+        format!("accuracy -n squeezenet1.1 -d cpu --json -w {weights} -i {} --labels -", folder.path().display());
+    let measured: serde_json::Value = serde_json::from_slice(&fed(&line, "a.jpg 281\n")).unwrap();
+    assert_eq!(measured["images"], 1);
+}
+
+#[test]
+fn a_recording_goes_to_standard_output_and_nothing_else_does() {
+    let line = "run -n squeezenet1.1 -d cpu -s 0.2 -o -";
+    let output = wattscope(line).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(output.status.success() && stderr.contains("p50 ms"), "{stderr}");
+    let lines = text(&output.stdout);
+    assert!(lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{lines}");
+    let table = text(&fed("export -", output.stdout));
+    assert!(table.lines().count() == 2 && table.contains("squeezenet1.1"), "{table}");
+    let quiet = wattscope(&format!("{line} -q")).output().unwrap();
+    assert!(quiet.status.success() && quiet.stderr.is_empty() && !quiet.stdout.is_empty(), "{}", text(&quiet.stderr));
+    let both = wattscope(&format!("{line} --json")).output().unwrap();
+    assert_eq!((both.status.code(), both.stdout.len()), (Some(2), 0));
+    assert!(text(&both.stderr).contains("name a file"), "{}", text(&both.stderr));
+    let layers = wattscope("layers -n squeezenet1.1 -d cpu -o -").output().unwrap();
+    assert!(layers.status.success() && text(&layers.stderr).contains("sum of layers"), "{}", text(&layers.stderr));
+    assert!(text(&fed("export - -t layers", layers.stdout)).lines().count() > 10);
+}
+
+#[test]
+fn parts_of_a_sweep_are_merged_through_pipes_and_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let line = |shard: &str| {
+        let file = file("x.jsonl").display().to_string();
+        format!("sweep -n squeezenet1.1 -b 1..2 -r 1 -s 200ms --cooldown 0 -d cpu --shard {shard} -o {file}")
+    };
+    let said = wattscope(&line("1/2")).output().unwrap();
+    assert!(said.status.success() && text(&said.stderr).contains("shard 1 of 2"), "{}", text(&said.stderr));
+    let quiet = wattscope(&line("2/2")).arg("--quiet").output().unwrap();
+    assert!(quiet.status.success() && quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
+    assert!(text(&quiet.stdout).contains("p50 ms"), "results are printed all the same");
+    let second = std::fs::read(file("x.2of2.jsonl")).unwrap();
+    let merged = fed(&format!("merge {} - -o -", file("x.1of2.jsonl").display()), second);
+    let table = text(&fed("export -", merged));
+    assert_eq!(table.lines().count(), 3, "{table}");
+}
+
+#[test]
+fn a_free_port_for_metrics_is_told() {
+    let line = "run -n squeezenet1.1 -d cpu -s 0.5 --metrics 0";
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wattscope"))
+        .args(line.split(' '))
+        .env("XDG_STATE_HOME", std::env::temp_dir().join("wattscope-cli-tests"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut first).unwrap();
+    let address = first.trim().strip_prefix("metrics: http://").and_then(|url| url.strip_suffix("/metrics"));
+    let address: std::net::SocketAddr = address.unwrap_or_else(|| panic!("{first}")).parse().unwrap();
+    assert_ne!(address.port(), 0);
+    assert!(TcpStream::connect(address).is_ok());
+    stderr.read_to_string(&mut String::new()).unwrap();
+    assert!(child.wait().unwrap().success());
+}

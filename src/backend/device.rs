@@ -84,6 +84,12 @@ pub fn full_name(name: &str) -> Result<String, String> {
     })
 }
 
+/// The words that the names of devices begin with: `auto`, and one for each kind.
+pub fn kinds() -> Vec<&'static str> {
+    let kinds = BACKENDS.iter().rev().filter_map(|backend| backend.names().split(',').next());
+    std::iter::once("auto").chain(kinds.filter(|kind| !kind.is_empty())).collect()
+}
+
 /// The device of a name; `auto` is the first that can be used, cards before the processor.
 ///
 /// # Errors
@@ -169,6 +175,8 @@ mod tests {
         assert_eq!(full_name("cuda").as_deref(), Ok("cuda:0"));
         assert_eq!(full_name("cuda:03").as_deref(), Ok("cuda:3"));
         assert_eq!(full_name("auto").as_deref(), Ok("auto"));
+        assert_eq!(kinds(), ["auto", "cpu", "cuda"]);
+        assert!(kinds().into_iter().all(|kind| full_name(kind).is_ok()));
         for wrong in ["gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:65536"] {
             assert_eq!(
                 full_name(wrong).unwrap_err(),

@@ -27,7 +27,8 @@ pub trait Backend: Sync {
     /// that is no name of this backend's: `cuda` is `cuda:0`.
     fn full_name(&self, name: &str) -> Option<String>;
 
-    /// The names that it knows, as a part of a sentence; empty where they are not for the command line.
+    /// The names that it knows, as a part of a sentence whose first word, up to a comma, is one of them; empty where they are not
+    /// for the command line.
     fn names(&self) -> &'static str;
 
     /// How its devices differ from others.

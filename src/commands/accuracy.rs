@@ -1,14 +1,15 @@
 //! `wattscope accuracy`: top-1 and top-5 of a network over labelled images.
 
 use super::{
-    args,
+    args::{Batch, Device, Fold, JsonLines, NamedNetwork, OnePrecision, file},
+    bar::bar,
     execute::{Execute, Global},
     failure::{Failure, about},
     setup,
 };
 use crate::{
     backend::device,
-    event::{Accuracy as Measured, DeviceMemory, Precision},
+    event::{Accuracy as Measured, DeviceMemory},
     images::{
         self, ImageError,
         accuracy::{
@@ -24,7 +25,7 @@ use crate::{
     table::Table,
 };
 use clap::{Args, ValueHint};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::{
     path::PathBuf,
@@ -36,7 +37,7 @@ const HELP: &str = "\
 Images are in ImageNet's validation layout, DIR/n01440764/*.JPEG, or all in DIR with --labels: a line an image, its name and \
 its class, as an index from 0 to 999 or as n01440764, or the table LOC_val_solution.csv from Kaggle. Images are taken in an \
 order that has nothing to do with their classes, so that --limit and what Ctrl-C leaves are fair samples. What is done is \
-kept in the user's state directory: the same command goes on from there.
+kept in the user's state directory: the same command continues from there.
 
 Examples:
   wattscope accuracy resnet50 --weights resnet50-0676ba61.pth --images imagenet/val
@@ -50,45 +51,51 @@ Exit status:
 
 /// Measure a network's accuracy over labelled images
 #[derive(Clone, Debug, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = HELP, mut_arg("batch", |batch| batch.default_value("16")))]
 pub struct Accuracy {
-    /// Network (`wattscope networks` lists them)
-    #[arg(value_name = "ID", value_parser = args::network(), hide_possible_values = true)]
-    pub network: String,
-    /// Its weights, .pth or .safetensors
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The network.
+    #[command(flatten)]
+    pub network: NamedNetwork,
+    /// Weights of the network, .pth or .safetensors
+    #[arg(short, long, value_name = "FILE", value_parser = file::named("weights are read more than once"),
+          value_hint = ValueHint::FilePath)]
     pub weights: PathBuf,
     /// Labelled images: a folder with a folder a class, such as ImageNet's validation set
-    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(short, long, alias = "image", value_name = "DIR", value_parser = file::named("images are in a folder"),
+          value_hint = ValueHint::DirPath)]
     pub images: PathBuf,
-    /// Labels of images that are all in one folder
+    /// Labels of images that are all in one folder; - for standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub labels: Option<PathBuf>,
-    /// Images in a batch
-    #[arg(short, long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch: u32,
+    /// How many images go through the network together.
+    #[command(flatten)]
+    pub batch: Batch,
     /// Images to measure, a fair sample of them; all if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Begin again, even if a part was measured before
     #[arg(long)]
     pub restart: bool,
-    /// Arithmetic; the device's first if not given
-    #[arg(short, long, value_name = "P", value_parser = args::precision())]
-    pub precision: Option<Precision>,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
-    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
-    pub device: String,
-    /// Print the result as a JSON object
-    #[arg(long)]
-    pub json: bool,
+    /// The precision.
+    #[command(flatten)]
+    pub precision: OnePrecision,
+    /// The device.
+    #[command(flatten)]
+    pub device: Device,
+    /// Whether batch norms are folded.
+    #[command(flatten)]
+    pub fold: Fold,
+    /// Whether the result is JSON.
+    #[command(flatten)]
+    pub json: JsonLines,
 }
 
 impl Execute for Accuracy {
     fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
-        let model = model::find(&self.network).map_err(Failure::usage)?;
+        file::check_input(&self.labels).map_err(Failure::usage)?;
+        let model = model::find(self.network.name()).map_err(Failure::usage)?;
         let classes = model.classifier().map_err(Failure::usage)?.classes;
-        let (device, precision) = setup::device_and_precision(&self.device, self.precision)?;
+        let (device, precision) = setup::device_and_precision(&self.device.device, self.precision.precision)?;
         let checkpoint = setup::checkpoint(&model, &self.weights)?;
         let read = |path: &PathBuf| images::read(path).map_err(|error| Failure::usage(about(path.display())(error)));
         let labels = self.labels.as_ref().map(read).transpose()?;
@@ -96,13 +103,14 @@ impl Execute for Accuracy {
         let mut dataset = Dataset::open(&self.images, labels, classes).map_err(Failure::usage)?;
         dataset.samples.truncate(self.limit.map_or(usize::MAX, |limit| limit as usize));
         if device::traits_of(&device).memory == DeviceMemory::Host {
-            accuracy::check_memory(&model, self.batch, precision).map_err(Failure::usage)?;
+            accuracy::check_memory(&model, self.batch.batch, precision).map_err(Failure::usage)?;
         }
         setup::start_log(global.log.as_deref());
-        let predictor = Predictor::build(&model, &device, precision, Some(&checkpoint), true)?;
+        let predictor = Predictor::build(&model, &device, precision, Some(&checkpoint), self.fold.wanted())?;
+        let weights = weights_of(&predictor, self.fold);
         let work = Work {
             network: &model.name,
-            weights: &predictor.weights.to_string(),
+            weights: &weights,
             device: &device,
             precision: precision.name(),
             images: &self.images,
@@ -110,7 +118,7 @@ impl Execute for Accuracy {
         };
         let ledger = work.file().map_or_else(Ledger::nowhere, |file| Ledger::open(file, self.restart, &dataset));
         let mut progress = Progress::new(dataset.samples.len(), ledger.tally());
-        let batch = self.batch as usize;
+        let batch = self.batch.batch as usize;
         let measure = |stop: &AtomicBool| {
             let outcome = accuracy::measure(&predictor, &dataset, ledger, batch, stop, &mut progress);
             progress.0.finish_and_clear();
@@ -121,7 +129,7 @@ impl Execute for Accuracy {
         let figure = outcome.accuracy.as_ref().filter(|_| outcome.complete && outcome.unkept.is_none());
         let kept = figure.map_or(Ok(()), keep);
         match (Report::of(&outcome), &outcome.accuracy) {
-            (Some(report), _) if self.json => output::print(&(serde_json::to_string(&report)? + "\n")),
+            (Some(report), _) if self.json.json => output::print(&(serde_json::to_string(&report)? + "\n")),
             (_, Some(accuracy)) => output::print(&text(&predictor, accuracy, &dataset)),
             _ => {}
         }
@@ -135,6 +143,12 @@ impl Execute for Accuracy {
             None => ExitCode::FAILURE,
         })
     }
+}
+
+/// The weights and what was done to them, for a measurement to continue only one that computes the same.
+fn weights_of(predictor: &Predictor, fold: Fold) -> String {
+    let unfolded = if fold.wanted() { "" } else { ", batch norms not folded" };
+    format!("{}{unfolded}", predictor.weights)
 }
 
 /// Keeps a figure for the live screen.
@@ -177,12 +191,8 @@ struct Progress(ProgressBar);
 impl Progress {
     /// Progress among `images`, of which a tally is done already.
     fn new(images: usize, done: Tally) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(images as u64), ProgressDrawTarget::stderr());
-        // The template is a constant. Were it wrong, the bar would look otherwise and work.
         let template = "{bar:24} {human_pos}/{human_len}  {msg}  {per_sec}  {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸ "));
-        }
+        let bar = bar(Some(images as u64), template);
         bar.set_position(done.images);
         bar.reset_eta();
         Self(bar)
@@ -259,7 +269,7 @@ fn complaints(outcome: &Outcome, dataset: &Dataset) -> Vec<String> {
     match (&outcome.unkept, outcome.complete) {
         (Some(error), true) => lines.push(format!("what was measured is not kept: {error}")),
         (Some(error), false) => lines.push(format!("interrupted; what was measured is not kept: {error}")),
-        (None, false) => lines.push("interrupted: the same command goes on from here".to_owned()),
+        (None, false) => lines.push("interrupted: the same command continues from here".to_owned()),
         (None, true) => {}
     }
     lines
@@ -284,7 +294,7 @@ mod tests {
                 "  val/broken.jpg: truncated: a JPEG without its end",
                 "a.jpg is labelled in line 1 and in line 7, counted once",
                 "a.jpg is labelled in line 1 and in line 7, of different classes: left out",
-                "interrupted: the same command goes on from here",
+                "interrupted: the same command continues from here",
             ]
         );
     }

@@ -1,7 +1,7 @@
 //! `wattscope devices`: on what can be measured, and why not on more.
 
 use super::{
-    args::Hosts,
+    args::{Hosts, JsonArray},
     execute::{Execute, Global},
     failure::Failure,
     setup,
@@ -17,9 +17,9 @@ pub struct Devices {
     /// The hosts whose devices are listed.
     #[command(flatten)]
     hosts: Hosts,
-    /// Print an array of JSON objects instead of a table
-    #[arg(long)]
-    json: bool,
+    /// Whether the list is JSON.
+    #[command(flatten)]
+    json: JsonArray,
 }
 
 impl Execute for Devices {
@@ -27,7 +27,7 @@ impl Execute for Devices {
         let targets = setup::targets(&self.hosts, &["auto".to_owned()])?;
         let targets = setup::runtime()?.block_on(setup::connect(targets))?;
         let devices: Vec<&[DeviceInfo]> = targets.iter().map(|target| &target.host.devices[..]).collect();
-        let text = match (&devices[..], self.json) {
+        let text = match (&devices[..], self.json.json) {
             ([devices], true) => json(devices)?,
             (all, true) => json(&all)?,
             ([devices], false) => table(devices),

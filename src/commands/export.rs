@@ -1,17 +1,21 @@
 //! `wattscope export`: a recording as tables for other programs.
 
 use super::{
+    args::{choice, file},
     execute::{Execute, Global},
     failure::Failure,
 };
 use crate::{
     output,
-    session::export::{self, ExportError, Format, Table},
+    session::{
+        export::{self, ExportError, Format, Table},
+        input::shown,
+    },
 };
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -22,44 +26,47 @@ the readings of sensors, whose `value` is in their `unit`.
 Examples:
   wattscope export demo.jsonl.zst --format csv                 a row a run
   wattscope export demo.jsonl.zst --table samples -o demo.parquet
-                                                               a row a reading of a sensor";
+                                                               a row a reading of a sensor
+  ssh gpu-box cat demo.jsonl.zst | wattscope export - -o demo.csv.gz";
 
 /// Turn a recording into tables for other programs
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Export {
-    /// The recording
-    #[arg(value_name = "FILE")]
+    /// The recording; - for standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Format; by default what OUT ends in, or else CSV
-    #[arg(short, long, value_enum)]
+    /// Format; by default what --output ends in, or else CSV
+    #[arg(short, long, value_name = "FORMAT", value_parser = choice::<Format>())]
     pub format: Option<Format>,
     /// Table
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_name = "TABLE", default_value = "runs", value_parser = choice::<Table>())]
     pub table: Table,
-    /// File to write the table to; standard output if not given
-    #[arg(short, long, value_name = "OUT")]
+    /// File to write the table to, compressed if it ends in .gz or .zst; standard output if not given, or if it is -
+    #[arg(short, long, value_name = "FILE", value_parser = file::output(), value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 }
 
 impl Execute for Export {
     fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
-        let by_name = |output: &PathBuf| Format::of(output).map_err(Failure::usage);
+        file::check_input([&self.file]).map_err(Failure::usage)?;
+        let output = self.output.as_deref().filter(|path| !output::is_standard_output(path));
+        let by_name = |output: &Path| Format::of(output).map_err(Failure::usage);
         let format = match self.format {
             Some(format) => format,
-            None => self.output.as_ref().map(by_name).transpose()?.flatten().unwrap_or(Format::Csv),
+            None => output.map(by_name).transpose()?.flatten().unwrap_or(Format::Csv),
         };
-        if format == Format::Parquet && self.output.is_none() && io::stdout().is_terminal() {
+        if format == Format::Parquet && output.is_none() && io::stdout().is_terminal() {
             return Err(Failure::usage("Parquet is no text for a terminal: name a file with -o"));
         }
-        let exported = export::export(&self.file, self.table, format, self.output.as_deref());
+        let exported = export::export(&self.file, self.table, format, output);
         let losses = exported.map_err(|error| match error {
             // Its cause may be a reader that has left.
             ExportError::Write { .. } => error.into(),
             error => Failure::explained(error),
         })?;
         if !losses.is_empty() {
-            output::warn(&format!("{}: not everything could be read: {losses}", self.file.display()));
+            output::warn(&format!("{}: not everything could be read: {losses}", shown(&self.file).display()));
         }
         Ok(ExitCode::SUCCESS)
     }

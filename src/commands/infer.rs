@@ -1,13 +1,12 @@
-//! `wattscope infer`: what a network takes photographs for.
+//! `wattscope infer`: photographs, classified.
 
 use super::{
-    args,
+    args::{Device, Fold, JsonLines, NamedNetwork, OnePrecision, Weights, file},
     execute::{Execute, Global},
     failure::Failure,
     setup,
 };
 use crate::{
-    event::Precision,
     format::significant,
     images::infer::{self, Answer, Predictor},
     model, output,
@@ -30,48 +29,52 @@ Exit status:
   1  something could not be read or run
   2  bad usage, or weights of another network";
 
-/// Say what a network takes photographs for
+/// Classify photographs with a network
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP, group = ArgGroup::new("what").required(true))]
 pub struct Infer {
-    /// Network (`wattscope networks` lists them)
-    #[arg(value_name = "ID", value_parser = args::network(), hide_possible_values = true)]
-    pub network: String,
-    /// Its weights, .pth or .safetensors; made-up ones if not given
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub weights: Option<PathBuf>,
-    /// Photographs: JPEG, PNG or WebP
-    #[arg(short, long, value_name = "FILE", num_args = 1.., group = "what", value_hint = ValueHint::FilePath)]
+    /// The network.
+    #[command(flatten)]
+    pub network: NamedNetwork,
+    /// Its weights.
+    #[command(flatten)]
+    pub weights: Weights,
+    /// Photographs: JPEG, PNG or WebP; - for standard input
+    #[arg(short, long, alias = "images", value_name = "FILE", num_args = 1.., group = "what",
+          value_hint = ValueHint::FilePath)]
     pub image: Vec<PathBuf>,
     /// A prepared input instead: safetensors with one tensor `input` of [n, 3, px, px]
-    #[arg(long, value_name = "FILE", group = "what", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", group = "what", value_parser = file::named("a prepared input is read more than once"),
+          value_hint = ValueHint::FilePath)]
     pub input: Option<PathBuf>,
     /// Likeliest classes to print
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
     /// Write the logits to a safetensors file, as a tensor `logits` of [n, 1000]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_parser = file::named("standard output has the answers"),
+          value_hint = ValueHint::FilePath)]
     pub logits: Option<PathBuf>,
-    /// Arithmetic; the device's first if not given
-    #[arg(short, long, value_name = "P", value_parser = args::precision())]
-    pub precision: Option<Precision>,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
-    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
-    pub device: String,
-    /// Run batch norms as they are, instead of folding them into the layer before them
-    #[arg(long)]
-    pub no_fold: bool,
-    /// Print each answer as a JSON object on a line of its own
-    #[arg(long)]
-    pub json: bool,
+    /// The precision.
+    #[command(flatten)]
+    pub precision: OnePrecision,
+    /// The device.
+    #[command(flatten)]
+    pub device: Device,
+    /// Whether batch norms are folded.
+    #[command(flatten)]
+    pub fold: Fold,
+    /// Whether answers are JSON.
+    #[command(flatten)]
+    pub json: JsonLines,
 }
 
 impl Execute for Infer {
     fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
-        let model = model::find(&self.network).map_err(Failure::usage)?;
-        let (device, precision) = setup::device_and_precision(&self.device, self.precision)?;
-        let checkpoint = self.weights.as_deref().map(|path| setup::checkpoint(&model, path)).transpose()?;
-        let predictor = Predictor::build(&model, &device, precision, checkpoint.as_ref(), !self.no_fold)?;
+        file::check_input(&self.image).map_err(Failure::usage)?;
+        let model = model::find(self.network.name()).map_err(Failure::usage)?;
+        let (device, precision) = setup::device_and_precision(&self.device.device, self.precision.precision)?;
+        let checkpoint = self.weights.weights.as_deref().map(|path| setup::checkpoint(&model, path)).transpose()?;
+        let predictor = Predictor::build(&model, &device, precision, checkpoint.as_ref(), self.fold.wanted())?;
         let (inputs, unreadable) = match &self.input {
             Some(path) => (predictor.tensor(path)?, Vec::new()),
             None => predictor.photographs(&self.image),
@@ -86,7 +89,7 @@ impl Execute for Infer {
         if let Some(path) = &self.logits {
             infer::write_logits(path, &answers)?;
         }
-        if self.json {
+        if self.json.json {
             for answer in &answers {
                 output::print(&(serde_json::to_string(answer)? + "\n"));
             }

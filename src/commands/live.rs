@@ -1,14 +1,14 @@
 //! The live screen: `wattscope` without a command.
 
 use super::{
-    args::{self, EngineArgs, Graph, Hosts, Metrics, ScreenArgs},
+    args::{Batch, Devices, EngineArgs, Graph, Hosts, Metrics, Network, OnePrecision, ScreenArgs, Weights, file},
     failure::Failure,
     setup,
 };
 use crate::{
     agent::{self, targets},
     clock::Clock,
-    event::Precision,
+    exporter::Exporter,
     format, output,
     session::Recordings,
     ui,
@@ -23,21 +23,21 @@ use std::{
 /// Flags of the live screen.
 #[derive(Clone, Debug, Args)]
 pub struct Live {
-    /// Network to begin with (`wattscope networks` lists them)
-    #[arg(short, long, value_name = "ID", default_value = "alexnet-owt", value_parser = args::network(), hide_possible_values = true)]
-    pub network: String,
-    /// Images in a batch to begin with
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch: u32,
-    /// Arithmetic to begin with; the device's first if not given
-    #[arg(short, long, value_name = "P", value_parser = args::precision())]
-    pub precision: Option<Precision>,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …; several, separated by commas, side by side
-    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', default_value = "auto", value_parser = args::device_name)]
-    pub device: Vec<String>,
-    /// Weights of the network to begin with, .pth or .safetensors; every other network keeps made-up ones
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub weights: Option<PathBuf>,
+    /// The network to begin with.
+    #[command(flatten)]
+    pub network: Network,
+    /// The batch size to begin with.
+    #[command(flatten)]
+    pub batch: Batch,
+    /// The precision to begin with.
+    #[command(flatten)]
+    pub precision: OnePrecision,
+    /// The devices.
+    #[command(flatten)]
+    pub devices: Devices,
+    /// Weights of the network to begin with. Every other network keeps made-up ones.
+    #[command(flatten)]
+    pub weights: Weights,
     /// The hosts to measure on.
     #[command(flatten)]
     pub hosts: Hosts,
@@ -53,8 +53,9 @@ pub struct Live {
     /// Where metrics are served.
     #[command(flatten)]
     pub metrics: Metrics,
-    /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it again
-    #[arg(long, value_name = "FILE")]
+    /// Record to a new file, one JSON object a line, compressed if it ends in .zst or .gz; `wattscope replay` shows it
+    #[arg(short = 'o', long, alias = "output", value_name = "FILE",
+          value_parser = file::named_recording("the screen is on standard output"), value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
 }
 
@@ -68,12 +69,13 @@ impl Live {
             return Err(Failure::usage(format!(
                 "the live screen needs a terminal for input and output.\n\
                  Without one: wattscope run --network {} (wattscope run --help)",
-                self.network
+                self.network.network
             )));
         }
-        let targets = setup::targets(&self.hosts, &self.device)?;
-        setup::refuse_remote_weights(&self.hosts, self.weights.as_deref())?;
-        let weights = self.weights.map(|path| setup::weights_file(&self.network, path)).transpose()?;
+        let targets = setup::targets(&self.hosts, &self.devices.device)?;
+        let (network, weights) = (self.network.network, self.weights.weights.as_deref());
+        setup::refuse_remote_weights(&self.hosts, weights)?;
+        let weights = weights.map(|path| setup::weights_file(&network, path)).transpose()?;
         let named = setup::recorder(self.record.as_deref())?;
         let exporter = setup::exporter(&self.metrics)?;
         setup::start_log(log);
@@ -84,18 +86,19 @@ impl Live {
         }
         let options = ui::Options {
             initial: ui::InitialConfig {
-                network: Some(self.network),
-                batch: Some(self.batch),
-                precision: self.precision,
-                device: self.device.first().cloned(),
+                network: Some(network),
+                batch: Some(self.batch.batch),
+                precision: self.precision.precision,
+                device: self.devices.device.first().cloned(),
             },
             stations: match &targets[..] {
                 [_] => Vec::new(),
                 several => several.iter().map(|target| target.device.clone()).collect(),
             },
+            metrics: exporter.as_ref().map(Exporter::url),
             ..self.screen.options()
         };
-        let (fold, graph) = (!self.engine.no_fold, self.graph.wanted());
+        let (fold, graph) = (self.engine.fold.wanted(), self.graph.wanted());
         let agent = agent::Options { weights, fold, graph, ..setup::agent_options(true, self.engine.memory_limit)? };
         let start = || setup::with_metrics(targets::start(&targets, &agent, Clock::start()), exporter);
         let exit = setup::runtime()?.block_on(ui::run(options, &mut recordings, start))?;

@@ -4,9 +4,12 @@
 //! Nothing outside this folder uses it but `main.rs`.
 
 mod args;
+mod bar;
 mod execute;
 mod failure;
+mod misplaced;
 mod progress;
+mod results;
 mod setup;
 mod suspend;
 
@@ -30,7 +33,7 @@ mod sweep;
 pub use failure::Failure;
 
 use crate::output;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use execute::{Execute, Global};
 use live::Live;
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -78,6 +81,9 @@ commands! {
 }
 
 const EXAMPLES: &str = "\
+The live screen begins with --network, --batch, --precision and --weights; keys change all but the weights.
+A command's flags follow the command: wattscope devices --on \"ssh gpu-box\".
+
 Examples:
   wattscope                                    the live screen, on the first GPU or else the CPU
   wattscope --network vgg16 --batch 8          … with another network
@@ -85,7 +91,7 @@ Examples:
                                                the same measurements as a table
   wattscope run --network all --json > run.jsonl
                                                … as one JSON object a line
-  wattscope sweep --networks paper -o paper.jsonl.zst
+  wattscope sweep --network paper -o paper.jsonl.zst
                                                … of every network of the paper at every batch size, kept
   wattscope --on \"ssh gpu-box\"                 the live screen of another host's engine
   wattscope replay                             what the live screen showed last, again
@@ -97,7 +103,12 @@ Examples:
 /// Runs reference networks on a GPU or the CPU and shows what one batch takes, how busy the device is and what it
 /// draws, while you turn the knobs: network, batch size, precision.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "wattscope", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "wattscope",
+    version,
+    after_help = EXAMPLES,
+    override_usage = "wattscope [OPTIONS]\n       wattscope <COMMAND> [OPTIONS]"
+)]
 pub struct Cli {
     /// What to do; the live screen if nothing is said.
     #[command(subcommand)]
@@ -106,8 +117,11 @@ pub struct Cli {
     #[command(flatten)]
     live: Live,
     /// Write the log to FILE instead of wattscope/wattscope.log in the user's state directory
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
     log: Option<PathBuf>,
+    /// Print results and errors only: no progress and no notes on standard error
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 impl Cli {
@@ -116,7 +130,10 @@ impl Cli {
     /// # Errors
     /// Bad usage, and the texts of `--help` and `--version`.
     pub fn parse_from(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
-        Self::from_arg_matches(&command_line().try_get_matches_from(line)?)
+        let mut command = command_line();
+        let matches = command.try_get_matches_from_mut(line)?;
+        misplaced::check(&mut command, &matches)?;
+        Self::from_arg_matches(&matches)
     }
 
     /// Does what the command line says. Results that could not be printed are a failure, whatever else went well.
@@ -124,6 +141,9 @@ impl Cli {
     /// # Errors
     /// If it can't be done.
     pub fn execute(self) -> Result<ExitCode, Failure> {
+        if self.quiet {
+            output::be_quiet();
+        }
         let global = Global { log: self.log, command_line: command_line() };
         let code = match self.command {
             None => self.live.execute(global.log.as_deref()),

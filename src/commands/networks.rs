@@ -1,6 +1,7 @@
 //! `wattscope networks`: what can be measured, with static costs and published accuracies.
 
 use super::{
+    args::JsonArray,
     execute::{Execute, Global},
     failure::{Failure, about},
 };
@@ -18,15 +19,15 @@ use std::process::ExitCode;
 /// List the networks with their static costs and published accuracies
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Networks {
-    /// Print an array of JSON objects instead of a table
-    #[arg(long)]
-    json: bool,
+    /// Whether the list is JSON.
+    #[command(flatten)]
+    json: JsonArray,
 }
 
 impl Execute for Networks {
     fn execute(self, _: &Global) -> Result<ExitCode, Failure> {
         let networks = networks().map_err(|(id, error)| about(id)(error))?;
-        match self.json {
+        match self.json.json {
             true => output::print(&(serde_json::to_string_pretty(&networks)? + "\n")),
             false => output::print(&table(&networks)),
         }

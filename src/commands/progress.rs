@@ -1,5 +1,6 @@
 //! What `run` and `sweep` print as they measure: progress on standard error, results on standard output.
 
+use super::{bar::bar, results::Results};
 use crate::{
     event::{self, LinkState, Nanos, Phase, StationId},
     format::{roughly, significant},
@@ -11,7 +12,7 @@ use crate::{
     },
     sweep::{End, Measured, Observer},
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use std::{collections::BTreeSet, io, process::ExitCode};
 
 /// How much is said on standard error.
@@ -23,10 +24,10 @@ pub enum Detail {
     Steps,
 }
 
-/// Prints what a sweep finds: on standard error a line of progress while that is a terminal, and on standard output JSON
-/// lines at once or a table at the end.
+/// Prints what a sweep finds: on standard error a line of progress while that is a terminal, and results as JSON lines at once
+/// or as a table at the end.
 pub struct Printer {
-    json: bool,
+    results: Results,
     detail: Detail,
     bar: ProgressBar,
     records: Vec<Record>,
@@ -40,14 +41,9 @@ pub struct Printer {
 
 impl Printer {
     /// A printer that has printed nothing.
-    pub fn new(json: bool, detail: Detail) -> Self {
-        // Draws nothing unless standard error is a terminal.
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        // The template is a constant. Were it wrong, the bar would look otherwise and work.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len}  {wide_msg}") {
-            bar.set_style(style.progress_chars("━╸ "));
-        }
-        Self { json, detail, bar, records: Vec::new(), order: Vec::new(), restoring: false, lost: BTreeSet::new() }
+    pub fn new(results: Results, detail: Detail) -> Self {
+        let bar = bar(Some(0), "{spinner} {bar:20} {pos}/{len}  {wide_msg}");
+        Self { results, detail, bar, records: Vec::new(), order: Vec::new(), restoring: false, lost: BTreeSet::new() }
     }
 
     /// Whether the results that follow were measured, and printed, by an earlier process: they go into the table only.
@@ -71,8 +67,8 @@ impl Printer {
         let mut ordered: Vec<_> = self.order.into_iter().zip(self.records).collect();
         ordered.sort_by_key(|(place, _)| *place);
         let records: Vec<Record> = ordered.into_iter().map(|(_, record)| record).collect();
-        if !self.json && !records.is_empty() {
-            output::print(&table(&records));
+        if !self.results.is_json() && !records.is_empty() {
+            self.results.print_table(&table(&records));
         }
         records
     }
@@ -127,7 +123,7 @@ impl Printer {
                 (Outcome::Failed { error, .. }, ..) => self.warn(&format!("{name}{}: {error}", measured.config)),
                 _ => {}
             }
-            if self.json {
+            if self.results.is_json() {
                 let line = serde_json::to_string(&record)? + "\n";
                 self.bar.suspend(|| output::print(&line));
             }
@@ -157,7 +153,9 @@ impl Observer for Printer {
     }
 
     fn recording_ended(&mut self, error: &RecordError) {
-        self.warn(&error.to_string());
+        if !error.is_broken_pipe() {
+            self.warn(&error.to_string());
+        }
     }
 
     fn measured(&mut self, fleet: &Fleet, on: StationId, measured: Measured) -> io::Result<()> {

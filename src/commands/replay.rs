@@ -1,21 +1,27 @@
 //! `wattscope replay`: a recording on the live screen.
 
 use super::{
-    args::ScreenArgs,
+    args::{ScreenArgs, file, time},
     execute::{Execute, Global},
-    failure::Failure,
+    failure::{Failure, about},
     setup,
 };
 use crate::{
-    event::Nanos,
-    session::{recordings, replay::Player},
+    session::{
+        input::{is_standard_input, shown},
+        recordings,
+        replay::Player,
+    },
     ui::{self, timeline},
 };
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::{
+    fs::File,
     io::{self, IsTerminal},
+    os::fd::AsRawFd,
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 const HELP: &str = "\
@@ -26,21 +32,22 @@ recording that stays. A recording of a program that was killed ends half a secon
 Examples:
   wattscope replay                             the newest recording that has no name
   wattscope replay demo.jsonl.zst --speed 4
-  wattscope replay demo.jsonl.zst --from 1:30";
+  wattscope replay demo.jsonl.zst --from 1:30
+  ssh gpu-box cat demo.jsonl.zst | wattscope replay -";
 
 /// Show a recording on the live screen: pause, rewind, any speed
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Replay {
-    /// The recording; the newest one that has no name if not given
-    #[arg(value_name = "FILE")]
+    /// The recording, - for standard input; the newest one that has no name if not given
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// How fast, times the speed of life: 1/16 to 256
+    /// How fast, in times real time: 1/16 to 256
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
     pub speed: f64,
     /// Where to begin: 90, 1:30 or 1:00:00 from its beginning
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = moment)]
-    pub from: Nanos,
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = time)]
+    pub from: Duration,
     /// How the screen is drawn.
     #[command(flatten)]
     pub screen: ScreenArgs,
@@ -48,7 +55,9 @@ pub struct Replay {
 
 impl Execute for Replay {
     fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
-        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        let piped = self.file.as_deref().is_some_and(is_standard_input);
+        file::check_input(&self.file).map_err(Failure::usage)?;
+        if !io::stdout().is_terminal() || !(piped || io::stdin().is_terminal()) {
             return Err(Failure::usage("a replay needs a terminal for input and output."));
         }
         setup::start_log(global.log.as_deref());
@@ -59,9 +68,24 @@ impl Execute for Replay {
             ))
         })?;
         let (player, losses) = Player::load(&path).map_err(Failure::explained)?;
-        let said = (!losses.is_empty()).then(|| format!("{}: {losses}", path.display()));
-        let screen = ui::replay(self.screen.options(), player, (self.from, self.speed), said);
+        if piped {
+            keys_from_the_terminal().map_err(about("there is no terminal for keys"))?;
+        }
+        let said = (!losses.is_empty()).then(|| format!("{}: {losses}", shown(&path).display()));
+        // At most a year.
+        let from = self.from.as_nanos() as u64;
+        let screen = ui::replay(self.screen.options(), player, (from, self.speed), said);
         Ok(ExitCode::from(setup::runtime()?.block_on(screen)?.code()))
+    }
+}
+
+/// Makes the terminal standard input, in place of the pipe that the recording came through: the screen reads its keys there.
+fn keys_from_the_terminal() -> io::Result<()> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    // SAFETY: both descriptors are open. The one of the pipe, which was read to its end, is closed.
+    match unsafe { libc::dup2(terminal.as_raw_fd(), libc::STDIN_FILENO) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 
@@ -77,30 +101,12 @@ fn speed(s: &str) -> Result<f64, String> {
     number.filter(valid).ok_or_else(|| "a number of times from 1/16 to 256, such as 4 or 0.5".to_owned())
 }
 
-/// A time from the beginning: seconds, minutes and seconds, or hours too.
-fn moment(s: &str) -> Result<Nanos, String> {
-    let wrong = || "a time such as 90, 1:30, 1:30.5 or 1:00:00".to_owned();
-    let parts: Vec<&str> = s.split(':').collect();
-    let (seconds, whole) = parts.split_last().ok_or_else(wrong)?;
-    let seconds = seconds.parse::<f64>().ok().filter(|s| (0.0..1e8).contains(s) && (whole.is_empty() || *s < 60.0));
-    let mut minutes = 0_u64;
-    for part in whole {
-        let part = part.parse::<u32>().map_err(|_| wrong())?;
-        minutes = minutes.saturating_mul(60).saturating_add(part.into());
-    }
-    let seconds = seconds.filter(|_| whole.len() <= 2).ok_or_else(wrong)?;
-    Ok(minutes.saturating_mul(60_000_000_000).saturating_add((seconds * 1e9) as Nanos))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn moments_and_speeds_are_read_as_people_write_them() {
-        let s = |seconds: f64| Ok((seconds * 1e9) as Nanos);
-        assert_eq!(["90", "1:30", "0:01:30.5", "2:00:00"].map(moment), [s(90.0), s(90.0), s(90.5), s(7200.0)]);
-        assert!(["", "x", "-1", "1:2:3:4", "1:60", "nan"].map(moment).iter().all(Result::is_err));
+    fn speeds_are_read_as_people_write_them() {
         assert_eq!(["4", "0.5", "1/8", "2x"].map(speed), [Ok(4.0), Ok(0.5), Ok(0.125), Ok(2.0)]);
         assert!(["1/0", "inf", "nan", "-1", ""].map(speed).iter().all(Result::is_err));
     }

@@ -1,10 +1,11 @@
 //! `wattscope run`: measurements without a screen, as a table or as JSON.
 
 use super::{
-    args::{self, EngineArgs, Graph, Grid, Hosts, Metrics},
+    args::{Devices, EngineArgs, Graph, Grid, Hosts, JsonLines, Metrics, Networks, Seconds, Weights, file::Record},
     execute::{Execute, Global},
     failure::Failure,
     progress::{Detail, Printer, exit_code},
+    results::Results,
     setup, suspend,
 };
 use crate::{
@@ -17,8 +18,8 @@ use crate::{
     session::Fleet,
     sweep::{self, Job, plan::plan},
 };
-use clap::{Args, ValueHint};
-use std::{io, path::PathBuf, process::ExitCode};
+use clap::Args;
+use std::{io, process::ExitCode};
 
 const HELP: &str = "\
 Examples:
@@ -26,6 +27,7 @@ Examples:
   wattscope run --network all --batch 1 --seconds 10 --json > all.jsonl
   wattscope run --network vgg16 --device cuda:0 --precision f32,f16
   wattscope run --network vgg16 --on \"srun --gres=gpu:1\"
+  wattscope run --network resnet50 --batch 1..64 -o resnet50.jsonl.zst
 
 Exit status:
   0    everything was measured
@@ -37,30 +39,29 @@ assets/run.schema.json describes the objects of --json; `schema` in them says wh
 
 /// Measure without a screen and print a table, or JSON
 #[derive(Clone, Debug, Args)]
-#[command(after_help = HELP)]
+#[command(after_help = HELP, mut_arg("network", |network| network.required(true)))]
 pub struct Run {
-    /// Networks to measure, separated by commas, or `all`
-    #[arg(short, long, value_name = "ID,…", required = true, value_delimiter = ',', value_parser = args::network_or_all(),
-          hide_possible_values = true)]
-    pub network: Vec<String>,
+    /// The networks.
+    #[command(flatten)]
+    pub networks: Networks,
     /// The configurations of each network.
     #[command(flatten)]
     pub grid: Grid,
-    /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
-    #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = args::seconds)]
-    pub seconds: f64,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …; several, separated by commas, side by side
-    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', default_value = "auto", value_parser = args::device_name)]
-    pub device: Vec<String>,
-    /// Weights of the network, .pth or .safetensors, instead of made-up ones; for one network only
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub weights: Option<PathBuf>,
+    /// How long each is measured.
+    #[command(flatten)]
+    pub seconds: Seconds,
+    /// The devices.
+    #[command(flatten)]
+    pub devices: Devices,
+    /// Weights, for one network only.
+    #[command(flatten)]
+    pub weights: Weights,
     /// The hosts to measure on.
     #[command(flatten)]
     pub hosts: Hosts,
-    /// Print each result as a JSON object on a line of its own, as soon as it is measured
-    #[arg(long)]
-    pub json: bool,
+    /// Whether results are JSON.
+    #[command(flatten)]
+    pub json: JsonLines,
     /// How the engine runs.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -70,30 +71,32 @@ pub struct Run {
     /// Where metrics are served.
     #[command(flatten)]
     pub metrics: Metrics,
-    /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
-    #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
+    /// The recording.
+    #[command(flatten)]
+    pub record: Record,
 }
 
 impl Execute for Run {
     fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
         let runtime = setup::runtime()?;
-        setup::refuse_remote_weights(&self.hosts, self.weights.as_deref())?;
+        let (weights, recording) = (self.weights.weights.as_deref(), self.record.output.as_deref());
+        let results = Results::beside(recording, self.json.json)?;
+        setup::refuse_remote_weights(&self.hosts, weights)?;
         // Before any host is reached, which may take long: a port that is taken is said at once.
-        let exporter = setup::exporter(&self.metrics)?;
-        let targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
+        let exporter = setup::announced_exporter(&self.metrics)?;
+        let targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.devices.device)?))?;
         let plan_of = |target: &ResolvedTarget| {
             let configs = self.configs(&target.device, &target.host.devices)?;
-            Ok(plan(configs, 1, None, self.seconds, 0.0))
+            Ok(plan(configs, 1, None, self.seconds.seconds.as_secs_f64(), 0.0))
         };
         let plans = targets.iter().map(plan_of).collect::<Result<Vec<Plan>, Failure>>()?;
-        let weights = self.weights.clone().zip(plans[0].configs.first());
+        let weights = weights.zip(plans[0].configs.first());
         let weights = weights.map(|(path, config)| setup::weights_file(&config.network, path)).transpose()?;
-        let recorder = setup::recorder(self.record.as_deref())?;
+        let recorder = setup::recorder(recording)?;
         setup::start_log(global.log.as_deref());
-        let (fold, graph) = (!self.engine.no_fold, self.graph.wanted());
+        let (fold, graph) = (self.engine.fold.wanted(), self.graph.wanted());
         let options = agent::Options { weights, fold, graph, ..setup::agent_options(false, self.engine.memory_limit)? };
-        let mut printer = Printer::new(self.json, Detail::Failures);
+        let mut printer = Printer::new(results, Detail::Failures);
         let mut code = ExitCode::SUCCESS;
         let (end, recording) = runtime.block_on(async {
             let (fleet, each) = (Fleet::of(targets.len()), (0..).zip(plans).collect());
@@ -114,9 +117,8 @@ impl Run {
     /// # Errors
     /// If the host lacks the device, or the device a precision, or weights are given for several networks.
     pub fn configs(&self, device: &str, devices: &[DeviceInfo]) -> Result<Vec<Config>, Failure> {
-        let configs = args::configs(&self.network, &self.grid.precision, &self.grid.batch, device, devices);
-        let configs = configs.map_err(Failure::usage)?;
-        if self.weights.is_some() && configs.iter().any(|config| config.network != configs[0].network) {
+        let configs = self.grid.configs(&self.networks.names(), device, devices).map_err(Failure::usage)?;
+        if self.weights.weights.is_some() && configs.iter().any(|config| config.network != configs[0].network) {
             return Err(Failure::usage("--weights is the file of one network, and --network names several"));
         }
         Ok(configs)

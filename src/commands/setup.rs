@@ -46,7 +46,7 @@ pub fn targets(hosts: &Hosts, devices: &[String]) -> Result<Vec<Target>, Failure
 /// If one is not reached, or the user interrupts.
 pub async fn connect(targets: Vec<Target>) -> Result<Vec<ResolvedTarget>, Failure> {
     tokio::select! {
-        resolved = targets::resolve(targets, |line| output::warn(&line)) => resolved.map_err(Failure::explained),
+        resolved = targets::resolve(targets, |line| output::say(&line)) => resolved.map_err(Failure::explained),
         // The commands that were started are killed as their handles are dropped.
         code = interrupted() => Err(Failure::Interrupted(code)),
     }
@@ -70,9 +70,9 @@ pub fn refuse_remote_weights(hosts: &Hosts, weights: Option<&Path>) -> Result<()
 ///
 /// # Errors
 /// If they can't be read, or are those of another network.
-pub fn weights_file(network: &str, path: PathBuf) -> Result<WeightsFile, Failure> {
-    checkpoint(&model::find(network).map_err(Failure::usage)?, &path)?;
-    Ok(WeightsFile { network: network.to_owned(), path })
+pub fn weights_file(network: &str, path: &Path) -> Result<WeightsFile, Failure> {
+    checkpoint(&model::find(network).map_err(Failure::usage)?, path)?;
+    Ok(WeightsFile { network: network.to_owned(), path: path.to_owned() })
 }
 
 /// A checkpoint that fits a network.
@@ -120,6 +120,18 @@ pub fn exporter(metrics: &Metrics) -> Result<Option<Exporter>, Failure> {
     metrics.address.as_ref().map(Exporter::start).transpose().map_err(Failure::usage)
 }
 
+/// The metrics endpoint, if one is asked for; says where it is, for the port may be any free one.
+///
+/// # Errors
+/// If its port is taken.
+pub fn announced_exporter(metrics: &Metrics) -> Result<Option<Exporter>, Failure> {
+    let exporter = exporter(metrics)?;
+    if let Some(exporter) = &exporter {
+        output::say(&format!("metrics: {}", exporter.url()));
+    }
+    Ok(exporter)
+}
+
 /// Agents whose events the metrics endpoint sees too, if there is one.
 pub fn with_metrics(agents: FleetHandle, exporter: Option<Exporter>) -> FleetHandle {
     match exporter {
@@ -137,12 +149,13 @@ pub fn recorder(path: Option<&Path>) -> Result<Option<Recorder>, Failure> {
 }
 
 /// Says once more at the end why a recording is not complete, after everything that was printed since. Returns whether it is
-/// complete.
+/// complete; one whose reader has left is as long as the reader wanted it.
 pub fn recorded(recording: &Recording) -> bool {
-    if let Some(error) = recording.error() {
+    let failed = recording.error().filter(|error| !error.is_broken_pipe());
+    if let Some(error) = failed {
         output::warn(&error.to_string());
     }
-    recording.error().is_none()
+    failed.is_none()
 }
 
 /// Starts the log. One that can't be written is said, and is no reason to stop.

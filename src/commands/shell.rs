@@ -1,11 +1,12 @@
 //! `wattscope completions` and `wattscope man`: what shells and manual readers know of the command line.
 
 use super::{
+    args::{Choice, choice},
     execute::{Execute, Global},
     failure::Failure,
 };
 use crate::output;
-use clap::{Args, builder::PossibleValuesParser};
+use clap::{Args, builder::PossibleValue};
 use clap_complete::Shell;
 use std::{io, process::ExitCode};
 
@@ -17,6 +18,7 @@ pub const MAN: &str = "man";
 #[command(after_help = "Example:\n  wattscope completions bash > ~/.local/share/bash-completion/completions/wattscope")]
 pub struct Completions {
     /// The shell
+    #[arg(value_parser = choice::<Shell>())]
     shell: Shell,
 }
 
@@ -49,7 +51,8 @@ impl Execute for Man {
 /// Makes the pages of these commands the ones that `man` takes; its own is left out.
 pub fn offer_pages(man: clap::Command, commands: &[&'static str]) -> clap::Command {
     let pages = commands.iter().filter(|name| **name != MAN);
-    man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(pages)))
+    let pages = Choice::new(pages.map(|name| (PossibleValue::new(*name), (*name).to_owned())));
+    man.mut_arg("command", |arg| arg.value_parser(pages))
 }
 
 /// Writes the manual page of a command, or the main one.

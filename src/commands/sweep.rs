@@ -1,10 +1,11 @@
 //! `wattscope sweep`: many configurations, in rounds and in random order, into a session file.
 
 use super::{
-    args::{self, Batches, Graph, Hosts, Metrics},
+    args::{Devices, EngineArgs, Graph, Grid, Hosts, JsonLines, Metrics, Networks, Seconds, choice, file, time},
     execute::{Execute, Global},
     failure::Failure,
     progress::{Detail, Printer, exit_code, seconds_left},
+    results::Results,
     setup, suspend,
 };
 use crate::{
@@ -14,16 +15,16 @@ use crate::{
     },
     backend::{DeviceError, device},
     clock::Clock,
-    event::{Body, DeviceInfo, Event, Level, Plan, Precision, StationId},
+    event::{Body, DeviceInfo, Event, Level, Plan, StationId},
     format::{roughly, significant},
     session::{Fleet, Recorder, Recording, Sweep as Sweeping, read::Losses},
     sweep::{
         self, End, Job,
-        file::{self, SweepFile},
+        file::{self as sweep_file, SweepFile},
         plan, shard,
     },
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 use std::{
     collections::BTreeSet,
     io,
@@ -33,24 +34,24 @@ use std::{
 };
 
 const HELP: &str = "\
-Every configuration is measured to steady state: warm-up until the latency has converged, then S seconds of batches, and of
-power from one second later on, with at least 32 readings where S is below 5. Idle power is read before the first
+Every configuration is measured to steady state: warm-up until the latency has converged, then batches for --seconds, and \
+power from one second later on, with at least 32 readings where that is less than 5 s. Idle power is read before the first \
 engine starts and after the last one was stopped.
 
-FILE is the session itself, compressed if its name ends in .zst. After an interruption the same command goes on with it:
-what is done is not measured again. What did not fit into memory is recorded as such, and so are the larger batches that
+FILE is the session itself, compressed if its name ends in .zst or .gz. After an interruption the same command continues it: \
+what is done is not measured again. What did not fit into memory is recorded as such, and so are the larger batches that \
 are not tried then.
 
-Several devices, or several --on, share the work: each step goes to whoever is free, and one that is lost gives its step
-back. Under a scheduler each of N processes measures its part, every Nth step of one plan, into FILE with the part in its name
-(x.1of4.jsonl.zst), and `wattscope merge` joins them. --shard auto reads SLURM_PROCID and SLURM_NTASKS, those of a job array
-too, or JOB_COMPLETION_INDEX of an indexed Kubernetes Job; of how many, Kubernetes does not say: auto/N, or JOB_COMPLETIONS
-in the pod's environment. The seed is the job's number, or 2016 where there is none; any host goes on with any part.
+Several devices, or several --on, share the work: an idle one takes the next step, and the step of one that is lost goes to \
+another. Under a scheduler each of N processes measures its part, every Nth step of one plan, into FILE with the part in its name \
+(x.1of4.jsonl.zst), and `wattscope merge` joins them. --shard auto reads SLURM_PROCID and SLURM_NTASKS, those of a job array \
+too, or JOB_COMPLETION_INDEX of an indexed Kubernetes Job; of how many, Kubernetes does not say: auto/N, or JOB_COMPLETIONS \
+in the pod's environment. The seed is the job's number, or 2016 where there is none; any host can continue any part.
 
 Examples:
   wattscope sweep -o session.jsonl.zst
-  wattscope sweep --networks resnet18,vgg16 --batches 1..32,48 --repeat 1 -o x.jsonl
-  wattscope sweep --networks all --precisions f32,f16 --device cuda:0 --cooldown 5s -o card.jsonl.zst
+  wattscope sweep --network resnet18,vgg16 --batch 1..32,48 --repeat 1 -o x.jsonl
+  wattscope sweep --network all --precision f32,f16 --device cuda:0 --cooldown 5s -o card.jsonl.zst
   wattscope sweep --on \"ssh box1\" --on \"ssh box2\" -o both.jsonl.zst
   srun -N 4 wattscope sweep --shard auto -o x.jsonl.zst && wattscope merge x.?of4.jsonl.zst -o x.jsonl.zst
 
@@ -62,59 +63,59 @@ Exit status:
 
 /// Measure many configurations, in rounds and in random order, into a session file
 #[derive(Clone, Debug, Args)]
-#[command(after_help = HELP)]
+#[command(
+    after_help = HELP,
+    mut_arg("network", |network| network.default_value("paper")),
+    mut_arg("batch", |batch| batch.default_value("1..64"))
+)]
 pub struct Sweep {
-    /// Networks to measure, separated by commas; `paper` for the 14 of Canziani et al. (2016), `all` for every one
-    #[arg(short, long, value_name = "ID,…", value_delimiter = ',', default_value = "paper",
-          value_parser = args::network_or_set(), hide_possible_values = true)]
-    pub networks: Vec<String>,
-    /// Batch sizes, separated by commas; 1..256 stands for the powers of two from 1 to 256
-    #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "1..64", value_parser = args::batches)]
-    pub batches: Vec<Batches>,
-    /// Precisions, separated by commas; the device's first if not given
-    #[arg(short, long, value_name = "P,…", value_delimiter = ',', value_parser = args::precision())]
-    pub precisions: Vec<Precision>,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …; several, separated by commas, side by side
-    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', default_value = "auto", value_parser = args::device_name)]
-    pub device: Vec<String>,
-    /// Steady batches to measure of each configuration, seconds; with a power sensor, after power has settled
-    #[arg(short, long, value_name = "S", default_value_t = 5.0, value_parser = args::seconds)]
-    pub seconds: f64,
+    /// The networks.
+    #[command(flatten)]
+    pub networks: Networks,
+    /// The configurations of each network.
+    #[command(flatten)]
+    pub grid: Grid,
+    /// The devices.
+    #[command(flatten)]
+    pub devices: Devices,
+    /// How long each configuration is measured.
+    #[command(flatten)]
+    pub seconds: Seconds,
     /// Rounds; each measures every configuration once
     #[arg(short, long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::MOST_ROUNDS)))]
     pub repeat: u32,
     /// Order of each round: random against drift, or as given
-    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    #[arg(long, default_value = "random", value_name = "ORDER", value_parser = choice::<Order>())]
     pub order: Order,
-    /// Seed of the random order; a new one each time, that of FILE where a sweep goes on, and that of the job for shards
+    /// Seed of the random order; a new one each time, that of FILE where a sweep is continued, and that of the job for shards
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Time in which the engine rests between two configurations, such as 2s or 500ms
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = cooldown)]
+    /// Time in which the engine rests between two configurations
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
     pub cooldown: Duration,
     /// The hosts to measure on.
     #[command(flatten)]
     pub hosts: Hosts,
-    /// With several devices or hosts: measure everything on each, instead of dealing steps to whoever is free
+    /// With several devices or hosts: measure everything on each, instead of sharing the steps out to those that are idle
     #[arg(long)]
     pub each: bool,
     /// Measure one of N parts only, into a file of its own: I/N, or auto, as the scheduler says; auto/N where it does not
     /// say of how many
-    #[arg(long, value_name = "I/N", value_parser = str::parse::<shard::Asked>)]
+    #[arg(long, value_name = "I/N", value_parser = shard_of)]
     pub shard: Option<shard::Asked>,
-    /// The session file; one that holds this very sweep, interrupted, is gone on with
-    #[arg(short, long, value_name = "FILE")]
+    /// The session file; an interrupted sweep that it holds is continued, if it is the same
+    #[arg(short, long, value_name = "FILE", value_parser = file::named_recording(CONTINUES), value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
     /// Begin anew, whatever FILE holds
     #[arg(long)]
     pub force: bool,
-    /// Print each result as a JSON object on a line of its own, as soon as it is measured
-    #[arg(long)]
-    pub json: bool,
-    /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
-    #[arg(long, value_name = "BYTES", value_parser = args::bytes)]
-    pub memory_limit: Option<u64>,
+    /// Whether results are JSON.
+    #[command(flatten)]
+    pub json: JsonLines,
+    /// How the engine runs.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Whether graphs are replayed.
     #[command(flatten)]
     pub graph: Graph,
@@ -123,11 +124,18 @@ pub struct Sweep {
     pub metrics: Metrics,
 }
 
+/// Why a sweep needs a file.
+const CONTINUES: &str = "a sweep continues from its file after an interruption, and standard output can't be read back";
+
+/// Parser of a shard, whatever its case.
+fn shard_of(s: &str) -> Result<shard::Asked, String> {
+    s.trim().to_lowercase().parse()
+}
+
 /// In which order a sweep measures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Order {
     /// Each round in another
-    #[default]
     Random,
     /// Networks, then precisions, then batch sizes
     Given,
@@ -136,18 +144,18 @@ pub enum Order {
 impl Execute for Sweep {
     fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
         let runtime = setup::runtime()?;
-        let exporter = setup::exporter(&self.metrics)?;
-        let mut targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.device)?))?;
+        let exporter = setup::announced_exporter(&self.metrics)?;
+        let mut targets = runtime.block_on(setup::connect(setup::targets(&self.hosts, &self.devices.device)?))?;
         let Task { plan, seeded, output } = self.task(&targets)?;
-        let mut printer = Printer::new(self.json, Detail::Steps);
+        let mut printer = Printer::new(Results::beside(Some(&output), self.json.json)?, Detail::Steps);
         printer.restore(true);
         for target in &mut targets {
             target.device = device::resolve(&target.device, &target.host.devices).map_err(Failure::usage)?.name.clone();
         }
         let places: Vec<_> = targets.iter().map(place).collect();
-        let asked = file::Asked { plan: &plan, seed: seeded, places: &places, overwrite: self.force };
+        let asked = sweep_file::Asked { plan: &plan, seed: seeded, places: &places, overwrite: self.force };
         let SweepFile { mut recorder, mut fleet, agents, losses } =
-            file::open(&output, &asked, &mut printer).map_err(Failure::usage)?;
+            sweep_file::open(&output, &asked, &mut printer).map_err(Failure::usage)?;
         printer.restore(false);
         setup::start_log(global.log.as_deref());
         printer.say(&introduction(&plan, places.len(), &fleet, &output, &losses));
@@ -156,8 +164,9 @@ impl Execute for Sweep {
         }
         let (mut code, mut end, mut recording) = (ExitCode::SUCCESS, End::Complete, Recording::default());
         if let Some(recorder) = recorder {
-            let (idle, graph) = (sweep::IDLE_BEFORE, self.graph.wanted());
-            let options = agent::Options { idle, graph, ..setup::agent_options(false, self.memory_limit)? };
+            let (idle, fold, graph) = (sweep::IDLE_BEFORE, self.engine.fold.wanted(), self.graph.wanted());
+            let options =
+                agent::Options { idle, fold, graph, ..setup::agent_options(false, self.engine.memory_limit)? };
             (fleet, end, recording) = runtime.block_on(async {
                 let last_run = |(on, _): &(StationId, Plan)| fleet.get((*on).into()).map_or(0, |state| state.last_run);
                 let last_runs: Vec<_> = agents.iter().map(last_run).collect();
@@ -190,10 +199,9 @@ impl Sweep {
     /// # Errors
     /// If the host lacks the device, or the device a precision.
     pub fn plan(&self, device: &str, devices: &[DeviceInfo], seed: u64) -> Result<Plan, DeviceError> {
-        let batches = self.batches.iter().flat_map(|batches| batches.0.iter().copied()).collect::<Vec<_>>();
-        let configs = args::configs(&self.networks, &self.precisions, &batches, device, devices)?;
+        let configs = self.grid.configs(&self.networks.names(), device, devices)?;
         let seed = (self.order == Order::Random).then_some(self.seed.unwrap_or(seed));
-        Ok(plan::plan(configs, self.repeat, seed, self.seconds, self.cooldown.as_secs_f64()))
+        Ok(plan::plan(configs, self.repeat, seed, self.seconds.seconds.as_secs_f64(), self.cooldown.as_secs_f64()))
     }
 
     /// The plan, and the file, of this process: of the whole sweep, or of its shard.
@@ -217,7 +225,7 @@ impl Sweep {
             return Ok(Task { plan: Plan { distributed, ..plan }, seeded, output: self.output.clone() });
         };
         // A shard that starts later, even in another job, takes the seed of the shards that have files already.
-        let known = file::seed_of(shard.files(&self.output), &plan).filter(|_| self.seed.is_none());
+        let known = sweep_file::seed_of(shard.files(&self.output), &plan).filter(|_| self.seed.is_none());
         let plan = known.map_or(Ok(plan), plan_of)?;
         let part = Some((shard.index, shard.count));
         Ok(Task { plan: Plan { shard: part, distributed, ..plan }, seeded, output: shard.file(&self.output) })
@@ -225,11 +233,11 @@ impl Sweep {
 }
 
 /// A host and device as the session file of a sweep knows them.
-fn place(ResolvedTarget { host, device }: &ResolvedTarget) -> file::Place<'_> {
-    file::Place { host: &host.name, device, devices: &host.devices }
+fn place(ResolvedTarget { host, device }: &ResolvedTarget) -> sweep_file::Place<'_> {
+    sweep_file::Place { host: &host.name, device, devices: &host.devices }
 }
 
-/// Says in the stream and on the terminal that other hosts go on with what some began.
+/// Says in the stream and on the terminal that other hosts continue what some began.
 fn announce_new_hosts(
     recorder: &mut Recorder,
     fleet: &Fleet,
@@ -243,28 +251,12 @@ fn announce_new_hosts(
         return;
     }
     let (before, now) = (fleet.names(false).join(", "), new.join(", "));
-    let text = format!("{now} goes on with what was begun on {before}");
+    let text = format!("{now} continues what was begun on {before}");
     printer.say(&text);
     let body = Body::Notice { level: Level::Info, text };
     // At the zero of the clock that the resumed session has.
     // A recorder that fails says so again at the next event.
     let _ = recorder.send(Event { t: 0, body });
-}
-
-/// A time with an optional unit: `2s`, `500ms`, `1min`; seconds by default.
-fn cooldown(s: &str) -> Result<Duration, String> {
-    let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
-    let (number, unit) = s.split_at(digits);
-    let factor = match unit.trim() {
-        "" | "s" => 1.0,
-        "ms" => 1e-3,
-        "min" => 60.0,
-        _ => return Err(format!("unknown unit '{unit}': ms, s or min")),
-    };
-    match number.parse::<f64>().map(|number| number * factor) {
-        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a time of at most an hour, such as 2s, 500ms or 1min".to_owned()),
-    }
 }
 
 /// What a sweep is about to do, in how many places, and what of it is done.
@@ -330,7 +322,7 @@ fn conclusion(fleet: &Fleet, file: &Path) -> String {
         said += &format!(", {failed} failed or skipped");
     }
     if done < all {
-        return format!("{said}; the same command goes on with {file}");
+        return format!("{said}; the same command continues {file}");
     }
     for (name, state) in fleet.names(true).iter().zip(fleet.stations()) {
         let name = if fleet.is_several() { format!("{name}: ") } else { String::new() };

@@ -13,4 +13,4 @@ mod target;
 pub use compress::{Compressed, Compression};
 pub use file::{NewFile, sync, write};
 pub use stream::{StandardError, StandardOutput, be_quiet, failure, is_quiet, print, say, warn};
-pub use target::{is_regular, open_log, open_stream};
+pub use target::{STANDARD_OUTPUT, is_regular, is_standard_output, open_log, open_stream};

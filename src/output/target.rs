@@ -10,6 +10,9 @@ use std::{
 /// Links that are followed before a path counts as a loop, as in Linux.
 const MOST_LINKS: usize = 40;
 
+/// The path that stands for standard output.
+pub const STANDARD_OUTPUT: &str = "/dev/stdout";
+
 /// What a path names.
 pub enum Target {
     /// A regular file that is there, or a name that is free; symbolic links are resolved.
@@ -59,6 +62,11 @@ pub fn is_regular(path: &Path) -> bool {
     descriptor(path).is_none() && fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
+/// Whether a path is a name of standard output.
+pub fn is_standard_output(path: &Path) -> bool {
+    descriptor(path) == Some(libc::STDOUT_FILENO)
+}
+
 /// Opens a file that grows, such as a recording, at its beginning, and locks it. A regular file that holds something is
 /// refused with [`ErrorKind::AlreadyExists`] unless it may be overwritten; it is emptied then, and keeps its mode and its
 /// links.
@@ -98,7 +106,7 @@ pub fn open_log(path: &Path) -> io::Result<File> {
 fn descriptor(path: &Path) -> Option<RawFd> {
     let text = path.to_str()?;
     match text {
-        "/dev/stdout" => return Some(libc::STDOUT_FILENO),
+        STANDARD_OUTPUT => return Some(libc::STDOUT_FILENO),
         "/dev/stderr" => return Some(libc::STDERR_FILENO),
         _ => {}
     }

@@ -3,7 +3,7 @@
 use crate::{
     analysis::data::{Observation, observations},
     event::{Config, NetworkFacts, Precision, Quantity},
-    session::{Fleet, RunResult, State, Sweep, read::ReadError, replay},
+    session::{Fleet, RunResult, State, Sweep, input::shown, read::ReadError, replay},
 };
 use std::{
     collections::BTreeMap,
@@ -62,7 +62,7 @@ impl Source {
     pub fn open(path: &Path) -> Result<Vec<Self>, ReadError> {
         let (fleet, losses, _) = replay::fold_all(path)?;
         let losses = (!losses.is_empty()).then(|| losses.to_string());
-        Ok(Self::of(path, fleet, losses))
+        Ok(Self::of(shown(path), fleet, losses))
     }
 
     /// The sources of a file.

@@ -7,6 +7,7 @@
 pub mod export;
 pub mod facts;
 pub mod fleet;
+pub mod input;
 pub mod measured;
 pub mod read;
 pub mod record;
@@ -20,6 +21,7 @@ pub mod state;
 pub mod sweep;
 
 pub use fleet::Fleet;
+pub use input::Input;
 pub use read::Reader;
 pub use record::Recorder;
 pub use recording::Recording;

@@ -2,7 +2,9 @@
 //!
 //! No file, whatever its content, makes the reader panic, loop for ever or take more memory than a line and zstd's window.
 
+use super::input::{is_standard_input, shown};
 use crate::event::{Body, Event, FLEET_SCHEMA, Nanos, SCHEMA, Tagged};
+use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use std::{
     fmt,
@@ -30,6 +32,9 @@ const LATEST: Nanos = 1 << 62;
 
 /// Magic number of a zstd frame.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Magic number of a gzip member.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Why a file can't be read as a session.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -174,11 +179,14 @@ enum Line {
 }
 
 impl Reader {
-    /// Opens a file, compressed or not, and reads its header.
+    /// Opens a file, or standard input where the path is `-`, compressed or not, and reads its header.
     ///
     /// # Errors
     /// If it can't be read, is no session, or is one of a later schema.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
+        if is_standard_input(path) {
+            return Self::of(io::stdin(), shown(path));
+        }
         let failed = |error: io::Error| ReadError::Io { path: path.to_owned(), source: error.into() };
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
@@ -194,11 +202,14 @@ impl Reader {
     pub fn of(bytes: impl Read + Send + 'static, path: &Path) -> Result<Self, ReadError> {
         let failed = |error: io::Error| ReadError::Io { path: path.to_owned(), source: error.into() };
         let mut plain = BufReader::with_capacity(1 << 17, bytes);
-        let compressed = plain.fill_buf().map_err(failed)?.starts_with(&ZSTD);
-        let lines: Box<dyn BufRead + Send> = if compressed {
+        let begin = plain.fill_buf().map_err(failed)?;
+        let (zstd, gzip) = (begin.starts_with(&ZSTD), begin.starts_with(&GZIP));
+        let lines: Box<dyn BufRead + Send> = if zstd {
             let mut decoder = Decoder::with_buffer(plain).map_err(failed)?;
             decoder.window_log_max(MOST_WINDOW).map_err(failed)?;
             Box::new(BufReader::with_capacity(1 << 17, decoder))
+        } else if gzip {
+            Box::new(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(plain)))
         } else {
             Box::new(plain)
         };

@@ -73,6 +73,13 @@ pub enum RecordError {
     TooSlow(PathBuf),
 }
 
+impl RecordError {
+    /// Whether the reader of a pipe has left, who has seen enough.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write { source, .. } if source.kind() == ErrorKind::BrokenPipe)
+    }
+}
+
 /// A recording in progress. Dropping it ends it, as [`Self::finish`] does.
 #[derive(Debug)]
 pub struct Recorder {
@@ -92,7 +99,7 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Begins a recording in a new file, compressed if its name ends in `.zst`. `fleet` is the state of the stream so far: if
+    /// Begins a recording in a new file, compressed if its name ends in `.zst` or `.gz`. `fleet` is the state of the stream so far: if
     /// the stream has begun already, the recording starts with the facts of that state, at time 0.
     ///
     /// # Errors
@@ -151,7 +158,7 @@ impl Recorder {
         let failed = |error: io::Error| RecordError::Create { path: path.to_owned(), source: error.into() };
         let shared = Arc::<Shared>::default();
         let (events, receiver) = sync_channel(QUEUE);
-        let out = Compressed::new(Counted { file, shared: shared.clone() }, compression(path)).map_err(failed)?;
+        let out = Compressed::new(Counted { file, shared: shared.clone() }, Compression::of(path).0).map_err(failed)?;
         let to = shared.clone();
         let writer = thread::Builder::new().name("recorder".into()).spawn(move || {
             if let Err(error) = write(&receiver, out) {
@@ -306,7 +313,7 @@ impl Whole {
     /// # Errors
     /// If it can't be created.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let out = NewFile::create(path).and_then(|file| Compressed::new(file, compression(path)));
+        let out = NewFile::create(path).and_then(|file| Compressed::new(file, Compression::of(path).0));
         Ok(Self { path: path.to_owned(), out: out.map_err(|error| unwritable(path, error))? })
     }
 
@@ -330,14 +337,6 @@ impl Whole {
 
 fn unwritable(path: &Path, error: io::Error) -> RecordError {
     RecordError::Create { path: path.to_owned(), source: error.into() }
-}
-
-/// Session files are compressed if their names end in `.zst`.
-fn compression(path: &Path) -> Compression {
-    match Compression::of(path) {
-        (Compression::Zstd, _) => Compression::Zstd,
-        _ => Compression::None,
-    }
 }
 
 fn write_line(out: &mut impl Write, tagged: &Tagged) -> io::Result<()> {

@@ -71,6 +71,7 @@ impl App {
     /// An app before any event.
     pub fn new(options: Options, theme: Theme) -> Self {
         let live = Fleet::of(options.stations.len());
+        let metrics = options.metrics.as_ref().map(|url| format!("metrics: {url}"));
         Self {
             stations: Stations::new(live.len()),
             live,
@@ -80,7 +81,7 @@ impl App {
             focus: 0,
             ui: ViewState::default(),
             recording: None,
-            hint: None,
+            hint: metrics.map(|text| Hint { t: 0, level: Level::Info, text }),
             pin: None,
             analysis: AnalysisCache::default(),
             ended: false,

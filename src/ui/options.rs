@@ -30,6 +30,8 @@ pub struct Options {
     pub frames_per_s: Option<f64>,
     /// The stream is a recording, or another program's: no commands are sent.
     pub watch_only: bool,
+    /// Where metrics are served, as a URL; none where they are not.
+    pub metrics: Option<String>,
     /// Directory of recordings that are started by a key; the current one by default.
     pub record_to: PathBuf,
 }

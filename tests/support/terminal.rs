@@ -40,10 +40,15 @@ impl Terminal {
 
     /// The same in an existing home directory, which becomes the current directory too.
     pub fn start_in(home: &Path, args: &[&str], rows: u16, cols: u16) -> Self {
-        let pty = native_pty_system().openpty(size(rows, cols)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_wattscope"));
         command.args(args);
         command.env("TERM", "xterm-256color");
+        Self::spawn(home, command, rows, cols)
+    }
+
+    /// Starts any command in an existing home directory, which becomes the current directory too.
+    pub fn spawn(home: &Path, mut command: CommandBuilder, rows: u16, cols: u16) -> Self {
+        let pty = native_pty_system().openpty(size(rows, cols)).unwrap();
         command.cwd(home);
         command.env("XDG_STATE_HOME", home);
         if std::env::var_os("XDG_CACHE_HOME").is_none() {
@@ -85,6 +90,15 @@ impl Terminal {
     /// What the screen shows.
     pub fn screen(&self) -> String {
         self.output.0.lock().unwrap().parser.screen().contents()
+    }
+
+    /// Whether anything on the screen has a colour.
+    pub fn has_colours(&self) -> bool {
+        let output = self.output.0.lock().unwrap();
+        let screen = output.parser.screen();
+        let (rows, cols) = screen.size();
+        let coloured = |cell: &vt100::Cell| [cell.fgcolor(), cell.bgcolor()] != [vt100::Color::Default; 2];
+        (0..rows).any(|row| (0..cols).any(|col| screen.cell(row, col).is_some_and(coloured)))
     }
 
     /// Bytes that the program has written to the terminal.

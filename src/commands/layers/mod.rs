@@ -4,10 +4,12 @@ mod measure;
 mod record;
 
 use super::{
-    args::{self, EngineArgs, Grid, Hosts},
+    args::{Device, EngineArgs, Grid, Hosts, JsonLines, NamedNetwork, Weights, file::Record as RecordTo},
+    bar::bar,
     execute::{Execute, Global},
     failure::Failure,
     progress::line,
+    results::Results,
     setup, suspend,
 };
 use crate::{
@@ -19,11 +21,11 @@ use crate::{
     session::{Recording, State, record::RecordError, records::Outcome},
     sweep::End,
 };
-use clap::{Args, ValueHint};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use clap::Args;
+use indicatif::ProgressBar;
 use measure::{Observer, measure};
 use record::Record;
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 const HELP: &str = "\
 The network runs until it is steady, then passes whose layers are timed take turns, for about a second, with passes of the \
@@ -54,52 +56,54 @@ assets/layers.schema.json describes the objects of --json, one a line for each b
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP)]
 pub struct Layers {
-    /// Network (`wattscope networks` lists them)
-    #[arg(value_name = "NETWORK", value_parser = args::network(), hide_possible_values = true)]
-    pub network: String,
-    /// The configurations of each network.
+    /// The network.
+    #[command(flatten)]
+    pub network: NamedNetwork,
+    /// Its configurations.
     #[command(flatten)]
     pub grid: Grid,
-    /// Device to run on: auto (the first GPU, or else the CPU), cpu, cuda:0 …
-    #[arg(short, long, value_name = "NAME", default_value = "auto", value_parser = args::device_name)]
-    pub device: String,
-    /// Weights of the network, .pth or .safetensors, instead of made-up ones
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub weights: Option<PathBuf>,
+    /// The device.
+    #[command(flatten)]
+    pub device: Device,
+    /// Its weights.
+    #[command(flatten)]
+    pub weights: Weights,
     /// The host to measure on: one --on at the most.
     #[command(flatten)]
     pub hosts: Hosts,
-    /// Print a JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
+    /// Whether results are JSON: an object for each batch size and precision.
+    #[command(flatten)]
+    pub json: JsonLines,
     /// How the engine runs.
     #[command(flatten)]
     pub engine: EngineArgs,
-    /// Record to a new file, one JSON object a line, compressed if it ends in .zst; `wattscope replay` shows it
-    #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
+    /// The recording.
+    #[command(flatten)]
+    pub record: RecordTo,
 }
 
 impl Execute for Layers {
     fn execute(self, global: &Global) -> Result<ExitCode, Failure> {
         let runtime = setup::runtime()?;
-        setup::refuse_remote_weights(&self.hosts, self.weights.as_deref())?;
+        let (weights, recording) = (self.weights.weights.as_deref(), self.record.output.as_deref());
+        let results = Results::beside(recording, self.json.json)?;
+        setup::refuse_remote_weights(&self.hosts, weights)?;
         if let [_, another, ..] = &self.hosts.on[..] {
             let reason = format!("--on \"{another}\": layers are measured in one place at a time");
             return Err(Failure::usage(reason));
         }
-        let targets = setup::targets(&self.hosts, std::slice::from_ref(&self.device))?;
+        let targets = setup::targets(&self.hosts, std::slice::from_ref(&self.device.device))?;
         let targets = runtime.block_on(setup::connect(targets))?;
         // One host and one device are one target.
         let Some(ResolvedTarget { host, .. }) = targets.into_iter().next() else { return Ok(ExitCode::FAILURE) };
         let configs = self.configs(&host.devices).map_err(Failure::usage)?;
-        let weights = self.weights.clone().map(|path| setup::weights_file(&self.network, path)).transpose()?;
-        let recorder = setup::recorder(self.record.as_deref())?;
+        let weights = weights.map(|path| setup::weights_file(self.network.name(), path)).transpose()?;
+        let recorder = setup::recorder(recording)?;
         setup::start_log(global.log.as_deref());
         // No figure here is of power, so no idle power is read.
-        let (fold, idle) = (!self.engine.no_fold, Duration::ZERO);
+        let (fold, idle) = (self.engine.fold.wanted(), Duration::ZERO);
         let options = agent::Options { weights, fold, idle, ..setup::agent_options(false, self.engine.memory_limit)? };
-        let mut printer = Printer::new(self.json);
+        let mut printer = Printer::new(results);
         let mut code = ExitCode::SUCCESS;
         let mut recording = Recording::from(recorder);
         let end = runtime.block_on(async {
@@ -122,20 +126,14 @@ impl Layers {
     /// # Errors
     /// If the host lacks the device, or the device a precision.
     pub fn configs(&self, devices: &[DeviceInfo]) -> Result<Vec<Config>, DeviceError> {
-        args::configs(
-            std::slice::from_ref(&self.network),
-            &self.grid.precision,
-            &self.grid.batch,
-            &self.device,
-            devices,
-        )
+        self.grid.configs(&[self.network.name().to_owned()], &self.device.device, devices)
     }
 }
 
 /// Prints layers as they are measured: a line of progress on standard error while that is a terminal, tables or JSON lines
-/// on standard output.
+/// where results go.
 struct Printer {
-    json: bool,
+    results: Results,
     bar: ProgressBar,
     failed: bool,
     printed: bool,
@@ -143,19 +141,16 @@ struct Printer {
 
 impl Printer {
     /// A printer that has printed nothing.
-    fn new(json: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        // The template is a constant. Were it wrong, the line would look otherwise and work.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
-        Self { json, bar, failed: false, printed: false }
+    fn new(results: Results) -> Self {
+        Self { results, bar: bar(None, "{spinner} {wide_msg}"), failed: false, printed: false }
     }
 }
 
 impl Observer for Printer {
     fn recording_ended(&mut self, error: &RecordError) {
-        self.bar.suspend(|| output::warn(&error.to_string()));
+        if !error.is_broken_pipe() {
+            self.bar.suspend(|| output::warn(&error.to_string()));
+        }
     }
 
     fn progress(&mut self, state: &State) {
@@ -173,11 +168,11 @@ impl Observer for Printer {
             self.failed = true;
             output::warn(&format!("{}: {error}", record.title()));
         }
-        if self.json {
+        if self.results.is_json() {
             output::print(&(serde_json::to_string(&record)? + "\n"));
         } else if record.is_measured() {
             let gap = if self.printed { "\n" } else { "" };
-            output::print(&format!("{gap}{}", record.text()));
+            self.results.print_table(&format!("{gap}{}", record.text()));
             self.printed = true;
         }
         self.bar.reset();

@@ -8,7 +8,8 @@ use crate::{
     event::{Body, Config, Event, FLEET_SCHEMA, Nanos, Outcome, Plan, RunId, StationId, Tagged},
     output,
     session::{
-        Fleet, Reader, State,
+        Fleet, Input, Reader, State,
+        input::shown,
         read::{Losses, ReadError},
         record::{RecordError, Whole, shifted},
     },
@@ -123,7 +124,7 @@ struct Claim {
 
 /// A file that is joined.
 struct Part {
-    path: PathBuf,
+    input: Input,
     /// Wall clock at t = 0.
     started: Option<Timestamp>,
     /// The final states of its stations.
@@ -131,7 +132,14 @@ struct Part {
     losses: Losses,
 }
 
-/// Joins files into a new one.
+impl Part {
+    /// Its file, as it is shown.
+    fn path(&self) -> PathBuf {
+        self.input.path().to_owned()
+    }
+}
+
+/// Joins files into a new one; `-` among them is standard input.
 ///
 /// # Errors
 /// If one can't be read, they are not parts of one sweep, or the new one can't be written.
@@ -164,7 +172,7 @@ pub fn merge(files: &[PathBuf], to: &Path, force: bool) -> Result<Merged, MergeE
             .filter(|step| !counted.contains_key(step))
             .filter_map(|step| Some((step, plan.config(step)?.clone())))
             .collect(),
-        losses: parts.iter().filter(|p| !p.losses.is_empty()).map(|p| (p.path.clone(), p.losses.clone())).collect(),
+        losses: parts.iter().filter(|p| !p.losses.is_empty()).map(|p| (p.path(), p.losses.clone())).collect(),
     };
     copy(&parts, &dropped, to)?;
     Ok(merged)
@@ -172,7 +180,8 @@ pub fn merge(files: &[PathBuf], to: &Path, force: bool) -> Result<Merged, MergeE
 
 /// Reads a file once: its final states, and the steps that are done in it.
 fn survey(path: &Path, file: usize, claims: &mut Vec<Claim>) -> Result<Part, MergeError> {
-    let mut reader = Reader::open(path)?;
+    let input = Input::of(path)?;
+    let mut reader = input.reader()?;
     let (mut fleet, mut started) = (Fleet::default(), None);
     for tagged in reader.by_ref().flatten() {
         if let (Body::Header(header), None) = (&tagged.event.body, started) {
@@ -195,7 +204,7 @@ fn survey(path: &Path, file: usize, claims: &mut Vec<Claim>) -> Result<Part, Mer
             claims.push(Claim { file, station: tagged.station, step, outcome: outcome.clone(), run });
         }
     }
-    Ok(Part { path: path.to_owned(), started, fleet, losses: reader.losses().clone() })
+    Ok(Part { input, started, fleet, losses: reader.losses().clone() })
 }
 
 /// Checks that a file is a part of the same sweep as those before it.
@@ -205,16 +214,16 @@ fn check(part: &Part, files: &[PathBuf], plan: &mut Option<Plan>) -> Result<(), 
     for sweep in sweeps {
         any = true;
         if !sweep.plan.is_shared() {
-            return Err(MergeError::Whole(part.path.clone()));
+            return Err(MergeError::Whole(part.path()));
         }
         let first = plan.get_or_insert_with(|| sweep.plan.clone());
         first.is_like(&sweep.plan).map_err(|differences| MergeError::Different {
-            first: files[0].clone(),
-            path: part.path.clone(),
+            first: shown(&files[0]).to_owned(),
+            path: part.path(),
             differences,
         })?;
     }
-    if any { Ok(()) } else { Err(MergeError::NoSweep(part.path.clone())) }
+    if any { Ok(()) } else { Err(MergeError::NoSweep(part.path())) }
 }
 
 /// The claim that counts for each step, and the claims that do not: the first that was measured counts, or else the first
@@ -237,7 +246,7 @@ fn judge(claims: Vec<Claim>) -> (BTreeMap<usize, Claim>, Vec<Claim>) {
 }
 
 fn duplicate(claim: &Claim, counted: &BTreeMap<usize, Claim>, plan: &Plan, parts: &[Part]) -> Option<Duplicate> {
-    let path = |claim: &Claim| Some(parts.get(claim.file)?.path.clone());
+    let path = |claim: &Claim| Some(parts.get(claim.file)?.path());
     let (kept, dropped) = (path(counted.get(&claim.step)?)?, path(claim)?);
     Some(Duplicate { step: claim.step, config: plan.config(claim.step)?.clone(), kept, dropped })
 }
@@ -311,7 +320,7 @@ fn copy(parts: &[Part], dropped: &[Claim], to: &Path) -> Result<(), MergeError> 
     for (number, part) in parts.iter().enumerate() {
         let since = part.started.zip(zero).map_or(0, |(own, zero)| own.duration_since(zero).as_nanos());
         let shift = i64::try_from(since).unwrap_or(0);
-        let reader = Reader::open(&part.path)?;
+        let reader = part.input.reader()?;
         let mut source = Source { part, reader, dropped: Dropped::of(number, dropped), first, shift, ends: Vec::new() };
         source.ends = ends(part).map(|tagged| source.placed(tagged, stations)).collect();
         first += part.fleet.len();

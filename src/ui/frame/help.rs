@@ -48,7 +48,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Option<(usize, 
     let left = (label + KEYMAP.iter().map(|b| columns(&b.help)).max().unwrap_or(0)) as u16 + 3;
     let beside = area.width.saturating_sub(left + 4);
     if beside >= 44 {
-        let meanings = meanings(usize::from(beside.min(84)) - TERM);
+        let meanings = meanings(view, usize::from(beside.min(84)) - TERM);
         let rows = keys.len().max(meanings.len()) as u16;
         let inner = overlay::open(view, &title("? or esc closes"), area, left + beside.min(84), rows, buffer);
         entries(&keys, view, Rect { width: left.min(inner.width), ..inner }, buffer);
@@ -57,7 +57,7 @@ pub fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Option<(usize, 
         return None;
     }
     let width = area.width.saturating_sub(4).min(left.max(76));
-    let meanings = meanings(usize::from(width).saturating_sub(TERM));
+    let meanings = meanings(view, usize::from(width).saturating_sub(TERM));
     let list: Vec<Entry> = keys.into_iter().chain([Entry::new("", String::new(), 0)]).chain(meanings).collect();
     let inner = overlay::open(view, &title("[ ] scrolls, ? or esc closes"), area, width, list.len() as u16, buffer);
     let page = usize::from(inner.height).saturating_sub(1).max(1);
@@ -86,13 +86,13 @@ impl Entry {
     }
 }
 
-fn meanings(width: usize) -> Vec<Entry> {
-    let lines = |(word, text): &(&'static str, &str)| -> Vec<Entry> {
-        let word = *word;
+fn meanings(view: &View<'_>, width: usize) -> Vec<Entry> {
+    let lines = |(word, text): (&'static str, &str)| -> Vec<Entry> {
         let lines = wrap(text, width).into_iter().enumerate();
         lines.map(|(i, line)| Entry::new(if i == 0 { word } else { "" }, line, TERM)).collect()
     };
-    MEANINGS.iter().flat_map(lines).collect()
+    let metrics = view.options.metrics.as_deref().map(|url| ("metrics", url));
+    MEANINGS.into_iter().chain(metrics).flat_map(lines).collect()
 }
 
 fn entries(list: &[Entry], view: &View<'_>, area: Rect, buffer: &mut Buffer) {
