@@ -57,11 +57,11 @@ pub struct Accuracy {
     #[command(flatten)]
     pub network: NamedNetwork,
     /// Weights of the network, .pth or .safetensors
-    #[arg(short, long, value_name = "FILE", value_parser = file::named("weights are read more than once"),
+    #[arg(short, long, value_name = "FILE", value_parser = file::named("weights are read more than once: name a file"),
           value_hint = ValueHint::FilePath)]
     pub weights: PathBuf,
     /// Labelled images: a folder with a folder a class, such as ImageNet's validation set
-    #[arg(short, long, alias = "image", value_name = "DIR", value_parser = file::named("images are in a folder"),
+    #[arg(short, long, alias = "image", value_name = "DIR", value_parser = file::named("images are in a folder: name it"),
           value_hint = ValueHint::DirPath)]
     pub images: PathBuf,
     /// Labels of images that are all in one folder; - for standard input

@@ -44,14 +44,14 @@ pub struct Infer {
           value_hint = ValueHint::FilePath)]
     pub image: Vec<PathBuf>,
     /// A prepared input instead: safetensors with one tensor `input` of [n, 3, px, px]
-    #[arg(long, value_name = "FILE", group = "what", value_parser = file::named("a prepared input is read more than once"),
+    #[arg(long, value_name = "FILE", group = "what", value_parser = file::named("a prepared input is read more than once: name a file"),
           value_hint = ValueHint::FilePath)]
     pub input: Option<PathBuf>,
     /// Likeliest classes to print
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
     /// Write the logits to a safetensors file, as a tensor `logits` of [n, 1000]
-    #[arg(long, value_name = "FILE", value_parser = file::named("standard output has the answers"),
+    #[arg(long, value_name = "FILE", value_parser = file::named("standard output has the answers: name a file"),
           value_hint = ValueHint::FilePath)]
     pub logits: Option<PathBuf>,
     /// The precision.

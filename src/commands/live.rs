@@ -55,7 +55,7 @@ pub struct Live {
     pub metrics: Metrics,
     /// Record to a new file, one JSON object a line, compressed if it ends in .zst or .gz; `wattscope replay` shows it
     #[arg(short = 'o', long, alias = "output", value_name = "FILE",
-          value_parser = file::named_recording("the screen is on standard output"), value_hint = ValueHint::FilePath)]
+          value_parser = file::named_recording("the screen is on standard output: name a file"), value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
 }
 

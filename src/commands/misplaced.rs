@@ -15,17 +15,29 @@ pub fn check(command: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
     };
     let mut flags: Vec<(usize, String)> =
         command.get_arguments().filter(given).flat_map(|arg| written(arg, matches)).collect();
-    let Some((_, first)) = flags.iter().min() else { return Ok(()) };
-    let name = first.split(' ').next().unwrap_or_default().to_owned();
     flags.sort();
     let flags: Vec<String> = flags.into_iter().map(|(_, flag)| flag).collect();
+    let names: Vec<&str> = flags.iter().filter_map(|flag| flag.split(' ').next()).collect();
+    let Some(first) = names.first() else { return Ok(()) };
+    if let Some(missing) = names.iter().find(|name| !has(command, word, name)) {
+        let text =
+            format!("{missing} before '{word}' is a flag of the live screen, and '{word}' has none of that name\n");
+        return Err(Error::raw(ErrorKind::ArgumentConflict, text).with_cmd(command));
+    }
     let more =
         if own.ids().any(|id| own.value_source(id.as_str()) == Some(ValueSource::CommandLine)) { " …" } else { "" };
     let text = format!(
-        "{name} before '{word}' is a flag of the live screen; the flags of a command follow it: wattscope {word} {}{more}\n",
+        "{first} before '{word}' is a flag of the live screen; the flags of a command follow it: wattscope {word} {}{more}\n",
         flags.join(" ")
     );
     Err(Error::raw(ErrorKind::ArgumentConflict, text).with_cmd(command))
+}
+
+/// Whether a command has a flag.
+fn has(root: &Command, word: &str, flag: &str) -> bool {
+    let long = flag.trim_start_matches('-');
+    let is = |arg: &Arg| arg.get_long() == Some(long) || arg.get_all_aliases().unwrap_or_default().contains(&long);
+    root.find_subcommand(word).is_some_and(|command| command.get_arguments().any(is))
 }
 
 /// A flag with its values, once for each time that it was given, and where that was.

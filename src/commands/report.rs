@@ -30,7 +30,7 @@ pub struct Report {
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Directory to write into; it is made where it is missing
-    #[arg(short, long, value_name = "DIR", value_parser = file::named("a report is a folder of files"),
+    #[arg(short, long, value_name = "DIR", value_parser = file::named("a report is a folder of files: name it"),
           value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
     /// Write into DIR even where it holds other files

@@ -125,7 +125,8 @@ pub struct Sweep {
 }
 
 /// Why a sweep needs a file.
-const CONTINUES: &str = "a sweep continues from its file after an interruption, and standard output can't be read back";
+const CONTINUES: &str =
+    "a sweep continues from its file after an interruption, and standard output can't be read back: name a file";
 
 /// Parser of a shard, whatever its case.
 fn shard_of(s: &str) -> Result<shard::Asked, String> {

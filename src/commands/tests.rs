@@ -311,8 +311,14 @@ fn flags_of_the_live_screen_before_a_command_are_told_where_they_go() {
     let text = said(&["wattscope", "--on", "ssh box", "devices"]);
     let expected = "error: --on before 'devices' is a flag of the live screen; the flags of a command follow it: wattscope devices --on \"ssh box\"\n";
     assert!(text.starts_with(expected), "{text}");
-    let text = said(&["wattscope", "--no-mouse", "-d", "cpu,cuda", "--on", "a", "--on", "b", "run", "-n", "vgg16"]);
-    assert!(text.contains("wattscope run --no-mouse --device cpu,cuda --on a --on b …"), "{text}");
+    let text =
+        said(&["wattscope", "--no-graph", "-d", "cpu,cuda", "-o", "x", "--on", "a", "--on", "b", "run", "-n", "vgg16"]);
+    assert!(text.contains("wattscope run --no-graph --device cpu,cuda --record x --on a --on b …"), "{text}");
+    let text = said(&["wattscope", "-d", "cpu", "--no-mouse", "run", "-n", "vgg16"]);
+    assert!(
+        text.contains("--no-mouse before 'run' is a flag of the live screen, and 'run' has none of that name"),
+        "{text}"
+    );
     // Flags that every command has may stand before it.
     for line in ["wattscope -q --log x devices", "wattscope devices -q --log x"] {
         let cli = parse(line).unwrap();

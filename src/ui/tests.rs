@@ -1071,3 +1071,20 @@ fn look_at_a_screen() {
     press(&mut app, &var("KEYS", "1"));
     println!("{}", show(&mut app, width.parse().unwrap(), height.parse().unwrap()));
 }
+
+#[test]
+fn where_metrics_are_served_is_said_at_first_and_in_the_help() {
+    let url = "http://127.0.0.1:41234/metrics";
+    for (width, height) in [(150, 40), (80, 24)] {
+        let mut app = App::new(Options { metrics: Some(url.to_owned()), ..options() }, options().theme());
+        assert!(show(&mut app, width, height).contains(&format!("metrics: {url}")), "{width}×{height}");
+        press(&mut app, "?");
+        let mut help = String::new();
+        for _ in 0..6 {
+            help += &show(&mut app, width, height);
+            press(&mut app, "]");
+        }
+        // The hint is below the help.
+        assert!(help.lines().any(|line| line.contains(url) && line.contains('│')), "{width}×{height}:\n{help}");
+    }
+}

@@ -416,7 +416,7 @@ def power(p):
         sampler = subprocess.Popen(["nvidia-smi", "-i", index, f"--query-gpu={fields}", "--format=csv,noheader,nounits", "-lms", "100"], stdout=open(witness, "w"), stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
     some = ("resnet50,vgg16", "1,32") if CARD else ("squeezenet1.1", "1,2")
     try:
-        arguments = ["sweep", "--networks", some[0], "--batches", some[1], "--precisions", half(), "--device", DEVICE, "--seconds", 2, "--repeat", 1, "--order", "given", "--cooldown", "500ms", "-o", session, "--log", p.folder / "power.log"]
+        arguments = ["sweep", "--network", some[0], "--batch", some[1], "--precision", half(), "--device", DEVICE, "--seconds", 2, "--repeat", 1, "--order", "given", "--cooldown", "500ms", "-o", session, "--log", p.folder / "power.log"]
         code, records = p.records(*arguments, "--json", seconds=p.left() - 4)
     finally:
         if sampler:
@@ -530,7 +530,7 @@ def stretches(stream):
 def sweep(p):
     session = p.folder / "sweep.jsonl.zst"
     some = ("all", "32", "0.3") if CARD else ("alexnet-owt,squeezenet1.1,resnet18", "1,2", "0.5")
-    arguments = ["sweep", "--networks", some[0], "--batches", some[1], "--precisions", half(), "--device", DEVICE, "--seconds", some[2], "--repeat", 1, "--order", "given", "--cooldown", "0s", "-o", session, "--log", p.folder / "sweep.log"]
+    arguments = ["sweep", "--network", some[0], "--batch", some[1], "--precision", half(), "--device", DEVICE, "--seconds", some[2], "--repeat", 1, "--order", "given", "--cooldown", "0s", "-o", session, "--log", p.folder / "sweep.log"]
     code, records = p.records(*arguments, "--json", seconds=p.left() - 8)
     p.figures = {"records": records}
     for r in records:

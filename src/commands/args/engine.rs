@@ -52,7 +52,7 @@ impl Graph {
 #[derive(Clone, Debug, Args)]
 pub struct Weights {
     /// Weights of the network, .pth or .safetensors; made-up ones if not given
-    #[arg(short, long, value_name = "FILE", value_parser = file::named("weights are read more than once"),
+    #[arg(short, long, value_name = "FILE", value_parser = file::named("weights are read more than once: name a file"),
           value_hint = ValueHint::FilePath)]
     pub weights: Option<PathBuf>,
 }

@@ -53,7 +53,7 @@ fn standard_output(path: PathBuf) -> PathBuf {
 
 fn has_name(path: PathBuf, reason: &str) -> Result<PathBuf, String> {
     match is_standard(&path) {
-        true => Err(format!("{reason}: name a file (./- for one of that name)")),
+        true => Err(format!("{reason} (one that is called - is ./-)")),
         false => Ok(path),
     }
 }
@@ -62,10 +62,11 @@ fn no_table(path: PathBuf) -> Result<PathBuf, String> {
     let (_, name) = Compression::of(&path);
     let ending = name.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
     if TABLES.contains(&ending.as_str()) {
-        return Err(format!(
-            "a recording is no table: name it like runs.jsonl.zst, and `wattscope export runs.jsonl.zst` makes a .{ending} of it \
-             where it can"
-        ));
+        return Err(
+            "a recording is no table: name it like runs.jsonl.zst, and make a table of it with `wattscope export \
+                    runs.jsonl.zst -o runs.csv`"
+                .to_owned(),
+        );
     }
     Ok(path)
 }
