@@ -9,7 +9,7 @@ use crate::{
     output,
     session::{
         export::{self, ExportError, Format, Table},
-        input::shown,
+        read::shown,
     },
 };
 use clap::{Args, ValueHint};

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     session::{
-        input::{is_standard_input, shown},
+        read::{is_standard_input, shown},
         recordings,
         replay::Player,
     },

@@ -3,7 +3,11 @@
 use crate::{
     analysis::data::{Observation, observations},
     event::{Config, NetworkFacts, Precision, Quantity},
-    session::{Fleet, RunResult, State, Sweep, input::shown, read::ReadError, replay},
+    session::{
+        Fleet, RunResult, State, Sweep,
+        read::{ReadError, shown},
+        replay,
+    },
 };
 use std::{
     collections::BTreeMap,

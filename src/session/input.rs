@@ -1,29 +1,16 @@
-//! Session files to read, by name; `-` is standard input.
+//! Session files that are read more than once, standard input included.
 
-use super::read::{ReadError, Reader};
+use super::read::{ReadError, Reader, is_standard_input, shown};
 use std::{
     io::{self, Cursor, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-/// The path that stands for standard input.
-const STANDARD_INPUT: &str = "-";
-
 /// Bytes of standard input that are kept to be read again.
 const MOST_HELD: u64 = 1 << 30;
 
-/// Whether a path stands for standard input.
-pub fn is_standard_input(path: &Path) -> bool {
-    path == Path::new(STANDARD_INPUT)
-}
-
-/// A path as it is shown to people and in reports.
-pub fn shown(path: &Path) -> &Path {
-    if is_standard_input(path) { Path::new("standard input") } else { path }
-}
-
-/// A session file that can be read again and again, standard input included.
+/// A session file that can be read again and again.
 #[derive(Clone, Debug)]
 pub struct Input {
     path: PathBuf,

@@ -2,7 +2,6 @@
 //!
 //! No file, whatever its content, makes the reader panic, loop for ever or take more memory than a line and zstd's window.
 
-use super::input::{is_standard_input, shown};
 use crate::event::{Body, Event, FLEET_SCHEMA, Nanos, SCHEMA, Tagged};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
@@ -14,6 +13,9 @@ use std::{
     sync::Arc,
 };
 use zstd::stream::read::Decoder;
+
+/// The path that stands for standard input.
+const STANDARD_INPUT: &str = "-";
 
 /// Longest line that is read, bytes: four times the line of a network of a thousand layers.
 const MOST_LINE: usize = 1 << 20;
@@ -149,6 +151,16 @@ impl fmt::Display for Losses {
         parts.extend(self.end.as_ref().map(ToString::to_string));
         f.write_str(&parts.join("; "))
     }
+}
+
+/// Whether a path stands for standard input.
+pub fn is_standard_input(path: &Path) -> bool {
+    path == Path::new(STANDARD_INPUT)
+}
+
+/// A path as it is shown to people and in reports.
+pub fn shown(path: &Path) -> &Path {
+    if is_standard_input(path) { Path::new("standard input") } else { path }
 }
 
 /// An iterator over the events of a session file; the first one is a header.

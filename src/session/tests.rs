@@ -77,13 +77,21 @@ fn in_a_directory(name: &str) -> (tempfile::TempDir, PathBuf) {
 /// What is left of a session whose recorder was killed in the middle of a line.
 fn killed(path: &Path) -> Vec<u8> {
     let text = [lines(&session()), b"{\"t\":1,\"ty".to_vec()].concat();
-    if path.extension().is_none_or(|e| e != "zst") {
-        return text;
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("zst") => {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+            encoder.write_all(&text).unwrap();
+            encoder.flush().unwrap();
+            encoder.get_ref().clone()
+        }
+        Some("gz") => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(&text).unwrap();
+            encoder.flush().unwrap();
+            encoder.get_ref().clone()
+        }
+        _ => text,
     }
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
-    encoder.write_all(&text).unwrap();
-    encoder.flush().unwrap();
-    encoder.get_ref().clone()
 }
 
 /// Reads bytes; gives the events and what was wrong.
@@ -97,12 +105,14 @@ fn read(bytes: &[u8]) -> Result<(Vec<Event>, super::read::Losses), ReadError> {
 fn a_replay_ends_in_the_state_that_the_live_run_ended_in() {
     let live = fold(&session());
     assert!(live.results.len() == 2 && live.failures.len() == 1, "{live:?}");
-    for name in ["s.jsonl", "s.jsonl.zst"] {
+    for name in ["s.jsonl", "s.jsonl.zst", "s.jsonl.gz"] {
         let (_directory, path) = in_a_directory(name);
         record(&path, &session());
         let (state, losses) = replay::fold(&path).unwrap();
         assert!(losses.is_empty(), "{losses}");
         assert_eq!(state, live, "{name}");
+        let plain = fs::read(&path).unwrap() == lines(&session());
+        assert_eq!(plain, name == "s.jsonl", "{name} is compressed as it says");
     }
 }
 
@@ -171,7 +181,7 @@ fn what_is_there_is_not_overwritten_and_a_full_disk_is_said() {
 
 #[test]
 fn an_interrupted_session_goes_on_where_it_was_cut_off() {
-    for name in ["s.jsonl", "s.jsonl.zst"] {
+    for name in ["s.jsonl", "s.jsonl.zst", "s.jsonl.gz"] {
         let (_directory, path) = in_a_directory(name);
         fs::write(&path, killed(&path)).unwrap();
         let (mut recorder, before, losses) = Recorder::resume(&path, false).unwrap();
@@ -379,11 +389,13 @@ fn mutated() -> impl Strategy<Value = (usize, Vec<(usize, u8)>)> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), zstd in any::<bool>(), after in any::<bool>()) {
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), packed in 0..3, after in any::<bool>()) {
         let mut all = if after { lines(&session()[..3]) } else { Vec::new() };
         all.extend(&bytes);
-        if zstd {
-            all = zstd::bulk::compress(&all, 1).unwrap();
+        if packed > 0 {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&all).unwrap();
+            all = if packed == 1 { zstd::bulk::compress(&all, 1).unwrap() } else { gzip.finish().unwrap() };
             let n = all.len();
             bytes.chunks(50).for_each(|c| all[c.len() * 7 % n] ^= c[0]);
         }

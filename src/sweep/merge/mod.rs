@@ -9,8 +9,7 @@ use crate::{
     output,
     session::{
         Fleet, Input, Reader, State,
-        input::shown,
-        read::{Losses, ReadError},
+        read::{Losses, ReadError, shown},
         record::{RecordError, Whole, shifted},
     },
 };
