@@ -154,7 +154,13 @@ impl Execute for Sweep {
             target.device = device::resolve(&target.device, &target.host.devices).map_err(Failure::usage)?.name.clone();
         }
         let places: Vec<_> = targets.iter().map(place).collect();
-        let asked = sweep_file::Asked { plan: &plan, seed: seeded, places: &places, overwrite: self.force };
+        let asked = sweep_file::Asked {
+            plan: &plan,
+            seed: seeded,
+            places: &places,
+            folded: self.engine.fold.wanted(),
+            overwrite: self.force,
+        };
         let SweepFile { mut recorder, mut fleet, agents, losses } =
             sweep_file::open(&output, &asked, &mut printer).map_err(Failure::usage)?;
         printer.restore(false);

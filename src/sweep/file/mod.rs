@@ -99,6 +99,8 @@ pub struct Asked<'a> {
     pub seed: bool,
     /// The places to measure.
     pub places: &'a [Place<'a>],
+    /// Whether batch norms run folded into the layers before them.
+    pub folded: bool,
     /// Whether the sweep begins anew, whatever the file holds.
     pub overwrite: bool,
 }
@@ -201,8 +203,10 @@ fn differences(there: &Fleet, plan: &Plan, asked: &Asked<'_>, stations: &[Statio
     differ("steps:", part(plan), part(wanted));
     let distribution = |plan: &Plan| if plan.distributed { "one of the stations" } else { "each station" }.to_owned();
     differ("measured by", distribution(plan), distribution(wanted));
-    for state in there.stations().iter().filter_map(|state| state.header.as_ref()) {
-        differ("wattscope", state.version.clone(), env!("CARGO_PKG_VERSION").to_owned());
+    let folding = |folded: bool| if folded { "folded" } else { "not folded" }.to_owned();
+    for header in there.stations().iter().filter_map(|state| state.header.as_ref()) {
+        differ("wattscope", header.version.clone(), env!("CARGO_PKG_VERSION").to_owned());
+        differ("batch norms", folding(header.folded), folding(asked.folded));
     }
     for (on, place) in stations.iter().zip(asked.places) {
         let Some(state) = there.get((*on).into()) else { continue };

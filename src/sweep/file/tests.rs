@@ -27,7 +27,7 @@ fn devices(title: &str) -> Vec<DeviceInfo> {
 
 fn header(host: &str) -> Body {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    Body::Header(Header { schema: SCHEMA, host: host.to_owned(), version, ..Header::default() })
+    Body::Header(Header { schema: SCHEMA, host: host.to_owned(), version, folded: true, ..Header::default() })
 }
 
 fn shard(index: u32) -> Plan {
@@ -58,7 +58,21 @@ fn opened(path: &Path, plan: &Plan, host: &str, title: &str) -> Result<(SweepFil
     let devices = devices(title);
     let places = [Place { host, device: "cpu", devices: &devices }];
     let mut seen = Count(0);
-    open(path, &Asked { plan, seed: false, places: &places, overwrite: false }, &mut seen).map(|file| (file, seen.0))
+    let asked = Asked { plan, seed: false, places: &places, folded: true, overwrite: false };
+    open(path, &asked, &mut seen).map(|file| (file, seen.0))
+}
+
+#[test]
+fn a_sweep_that_computes_something_else_is_another_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.jsonl");
+    let all = Plan { shard: None, ..shard(0) };
+    begun(&path, &all);
+    let devices = devices("Some CPU");
+    let places = [Place { host: "node1", device: "cpu", devices: &devices }];
+    let asked = Asked { plan: &all, seed: false, places: &places, folded: false, overwrite: false };
+    let said = open(&path, &asked, &mut Count(0)).unwrap_err().to_string();
+    assert!(said.contains("batch norms folded there, not folded asked for"), "{said}");
 }
 
 #[tokio::test]

@@ -155,6 +155,7 @@ pub fn merge(files: &[PathBuf], to: &Path, force: bool) -> Result<Merged, MergeE
         check(&part, files, &mut plan)?;
         parts.push(part);
     }
+    check_folding(&parts)?;
     let plan = plan.unwrap_or_default();
     let stations: usize = parts.iter().map(|part| part.fleet.len()).sum();
     if stations > crate::event::MOST_STATIONS {
@@ -223,6 +224,25 @@ fn check(part: &Part, files: &[PathBuf], plan: &mut Option<Plan>) -> Result<(), 
         })?;
     }
     if any { Ok(()) } else { Err(MergeError::NoSweep(part.path())) }
+}
+
+/// Checks that all stations of all files computed the same: batch norms folded, or not.
+fn check_folding(parts: &[Part]) -> Result<(), MergeError> {
+    let folded = |part: &Part| -> BTreeSet<bool> {
+        part.fleet.stations().iter().filter_map(|state| Some(state.header.as_ref()?.folded)).collect()
+    };
+    let Some((first, others)) = parts.split_first() else { return Ok(()) };
+    let words = |folded: BTreeSet<bool>| {
+        folded.into_iter().map(|folded| if folded { "folded" } else { "not folded" }).collect::<Vec<_>>().join(", ")
+    };
+    match others.iter().find(|part| folded(part) != folded(first)) {
+        None => Ok(()),
+        Some(part) => Err(MergeError::Different {
+            first: first.path(),
+            path: part.path(),
+            differences: vec![format!("batch norms {} here, {} there", words(folded(first)), words(folded(part)))],
+        }),
+    }
 }
 
 /// The claim that counts for each step, and the claims that do not: the first that was measured counts, or else the first

@@ -169,6 +169,12 @@ fn what_is_no_part_of_the_same_sweep_is_refused_with_the_differences() {
     assert!(said(&other).contains("another order of the same"));
     with(&other, &|plan| plan.configs.iter_mut().for_each(|config| config.device = "cuda:0".into()));
     merge(&[a.clone(), other.clone()], &path("fine"), false).unwrap();
+    let mut folded = stream(shard, "node2", 0, 0);
+    if let Body::Header(header) = &mut folded[0].body {
+        header.folded = true;
+    }
+    write(&other, &folded, 0);
+    assert!(said(&other).contains("batch norms not folded here, folded there"));
     with(&alone, &|plan| plan.shard = None);
     assert!(said(&alone).contains("holds a whole sweep"));
     write(&none, &[stream(shard, "node3", 0, 0)[0].clone(), Event { t: 1, body: Body::Reset }], 0);
