@@ -24,7 +24,7 @@ pub enum FileError {
     NoSweep(PathBuf),
     /// It holds another sweep.
     #[error(
-        "{} holds another sweep: {}; ask for the same to go on with it, choose another name, or --force to write over it",
+        "{} holds another sweep: {}; ask for the same to continue it, choose another name, or --force to write over it",
         .path.display(), .differences.join("; ")
     )]
     Another {
