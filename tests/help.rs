@@ -46,6 +46,11 @@ fn help_of_sweep() {
 }
 
 #[test]
+fn help_of_warm() {
+    insta::assert_snapshot!(help(Some("warm")));
+}
+
+#[test]
 fn help_of_merge_and_check() {
     insta::assert_snapshot!(help(Some("merge")) + &help(Some("check")));
 }

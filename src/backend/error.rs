@@ -92,6 +92,8 @@ fn in_one_line(text: &str) -> String {
     let mut causes: Vec<String> = causes.filter(|cause| !cause.is_empty()).collect();
     causes.reverse();
     causes.dedup();
+    // The outer ones repeat it in more general words.
+    causes.truncate(3);
     causes.join(", in: ").chars().take(LONGEST).collect()
 }
 

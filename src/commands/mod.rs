@@ -29,6 +29,7 @@ mod report;
 mod run;
 mod shell;
 mod sweep;
+mod warm;
 
 pub use failure::Failure;
 
@@ -72,6 +73,7 @@ commands! {
     "networks": Networks(networks::Networks),
     "devices": Devices(devices::Devices),
     "check": Check(check::Check),
+    "warm": Warm(warm::Warm),
     "infer": Infer(infer::Infer),
     "accuracy": Accuracy(accuracy::Accuracy),
     "completions": Completions(shell::Completions),

@@ -13,6 +13,7 @@ pub mod process;
 pub mod setup;
 pub mod steady;
 mod verify;
+pub mod warm;
 
 use crate::{
     backend::{BuildError, LayersError, RunError, interface::Input},
