@@ -14,4 +14,6 @@
 
 #![allow(non_snake_case, clippy::missing_safety_doc)] // the names and the contracts are those of cuda.h
 
+mod cards;
 mod memory;
+mod tensor_map;
