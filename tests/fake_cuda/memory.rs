@@ -70,7 +70,8 @@ impl Range {
         self.written.has(address - self.start, bytes)
     }
 
-    fn describe(&self) -> Described {
+    /// What a message says about it.
+    pub fn describe(&self) -> Described {
         Described { start: self.start, bytes: self.bytes, id: self.id, kind: self.kind }
     }
 }
