@@ -196,7 +196,7 @@ api! {
 
     fn cuCtxSynchronize() {
         let context = current()?;
-        driver().captures().synchronize_context(context.board)?;
+        driver().captures().synchronize_context(context.handle)?;
         let answer = drain(&context);
         driver().report.write_counts();
         answer

@@ -43,6 +43,37 @@ fn host(address: *const c_void) -> Side {
 }
 
 impl Copy2d {
+    /// Rows of the host to rows of the card.
+    #[cfg(test)]
+    pub fn to_card(
+        source: *const c_void,
+        source_pitch: usize,
+        target: u64,
+        target_pitch: usize,
+        width: usize,
+        height: usize,
+    ) -> Self {
+        let (none, target_device) = (std::ptr::null_mut(), target);
+        Self {
+            source_x: 0,
+            source_y: 0,
+            source_type: 1,
+            source_host: source,
+            source_device: 0,
+            source_array: none,
+            source_pitch,
+            target_x: 0,
+            target_y: 0,
+            target_type: 2,
+            target_host: none,
+            target_device,
+            target_array: none,
+            target_pitch,
+            width,
+            height,
+        }
+    }
+
     /// The copy that it asks for; arrays are for textures, which nobody here uses.
     fn copy(&self) -> Answer<Copy> {
         let start = |kind: c_int, of_host: *const c_void, of_device: u64, x: usize, y: usize, pitch: usize| {

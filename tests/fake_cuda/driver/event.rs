@@ -11,6 +11,8 @@ use std::{
 
 /// An event: its latest record counts.
 pub struct Event {
+    /// The index of its card.
+    board: usize,
     flags: c_uint,
     last: Mutex<Option<Arc<Record>>>,
 }
@@ -26,6 +28,11 @@ pub struct Record {
 const DISABLE_TIMING: c_uint = 2;
 
 impl Event {
+    /// Refuses if its card can't be used any more.
+    fn healthy(&self) -> error::Answer {
+        driver().boards[self.board].healthy()
+    }
+
     /// Its latest record outside of captures.
     pub fn last(&self) -> Option<Arc<Record>> {
         locked(&self.last).clone()
@@ -65,11 +72,11 @@ fn record(event: Handle, stream: Handle) -> error::Answer {
 
 /// Milliseconds between two events.
 fn elapsed(milliseconds: *mut f32, start: Handle, end: Handle) -> error::Answer {
-    context::current()?;
     let driver = driver();
     let mut times = [0.0; 2];
     for (time, handle) in times.iter_mut().zip([start, end]) {
         let event = driver.events.get(handle)?;
+        event.healthy()?;
         driver.captures().synchronize_event(handle.addr())?;
         let record = event.last().filter(|_| event.flags & DISABLE_TIMING == 0).ok_or(error::INVALID_HANDLE)?;
         *time = record.time().ok_or(error::NOT_READY)?;
@@ -79,15 +86,14 @@ fn elapsed(milliseconds: *mut f32, start: Handle, end: Handle) -> error::Answer 
 
 api! {
     fn cuEventCreate(event: *mut Handle, flags: c_uint) {
-        context::current()?;
+        let board = context::current()?.board;
         if flags > 7 {
             return Err(error::INVALID_VALUE);
         }
-        give(event, driver().events.insert(Event { flags, last: Mutex::default() }))
+        give(event, driver().events.insert(Event { board, flags, last: Mutex::default() }))
     }
 
     fn cuEventDestroy_v2(event: Handle) {
-        context::current()?;
         driver().events.remove(event)?;
         driver().captures().forget_event(event.addr());
         Ok(())
@@ -102,23 +108,23 @@ api! {
     }
 
     fn cuEventSynchronize(event: Handle) {
-        let context = context::current()?;
         let of = driver().events.get(event)?;
+        of.healthy()?;
         driver().captures().synchronize_event(event.addr())?;
         stream::potentially_unsafe("cuEventSynchronize")?;
         if let Some(record) = of.last() {
             driver().schedule.wait(record.ticket(), || record.time().unwrap_or(0.0));
         }
-        context.board().healthy()
+        of.healthy()
     }
 
     fn cuEventQuery(event: Handle) {
-        let context = context::current()?;
         let of = driver().events.get(event)?;
+        of.healthy()?;
         driver().captures().synchronize_event(event.addr())?;
         stream::potentially_unsafe("cuEventQuery")?;
         let done = of.last().is_none_or(|record| driver().schedule.is_done(record.ticket()));
-        context.board().healthy()?;
+        of.healthy()?;
         if done { Ok(()) } else { Err(error::NOT_READY) }
     }
 

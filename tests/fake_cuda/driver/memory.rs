@@ -3,7 +3,7 @@
 //! Every address is used once: a range is mapped behind the last one and its addresses are left empty when it is freed, so
 //! that a later access is known for what it is.
 
-use super::{api, context, context::Context, driver, error, error::Answer, give, handle::Handle, stream, work::Work};
+use super::{api, context, driver, error, error::Answer, give, handle::Handle, stream, work::Work};
 use crate::memory::{Kind, Range};
 use std::{
     ffi::{c_int, c_uint, c_void},
@@ -64,15 +64,15 @@ pub fn release(address: u64) -> bool {
 }
 
 /// Takes memory of a card into account, if it has so much.
-fn reserve(context: &Context, bytes: u64) -> Answer {
-    let board = context.board();
+fn reserve(board: usize, bytes: u64) -> Answer {
+    let board = &driver().boards[board];
     let (bytes, capacity) = (bytes.next_multiple_of(GRANULE), board.card.memory_mib << 20);
     let take = |used: u64| used.checked_add(bytes).filter(|after| *after <= capacity);
     board.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).map(|_| ()).map_err(|_| error::OUT_OF_MEMORY)
 }
 
 /// Allocates memory of a kind.
-pub fn allocate(context: &Context, bytes: usize, kind: Kind) -> Answer<u64> {
+pub fn allocate(board: usize, bytes: usize, kind: Kind) -> Answer<u64> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let driver = driver();
     let bytes = bytes as u64;
@@ -81,20 +81,20 @@ pub fn allocate(context: &Context, bytes: usize, kind: Kind) -> Answer<u64> {
     }
     if kind.on_card() {
         driver.demand.allocation()?;
-        reserve(context, bytes).or_else(|_| {
+        reserve(board, bytes).or_else(|_| {
             // Memory that streams are about to free is as good as free.
-            driver.schedule.wait_all(context.board);
-            reserve(context, bytes)
+            driver.schedule.wait_all(board);
+            reserve(board, bytes)
         })?;
     }
     let Some(address) = map(bytes) else {
         if kind.on_card() {
-            context.board().used.fetch_sub(bytes.next_multiple_of(GRANULE), Ordering::AcqRel);
+            driver.boards[board].used.fetch_sub(bytes.next_multiple_of(GRANULE), Ordering::AcqRel);
         }
         return Err(error::OUT_OF_MEMORY);
     };
     let id = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-    let range = Range::new(address, bytes, id, kind, context.board);
+    let range = Range::new(address, bytes, id, kind, board);
     if !kind.on_card() {
         // The host writes it whenever it likes, and nobody sees that.
         range.mark_written(address, bytes);
@@ -133,8 +133,7 @@ fn free(name: &str, address: u64, kinds: &[Kind]) -> Answer {
 /// Allocates for a stream: at once, or as a node of the graph that it captures.
 pub fn allocate_in(stream: Handle, address: *mut u64, bytes: usize) -> Answer {
     let stream = stream::of(stream)?;
-    let context = context::current()?;
-    let allocated = allocate(&context, bytes, Kind::Async)?;
+    let allocated = allocate(stream.board, bytes, Kind::Async)?;
     if stream::is_captured(&stream) {
         stream::submit(&stream, Work::Allocate { address: allocated })?;
     }
@@ -145,7 +144,7 @@ pub fn allocate_in(stream: Handle, address: *mut u64, bytes: usize) -> Answer {
 fn allocate_shared(name: &str, to: *mut *mut c_void, bytes: usize) -> Answer {
     let context = context::current()?;
     stream::potentially_unsafe(name)?;
-    give(to, pointer(allocate(&context, bytes, Kind::Pinned)?))
+    give(to, pointer(allocate(context.board, bytes, Kind::Pinned)?))
 }
 
 /// `CU_POINTER_ATTRIBUTE_*` that are answered here.
@@ -158,7 +157,7 @@ api! {
     fn cuMemAlloc_v2(address: *mut u64, bytes: usize) {
         let context = context::current()?;
         stream::potentially_unsafe("cuMemAlloc_v2")?;
-        give(address, allocate(&context, bytes, Kind::Device)?)
+        give(address, allocate(context.board, bytes, Kind::Device)?)
     }
 
     /// Rows begin at multiples of 512 bytes, as CubeCL relies on.
@@ -166,7 +165,7 @@ api! {
         let context = context::current()?;
         stream::potentially_unsafe("cuMemAllocPitch_v2")?;
         let row = width.next_multiple_of(GRANULE as usize);
-        give(address, allocate(&context, row.checked_mul(height).ok_or(error::OUT_OF_MEMORY)?, Kind::Device)?)?;
+        give(address, allocate(context.board, row.checked_mul(height).ok_or(error::OUT_OF_MEMORY)?, Kind::Device)?)?;
         give(pitch, row)
     }
 
@@ -194,7 +193,7 @@ api! {
     fn cuMemAllocManaged(address: *mut u64, bytes: usize, _flags: c_uint) {
         let context = context::current()?;
         stream::potentially_unsafe("cuMemAllocManaged")?;
-        give(address, allocate(&context, bytes, Kind::Managed)?)
+        give(address, allocate(context.board, bytes, Kind::Managed)?)
     }
 
     fn cuMemAllocHost_v2(to: *mut *mut c_void, bytes: usize) {

@@ -116,7 +116,8 @@ fn log(source: &str, options: &[String], outcome: &Outcome, from: &str, begin: I
     let Some(path) = std::env::var_os("FAKE_NVRTC_LOG").filter(|path| !path.is_empty()) else { return };
     let kernel = stub::kernel_names(source).next().unwrap_or_default();
     let arch = options.iter().find_map(|option| option.strip_prefix("--gpu-architecture=")).unwrap_or_default();
-    let result = if outcome.ptx.is_some() { "ok" } else { "failed" };
+    let first_line = outcome.log.to_string_lossy();
+    let result = if outcome.ptx.is_some() { "ok" } else { first_line.lines().next().unwrap_or("failed") };
     let line = format!("{kernel}\t{arch}\t{result}\t{}\t{from}\n", begin.elapsed().as_millis());
     let file = std::fs::File::options().create(true).append(true).open(path);
     // A log that can't be written is no reason to stop.
