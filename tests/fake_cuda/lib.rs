@@ -15,5 +15,8 @@
 #![allow(non_snake_case, clippy::missing_safety_doc)] // the names and the contracts are those of cuda.h
 
 mod cards;
+mod fault;
+mod interpreter;
 mod memory;
+mod ptx;
 mod tensor_map;

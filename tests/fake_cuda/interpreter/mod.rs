@@ -1,0 +1,140 @@
+//! Executes kernels: PTX, a warp of 32 lanes at a time, strictly.
+//!
+//! ```text
+//! ptx::Kernel ─ inline.rs ─ flow.rs ──── decode.rs ────► Program: closures over rows of 32 lanes
+//!               calls       registers    a file a family
+//!               gone        to rows      of instructions
+//!
+//! execute ─► a thread takes blocks ─► block.rs: warps in turn, barriers ─► schedule.rs: groups of lanes that diverged
+//! ```
+//!
+//! Every access to memory goes through `space.rs`, which knows bounds, alignment and who wrote what; `shadow.rs` knows the
+//! order of accesses within a block and finds races. What a kernel may not do ends the launch with a [`Fault`].
+
+mod access;
+mod arithmetic;
+mod asynchronous;
+mod atomic;
+mod barrier;
+mod bits;
+mod block;
+mod compare;
+mod convert;
+mod counts;
+mod decode;
+mod flow;
+mod half;
+mod inline;
+mod lane;
+mod load_store;
+mod matrix;
+mod moves;
+mod number;
+mod program;
+mod schedule;
+mod shadow;
+mod shuffle;
+mod space;
+mod tensor_copy;
+#[cfg(test)]
+mod tests;
+mod warp;
+
+pub use counts::Counts;
+
+use crate::{
+    cards::Card,
+    fault::{Fault, code},
+    memory::Allocations,
+    ptx::module::Kernel,
+};
+use block::{Block, Worker};
+use program::Program;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+use warp::Warp;
+
+/// What an instruction comes to.
+type Done = Result<(), Box<Fault>>;
+
+/// A decoded instruction.
+type Run = Box<dyn Fn(&mut Warp, &mut Block) -> Done + Send + Sync>;
+
+/// One launch of a kernel.
+pub struct Launch<'a> {
+    pub kernel: &'a Arc<Kernel>,
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    /// Bytes of shared memory beside those that the kernel declares.
+    pub dynamic_shared: u32,
+    /// The parameters, each at the offset that [`Kernel::parameters`] says.
+    pub parameters: Vec<u8>,
+    pub card: &'a Card,
+    /// Whether reads of unwritten memory and races are faults. Bounds and alignment are always looked at.
+    pub strict: bool,
+}
+
+impl Launch<'_> {
+    /// How many blocks the grid has.
+    pub fn blocks(&self) -> u64 {
+        self.grid.iter().map(|size| u64::from(*size)).product()
+    }
+
+    /// How many threads a block has.
+    pub fn threads(&self) -> u32 {
+        self.block.iter().product()
+    }
+}
+
+/// Executes a launch on so many threads.
+///
+/// # Errors
+/// The first fault ends the launch; what blocks have written by then stays written, as on a card.
+pub fn execute(launch: &Launch, allocations: &Allocations, threads: usize) -> Result<Counts, Fault> {
+    let program = Program::of(launch.kernel).map_err(|error| refused(launch, error))?;
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let outcome = Mutex::new(Ok(Counts::default()));
+    let work = || {
+        let mut worker = Worker::new(launch, program, allocations);
+        let mut result = Ok(());
+        while result.is_ok() && !stop.load(Ordering::Relaxed) {
+            let block = next.fetch_add(1, Ordering::Relaxed);
+            if block >= launch.blocks() {
+                break;
+            }
+            result = worker.run(block);
+        }
+        let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        match (result, &mut *outcome) {
+            (Ok(()), Ok(counts)) => counts.add(&worker.counts()),
+            (Err(fault), Ok(_)) => {
+                stop.store(true, Ordering::Relaxed);
+                *outcome = Err(*fault);
+            }
+            (_, Err(_)) => {}
+        }
+    };
+    let helpers = launch.blocks().min(threads as u64).saturating_sub(1);
+    std::thread::scope(|scope| {
+        (0..helpers).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut counts = outcome.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    counts.launches = 1;
+    Ok(counts)
+}
+
+fn refused(launch: &Launch, error: &decode::Unknown) -> Fault {
+    Fault {
+        code: code::INVALID_PTX,
+        what: error.what.clone(),
+        kernel: launch.kernel.name.clone(),
+        line: error.line,
+        ptx: launch.kernel.line(error.line).to_owned(),
+        block: None,
+        thread: None,
+    }
+}

@@ -1,0 +1,524 @@
+//! Finds the memory behind addresses: bounds, alignment, whether it was ever written, and races.
+
+use super::{
+    access::{Shape, addresses},
+    block::Block,
+    decode::{Address, window},
+    lane::{ALL, LANES, lanes},
+    shadow::{Conflict, Mode, Shadow, TOGETHER, Thread},
+    warp::Warp,
+};
+use crate::{
+    fault::{Fault, code},
+    memory::Range,
+};
+
+/// The space that an instruction names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    Generic,
+    Global,
+    Shared,
+    Local,
+    Param,
+}
+
+/// What an access does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Read,
+    Write,
+    Atomic,
+}
+
+/// One access of all active lanes.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    pub space: Space,
+    pub address: Address,
+    /// Bytes of each lane.
+    pub bytes: u32,
+    pub kind: Kind,
+    /// `volatile`, `relaxed`, `acquire`, `release`: it may meet others of its kind.
+    pub strong: bool,
+    /// Which picture of addresses is its own.
+    pub pattern: usize,
+}
+
+/// The memory of an access. Only the lanes that run have a pointer that may be followed.
+pub struct Located {
+    pub pointers: [*mut u8; LANES],
+    pub shape: Shape,
+    /// Addresses within the space.
+    pub addresses: [u64; LANES],
+    pub space: Space,
+}
+
+type Found<T> = Result<T, Box<Fault>>;
+
+impl Block<'_> {
+    /// Finds the memory of an access, and notes it if it reads.
+    #[inline]
+    pub fn locate(&mut self, warp: &mut Warp, access: &Access) -> Found<Located> {
+        let all = addresses(warp, &access.address);
+        self.locate_at(warp, access, all)
+    }
+
+    /// The same for addresses that are known already. Those of lanes that don't run must repeat one that does.
+    pub fn locate_at(&mut self, warp: &mut Warp, access: &Access, mut all: [u64; LANES]) -> Found<Located> {
+        let mut space = access.space;
+        if space == Space::Generic {
+            space = space_of(all[warp.first()]);
+            if lanes(warp.active).any(|lane| space_of(all[lane]) != space) {
+                return self.locate_mixed(warp, access, &all);
+            }
+            if space != Space::Global {
+                all.iter_mut().for_each(|address| *address &= !window::MASK);
+            }
+        }
+        match space {
+            Space::Shared => self.locate_shared(warp, access, all),
+            Space::Local => self.locate_local(warp, access, all),
+            Space::Param => self.locate_param(warp, access, all),
+            Space::Global | Space::Generic => self.locate_global(warp, access, all),
+        }
+    }
+
+    /// Lanes whose generic addresses lie in several spaces: one space after the other.
+    #[cold]
+    fn locate_mixed(&mut self, warp: &mut Warp, access: &Access, all: &[u64; LANES]) -> Found<Located> {
+        let active = warp.active;
+        let mut result: Option<Located> = None;
+        let mut rest = active;
+        while rest != 0 {
+            let first = rest.trailing_zeros() as usize;
+            let space = space_of(all[first]);
+            warp.active =
+                lanes(rest).filter(|lane| space_of(all[*lane]) == space).fold(0, |mask, lane| mask | 1 << lane);
+            rest &= !warp.active;
+            let mut own = *all;
+            (0..LANES).filter(|lane| warp.active >> lane & 1 == 0).for_each(|lane| own[lane] = all[first]);
+            let part = self.locate_at(warp, access, own);
+            let mask = std::mem::replace(&mut warp.active, active);
+            let part = part?;
+            let result = result.get_or_insert(Located { shape: Shape::Scattered, space: Space::Generic, ..part });
+            lanes(mask).for_each(|lane| result.pointers[lane] = part.pointers[lane]);
+        }
+        match result {
+            Some(located) => Ok(located),
+            None => Err(self.fault(warp, code::LAUNCH_FAILED, 0, "an access of no lane")),
+        }
+    }
+
+    #[inline]
+    fn locate_shared(&mut self, warp: &mut Warp, access: &Access, all: [u64; LANES]) -> Found<Located> {
+        let base = all[warp.first()];
+        let pattern = &mut self.patterns[access.pattern];
+        pattern.update(&all, warp.active, access.bytes, true);
+        let (shape, conflicts, bits, (low, high)) = (pattern.shape, pattern.conflicts, pattern.bits, pattern.span);
+        let bytes = u64::from(access.bytes);
+        let inside = base.checked_add_signed(low).is_some()
+            && base.checked_add_signed(high).is_some_and(|last| last.saturating_add(bytes) <= self.shared_bytes.into());
+        if !inside {
+            return Err(self.outside(warp, access, &all, "shared memory", self.shared_bytes.into()));
+        }
+        self.check_alignment(warp, access, &all, base | bits)?;
+        let total = u64::from(warp.active.count_ones()) * bytes;
+        if access.kind == Kind::Read {
+            self.counts.shared_read_bytes += total;
+        } else {
+            self.counts.shared_written_bytes += total;
+        }
+        self.counts.bank_conflicts += conflicts;
+        if self.shadow.is_some() && access.kind == Kind::Read {
+            self.note_reads(warp, access, &all, shape)?;
+        }
+        let start = self.shared();
+        let pointers = all.map(|address| start.wrapping_add(address as usize));
+        Ok(Located { pointers, shape, addresses: all, space: Space::Shared })
+    }
+
+    fn note_reads(&mut self, warp: &Warp, access: &Access, all: &[u64; LANES], shape: Shape) -> Found<()> {
+        let Some(shadow) = &mut self.shadow else { return Ok(()) };
+        let agent = warp.index as u32;
+        if access.strong {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        let mut at = warp.first();
+        if shape == Shape::Uniform && warp.active.count_ones() > 1 {
+            result = shadow.read(Thread { agent, lane: TOGETHER }, all[at] as u32, access.bytes);
+        } else if warp.active == ALL {
+            for lane in 0..LANES {
+                if result.is_ok() {
+                    at = lane;
+                    result = shadow.read(Thread { agent, lane: lane as u32 }, all[lane] as u32, access.bytes);
+                }
+            }
+        } else {
+            for lane in lanes(warp.active) {
+                at = lane;
+                result = shadow.read(Thread { agent, lane: lane as u32 }, all[lane] as u32, access.bytes);
+                if result.is_err() {
+                    break;
+                }
+            }
+        }
+        result.map_err(|conflict| self.race(warp, at, conflict, "read", all[at], access.bytes))
+    }
+
+    /// Notes the write of a lane. `same` says whether it stores what is there already.
+    #[inline]
+    pub fn note_write(
+        &mut self,
+        warp: &Warp,
+        access: &Access,
+        located: &Located,
+        lane: usize,
+        same: impl Fn() -> bool,
+    ) -> Found<()> {
+        let Some(shadow) = &mut self.shadow else { return Ok(()) };
+        let me = Thread { agent: warp.index as u32, lane: lane as u32 };
+        let mode = if access.kind == Kind::Atomic || access.strong { Mode::Atomic } else { Mode::Plain };
+        let address = located.addresses[lane];
+        let mut note = |same| match located.space {
+            Space::Shared => shadow.write(me, address as u32, access.bytes, mode, same),
+            Space::Global => shadow.write_global(me, address, access.bytes, mode, same),
+            _ => Ok(()),
+        };
+        match note(false) {
+            Err(Conflict::WrittenBy(_)) if access.kind == Kind::Write && same() => note(true),
+            result => result,
+        }
+        .map_err(|conflict| self.race(warp, lane, conflict, "write", address, access.bytes))
+    }
+
+    /// Checks that what an atomic access reads was written.
+    pub fn note_atomic_read(&mut self, warp: &Warp, access: &Access, located: &Located, lane: usize) -> Found<()> {
+        let at = located.addresses[lane];
+        match &self.shadow {
+            Some(shadow) if !shadow.is_written(at as u32, access.bytes) => {
+                Err(self.race(warp, lane, Conflict::Unwritten, "atomic access", at, access.bytes))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says which access a lane's access does not come after.
+    #[cold]
+    pub fn race(&self, warp: &Warp, lane: usize, conflict: Conflict, what: &str, at: u64, bytes: u32) -> Box<Fault> {
+        let who = |by: Thread| {
+            let warps = self.shadow.as_ref().map_or(0, Shadow::loader);
+            if by.agent >= warps {
+                return "an asynchronous copy that nobody has waited for".to_owned();
+            }
+            match by.lane {
+                TOGETHER => format!("several threads of warp {}", by.agent),
+                lane => {
+                    let [x, y, z] = self.thread(by.agent as usize, lane as usize);
+                    format!("thread ({x}, {y}, {z})")
+                }
+            }
+        };
+        let what = match conflict {
+            Conflict::Unwritten => format!("a {what} of {bytes} bytes of shared memory at {at} that nobody wrote"),
+            Conflict::WrittenBy(by) => {
+                format!(
+                    "a race: a {what} of {bytes} bytes at {at:#x} that {} wrote, and nothing orders the two",
+                    who(by)
+                )
+            }
+            Conflict::ReadBy(by) => {
+                format!(
+                    "a race: a {what} of {bytes} bytes at {at:#x} that {} read, and nothing orders the two",
+                    who(by)
+                )
+            }
+            Conflict::Copying(by) => {
+                format!("a {what} of {bytes} bytes at {at:#x} that a cp.async of {} may still be writing", who(by))
+            }
+        };
+        self.fault(warp, code::LAUNCH_FAILED, lane, what)
+    }
+
+    #[inline]
+    fn locate_global(&mut self, warp: &mut Warp, access: &Access, all: [u64; LANES]) -> Found<Located> {
+        let base = all[warp.first()];
+        let pattern = &mut self.patterns[access.pattern];
+        pattern.update(&all, warp.active, access.bytes, false);
+        let (shape, sectors, bits, (low, high)) = (pattern.shape, pattern.sectors, pattern.bits, pattern.span);
+        let (first, last) = (base.wrapping_add_signed(low), base.wrapping_add_signed(high));
+        let length = last.wrapping_sub(first).wrapping_add(access.bytes.into());
+        let known = pattern.range.filter(|range| {
+            first >= range.start && length <= range.bytes && first - range.start <= range.bytes - length
+        });
+        self.check_alignment(warp, access, &all, base | bits)?;
+        match known {
+            Some(range) => self.check_written(warp, access, &all, range, first, length)?,
+            None => self.find_ranges(warp, access, &all, first, length)?,
+        }
+        let total = u64::from(warp.active.count_ones() * access.bytes);
+        if access.kind == Kind::Read {
+            self.counts.global_read_bytes += total;
+            self.counts.global_read_sectors += sectors;
+            if !access.strong && self.shadow.as_ref().is_some_and(|shadow| shadow.touches_global(first, first + length))
+            {
+                self.check_global_reads(warp, access, &all)?;
+            }
+        } else {
+            self.counts.global_written_bytes += total;
+            self.counts.global_written_sectors += sectors;
+        }
+        let pointers = all.map(|address| address as *mut u8);
+        Ok(Located { pointers, shape, addresses: all, space: Space::Global })
+    }
+
+    /// Looks up the ranges of an access: mostly one for all lanes.
+    #[cold]
+    fn find_ranges(&mut self, warp: &Warp, access: &Access, all: &[u64; LANES], first: u64, length: u64) -> Found<()> {
+        let allocations = self.allocations;
+        if let Ok(range) = allocations.find(first, length) {
+            self.patterns[access.pattern].range = Some(range);
+            return self.check_written(warp, access, all, range, first, length);
+        }
+        for lane in lanes(warp.active) {
+            let bytes = access.bytes.into();
+            if self.launch.kernel.globals.holds(all[lane], bytes) {
+                continue;
+            }
+            match allocations.find(all[lane], bytes) {
+                Ok(range) => self.check_lane(warp, access, range, lane, all[lane])?,
+                Err(error) => {
+                    let what = format!("a {} outside of memory: {error}", access.kind.name());
+                    return Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that what is read was written, and notes what is written.
+    #[inline]
+    fn check_written(
+        &mut self,
+        warp: &Warp,
+        access: &Access,
+        all: &[u64; LANES],
+        range: &Range,
+        first: u64,
+        length: u64,
+    ) -> Found<()> {
+        let together = length <= u64::from(access.bytes) * 64;
+        if access.kind != Kind::Write {
+            if self.shadow.is_none() || together && range.is_written(first, length) {
+                return Ok(());
+            }
+        } else if self.patterns[access.pattern].shape != Shape::Scattered {
+            range.mark_written(first, length);
+            return Ok(());
+        }
+        for lane in lanes(warp.active) {
+            self.check_lane(warp, access, range, lane, all[lane])?;
+        }
+        Ok(())
+    }
+
+    fn check_lane(&self, warp: &Warp, access: &Access, range: &Range, lane: usize, address: u64) -> Found<()> {
+        let bytes = access.bytes.into();
+        if access.kind == Kind::Write {
+            range.mark_written(address, bytes);
+        } else if self.shadow.is_some() && !range.is_written(address, bytes) {
+            let what = format!(
+                "a {} of {bytes} bytes of global memory that nobody wrote: offset {} of allocation {} ({} bytes)",
+                access.kind.name(),
+                address - range.start,
+                range.id,
+                range.bytes
+            );
+            return Err(self.fault(warp, code::LAUNCH_FAILED, lane, what));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_global_reads(&mut self, warp: &Warp, access: &Access, all: &[u64; LANES]) -> Found<()> {
+        let Some(shadow) = &mut self.shadow else { return Ok(()) };
+        for lane in lanes(warp.active) {
+            let me = Thread { agent: warp.index as u32, lane: lane as u32 };
+            if let Err(conflict) = shadow.read_global(me, all[lane], access.bytes) {
+                return Err(self.race(warp, lane, conflict, "read", all[lane], access.bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of global memory that a copy or a whole warp accesses at once.
+    pub fn span(&mut self, warp: &Warp, lane: usize, at: u64, bytes: u64, kind: Kind) -> Found<*mut u8> {
+        if !self.launch.kernel.globals.holds(at, bytes) {
+            let range = match self.allocations.find(at, bytes) {
+                Ok(range) => range,
+                Err(error) => {
+                    let what = format!("a {} outside of memory: {error}", kind.name());
+                    return Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, what));
+                }
+            };
+            if kind == Kind::Write {
+                range.mark_written(at, bytes);
+            } else if self.shadow.is_some() && !range.is_written(at, bytes) {
+                let what = format!(
+                    "a read of {bytes} bytes of global memory of which nobody wrote all: offset {} of allocation {}",
+                    at - range.start,
+                    range.id
+                );
+                return Err(self.fault(warp, code::LAUNCH_FAILED, lane, what));
+            }
+        }
+        let sectors = (at + bytes).div_ceil(32) - at / 32;
+        if kind == Kind::Read {
+            self.counts.global_read_bytes += bytes;
+            self.counts.global_read_sectors += sectors;
+        } else {
+            self.counts.global_written_bytes += bytes;
+            self.counts.global_written_sectors += sectors;
+        }
+        Ok(at as *mut u8)
+    }
+
+    /// Bytes that a whole warp accesses together, in any space.
+    pub fn span_in(
+        &mut self,
+        warp: &Warp,
+        lane: usize,
+        space: Space,
+        at: u64,
+        bytes: u64,
+        kind: Kind,
+    ) -> Found<*mut u8> {
+        let (space, at) = match space {
+            Space::Generic => (space_of(at), at & !window::MASK),
+            space => (space, at),
+        };
+        let me = Thread { agent: warp.index as u32, lane: TOGETHER };
+        match space {
+            Space::Global => {
+                let pointer = self.span(warp, lane, at, bytes, kind)?;
+                let Some(shadow) = &mut self.shadow else { return Ok(pointer) };
+                let noted = match kind {
+                    Kind::Read if !shadow.touches_global(at, at + bytes) => Ok(()),
+                    Kind::Read => shadow.read_global(me, at, bytes as u32),
+                    _ => shadow.write_global(me, at, bytes as u32, Mode::Plain, false),
+                };
+                noted.map_err(|conflict| self.race(warp, lane, conflict, kind.name(), at, bytes as u32))?;
+                Ok(pointer)
+            }
+            Space::Shared => {
+                if at.saturating_add(bytes) > self.shared_bytes.into() {
+                    let what = format!("a {} of {bytes} bytes at {at} is outside of shared memory", kind.name());
+                    return Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, what));
+                }
+                if kind == Kind::Read {
+                    self.counts.shared_read_bytes += bytes;
+                } else {
+                    self.counts.shared_written_bytes += bytes;
+                }
+                if let Some(shadow) = &mut self.shadow {
+                    let noted = match kind {
+                        Kind::Read => shadow.read(me, at as u32, bytes as u32),
+                        _ => shadow.write(me, at as u32, bytes as u32, Mode::Plain, false),
+                    };
+                    noted.map_err(|conflict| self.race(warp, lane, conflict, kind.name(), at, bytes as u32))?;
+                }
+                Ok(self.shared().wrapping_add(at as usize))
+            }
+            _ => Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, "a matrix in local memory")),
+        }
+    }
+
+    fn locate_local(&mut self, warp: &mut Warp, access: &Access, all: [u64; LANES]) -> Found<Located> {
+        let size = u64::from(self.program.local_bytes);
+        let mut bits = 0;
+        for lane in lanes(warp.active) {
+            if all[lane].saturating_add(access.bytes.into()) > size {
+                return Err(self.outside(warp, access, &all, "local memory", size));
+            }
+            bits |= all[lane];
+        }
+        self.check_alignment(warp, access, &all, bits)?;
+        let start = warp.local.as_mut_ptr();
+        let mut pointers = [start; LANES];
+        for lane in lanes(warp.active) {
+            pointers[lane] = start.wrapping_add(lane * size as usize + all[lane] as usize);
+        }
+        Ok(Located { pointers, shape: Shape::Scattered, addresses: all, space: Space::Local })
+    }
+
+    fn locate_param(&mut self, warp: &mut Warp, access: &Access, all: [u64; LANES]) -> Found<Located> {
+        let parameters = &self.launch.parameters;
+        let size = parameters.len() as u64;
+        let mut bits = 0;
+        for lane in lanes(warp.active) {
+            if all[lane].saturating_add(access.bytes.into()) > size {
+                return Err(self.outside(warp, access, &all, "the parameters", size));
+            }
+            bits |= all[lane];
+        }
+        if access.kind != Kind::Read {
+            return Err(self.fault(warp, code::ILLEGAL_ADDRESS, warp.first(), "a write to the parameters"));
+        }
+        self.check_alignment(warp, access, &all, bits)?;
+        let start = parameters.as_ptr().cast_mut();
+        let mut pointers = [start; LANES];
+        for lane in lanes(warp.active) {
+            pointers[lane] = start.wrapping_add(all[lane] as usize);
+        }
+        Ok(Located { pointers, shape: Shape::Scattered, addresses: all, space: Space::Param })
+    }
+
+    #[cold]
+    fn outside(&self, warp: &Warp, access: &Access, all: &[u64; LANES], space: &str, size: u64) -> Box<Fault> {
+        let bytes = u64::from(access.bytes);
+        let lane = lanes(warp.active).find(|lane| all[*lane].saturating_add(bytes) > size).unwrap_or_default();
+        let what = format!(
+            "a {} of {bytes} bytes at {} is outside of {space}, which has {size} bytes",
+            access.kind.name(),
+            all[lane].cast_signed()
+        );
+        self.fault(warp, code::ILLEGAL_ADDRESS, lane, what)
+    }
+
+    #[inline(always)]
+    fn check_alignment(&self, warp: &Warp, access: &Access, all: &[u64; LANES], bits: u64) -> Found<()> {
+        if bits & (u64::from(access.bytes) - 1) == 0 {
+            return Ok(());
+        }
+        Err(self.misaligned(warp, access, all))
+    }
+
+    #[cold]
+    fn misaligned(&self, warp: &Warp, access: &Access, all: &[u64; LANES]) -> Box<Fault> {
+        let bytes = u64::from(access.bytes);
+        let lane = lanes(warp.active).find(|lane| all[*lane] % bytes != 0).unwrap_or_default();
+        let what = format!("a misaligned {} of {bytes} bytes at {:#x}", access.kind.name(), all[lane]);
+        self.fault(warp, code::MISALIGNED_ADDRESS, lane, what)
+    }
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Atomic => "atomic access",
+        }
+    }
+}
+
+/// The space of a generic address.
+pub fn space_of(address: u64) -> Space {
+    match address & window::MASK {
+        window::SHARED => Space::Shared,
+        window::LOCAL => Space::Local,
+        window::PARAM => Space::Param,
+        _ => Space::Global,
+    }
+}
