@@ -131,7 +131,7 @@ fn arrive(decoder: &mut Decoder) -> Decoded<Run> {
             block.copied(warp, lane, copies);
             let at = located.addresses[lane];
             if let Some(shadow) = &mut block.shadow {
-                shadow.arrive(warp.index as u32, at as u32);
+                shadow.arrive(warp.index as u32, at);
             }
             block.change_barrier(warp, lane, at, u32::from(counted), 0)?;
         }
@@ -342,7 +342,7 @@ impl Block<'_> {
     /// A copy's bytes have come: its mbarrier counts them.
     pub fn land(&mut self, warp: &Warp, lane: usize, barrier: u64, bytes: u32) -> Done {
         if let Some(shadow) = &mut self.shadow {
-            shadow.arrive(shadow.loader(), barrier as u32);
+            shadow.arrive(shadow.loader(), barrier);
         }
         self.change_barrier(warp, lane, barrier, 0, -(bytes.cast_signed())).map(drop)
     }

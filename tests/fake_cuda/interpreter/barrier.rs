@@ -98,7 +98,7 @@ impl Block<'_> {
         unsafe { pointer.write(state.pack()) };
         self.events += 1;
         if complete && let Some(shadow) = &mut self.shadow {
-            shadow.complete(at as u32);
+            shadow.complete(at);
         }
         Ok(before)
     }
@@ -145,7 +145,7 @@ fn arrive(
     [count, bytes]: [u64; 2],
 ) -> Result<u64, Box<Fault>> {
     if let Some(shadow) = &mut block.shadow {
-        shadow.arrive(warp.index as u32, at as u32);
+        shadow.arrive(warp.index as u32, at);
     }
     block.change_barrier(warp, lane, at, count as u32, bytes as i32)
 }
@@ -220,7 +220,7 @@ fn wait(decoder: &mut Decoder) -> Decoded<Run> {
             if now.phase != asked {
                 ended |= 1 << lane;
                 if let Some(shadow) = &mut block.shadow {
-                    shadow.wait(warp.index as u32, at as u32);
+                    shadow.wait(warp.index as u32, at);
                 }
             }
         }

@@ -101,7 +101,7 @@ pub struct Worker<'a> {
 /// Barriers of a block.
 const BARRIERS: usize = 16;
 /// Turns in which every warp only waits for memory to change, before it counts as a hang.
-const PATIENCE: u32 = 100_000;
+const PATIENCE: u32 = 1_000_000;
 /// Shared memory begins at a multiple of this, as TMA with a swizzle wants it.
 const SHARED_ALIGN: usize = 1024;
 

@@ -92,6 +92,8 @@ pub struct Program {
     /// For each barrier of the block, the instructions behind it in the text that can be reached from it.
     beyond: HashMap<u32, Vec<bool>>,
     pub granules: Granules,
+    /// Whether it has fences, with which atomic and volatile accesses order others.
+    pub fences: bool,
     /// How many instructions access memory.
     pub patterns: usize,
 }
@@ -142,6 +144,7 @@ impl Program {
             local_bytes: flat.local_bytes,
             beyond: beyond(&flat),
             granules: granules(&flat),
+            fences: flat.code.iter().any(is_fence),
             patterns: decoder.patterns,
         })
     }
@@ -264,6 +267,11 @@ fn beyond(flat: &Flat) -> HashMap<u32, Vec<bool>> {
         (barrier as u32, reached)
     });
     reached.collect()
+}
+
+fn is_fence(instruction: &Instruction) -> bool {
+    matches!(instruction.name.as_str(), "membar" | "fence")
+        || ["acquire", "release", "acq_rel"].iter().any(|order| instruction.has(order))
 }
 
 /// The smallest accesses that may be to shared memory, and the smallest writes that may be to global memory.

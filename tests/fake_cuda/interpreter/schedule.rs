@@ -21,7 +21,7 @@ pub enum Stop {
 }
 
 /// Instructions that a warp runs before others get their turn.
-const SLICE: u64 = 100_000;
+const SLICE: u64 = 5_000;
 /// Instructions of one warp after which the kernel counts as one that never ends.
 const LONGEST: u64 = 20_000_000_000;
 

@@ -88,7 +88,7 @@ pub struct Shadow {
     /// For each place, for each agent: the time of its last read, whether several lanes read, and the lane.
     reads: Vec<u32>,
     seen: Vec<Time>,
-    barriers: HashMap<u32, Passed>,
+    barriers: HashMap<u64, Passed>,
     global: Table,
 }
 
@@ -388,7 +388,7 @@ impl Shadow {
     }
 
     /// A warp or an agent arrives at an mbarrier.
-    pub fn arrive(&mut self, agent: u32, barrier: u32) {
+    pub fn arrive(&mut self, agent: u32, barrier: u64) {
         self.now += 1;
         let agents = self.agents();
         let passed = self.barriers.entry(barrier).or_default();
@@ -400,20 +400,34 @@ impl Shadow {
     }
 
     /// A phase of an mbarrier ends.
-    pub fn complete(&mut self, barrier: u32) {
+    pub fn complete(&mut self, barrier: u64) {
         if let Some(passed) = self.barriers.get_mut(&barrier) {
             passed.completed = passed.arriving.clone();
         }
     }
 
     /// A warp has seen that a phase of an mbarrier ended.
-    pub fn wait(&mut self, warp: u32, barrier: u32) {
+    pub fn wait(&mut self, warp: u32, barrier: u64) {
         let agents = self.agents();
         if let Some(passed) = self.barriers.get(&barrier) {
             for (other, completed) in passed.completed.iter().enumerate() {
                 let seen = &mut self.seen[warp as usize * agents + other];
                 *seen = (*seen).max(*completed);
             }
+        }
+    }
+}
+
+impl Shadow {
+    /// An atomic or volatile access of a kernel that has fences: it may be how threads wait for each other, so what comes
+    /// before it is taken to be seen by whoever accesses the same place later.
+    pub fn synchronise(&mut self, warp: u32, place: u64, reads: bool, writes: bool) {
+        if reads {
+            self.wait(warp, place);
+        }
+        if writes {
+            self.arrive(warp, place);
+            self.complete(place);
         }
     }
 }

@@ -61,7 +61,23 @@ impl Block<'_> {
     #[inline]
     pub fn locate(&mut self, warp: &mut Warp, access: &Access) -> Found<Located> {
         let all = addresses(warp, &access.address);
-        self.locate_at(warp, access, all)
+        let located = self.locate_at(warp, access, all)?;
+        if access.strong && self.program.fences {
+            self.synchronise(warp, access, &located);
+        }
+        Ok(located)
+    }
+
+    /// Orders what comes before and behind atomic and volatile accesses to one place.
+    #[cold]
+    fn synchronise(&mut self, warp: &Warp, access: &Access, located: &Located) {
+        let Some(shadow) = &mut self.shadow else { return };
+        let lanes = if located.shape == Shape::Uniform { 1 << warp.first() } else { warp.active };
+        for lane in super::lane::lanes(lanes) {
+            // Places in shared memory and in global memory are told apart by their size.
+            let place = located.addresses[lane];
+            shadow.synchronise(warp.index as u32, place, access.kind != Kind::Write, access.kind != Kind::Read);
+        }
     }
 
     /// The same for addresses that are known already. Those of lanes that don't run must repeat one that does.

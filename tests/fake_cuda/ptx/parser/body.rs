@@ -24,7 +24,12 @@ impl<'a> Parser<'a> {
                     self.scopes.pop();
                 }
                 (Kind::Mark(b';'), _) => {}
-                (_, ".reg") => self.registers()?,
+                (_, ".reg") => {
+                    let ty = self.word()?;
+                    self.registers(ty)?;
+                }
+                // Written without a space, as in the inline assembly of `cuda_fp16.hpp`.
+                (_, text) if text.starts_with(".reg.") => self.registers(&text[".reg".len()..])?,
                 (_, ".local" | ".shared" | ".param") => {
                     self.at -= 1;
                     for (name, variable) in self.variables(false)? {
@@ -50,8 +55,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `.reg .b32 %r<10>, %x;`
-    fn registers(&mut self) -> Result<()> {
-        let word = self.word()?;
+    fn registers(&mut self, word: &str) -> Result<()> {
         let ty = Self::type_of(word).ok_or_else(|| self.error(format!("registers of the type {word} are unknown")))?;
         loop {
             let name = self.word()?;

@@ -61,6 +61,7 @@ impl<'a> Parser<'a> {
         }
         self.directives()?;
         if self.take(b';') {
+            self.scopes.truncate(1);
             return Ok(()); // a declaration without its body
         }
         self.expect(b'{')?;
@@ -71,6 +72,7 @@ impl<'a> Parser<'a> {
         } else {
             self.parsed.functions.insert(function.name.clone(), function);
         }
+        self.scopes.truncate(1);
         Ok(())
     }
 
