@@ -15,8 +15,11 @@
 #![allow(non_snake_case, clippy::missing_safety_doc)] // the names and the contracts are those of cuda.h
 
 mod cards;
+mod driver;
 mod fault;
 mod interpreter;
 mod memory;
 mod ptx;
+mod ptx_version;
+mod settings;
 mod tensor_map;
