@@ -104,6 +104,8 @@ pub enum AccessError {
     OutOfBounds { address: u64, bytes: u64, nearest: Described },
     /// The range was freed.
     Freed { address: u64, bytes: u64, freed: Described },
+    /// It is memory of another card, and no card here reaches another's.
+    Elsewhere { address: u64, bytes: u64, there: Described },
     /// Nothing is or was there.
     Unmapped { address: u64, bytes: u64 },
 }
@@ -117,6 +119,9 @@ impl fmt::Display for AccessError {
             }
             Self::Freed { address, bytes, freed } => {
                 write!(f, "{bytes} bytes at {address:#x} are used after free: they lie in {freed}, which was freed")
+            }
+            Self::Elsewhere { address, bytes, there } => {
+                write!(f, "{bytes} bytes at {address:#x} lie in {there}, which is another card's")
             }
             Self::Unmapped { address, bytes } => write!(f, "{bytes} bytes at {address:#x} were never allocated"),
         }
@@ -136,6 +141,8 @@ pub struct Allocations {
     live: Vec<Arc<Range>>,
     /// By address.
     freed: Vec<Described>,
+    /// What other cards have.
+    elsewhere: Vec<Described>,
 }
 
 impl Allocations {
@@ -161,8 +168,11 @@ impl Allocations {
         if let Some(freed) = self.freed.iter().find(|freed| holds(freed.start, freed.bytes)) {
             return AccessError::Freed { address, bytes, freed: *freed };
         }
+        if let Some(there) = self.elsewhere.iter().find(|there| holds(there.start, there.bytes)) {
+            return AccessError::Elsewhere { address, bytes, there: *there };
+        }
         let distance = |range: &Range| {
-            if address < range.start { range.start - address } else { (address + 1).saturating_sub(range.end()) }
+            if address < range.start { range.start - address } else { address.saturating_add(1).saturating_sub(range.end()) }
         };
         match self.live.iter().min_by_key(|range| distance(range)) {
             Some(range) if distance(range) <= NEAR => {
@@ -207,6 +217,18 @@ impl Registry {
     /// What is live now.
     pub fn snapshot(&self) -> Arc<Allocations> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a kernel of a card reaches: all but memory of other cards.
+    pub fn of_card(&self, card: usize) -> Arc<Allocations> {
+        let all = self.snapshot();
+        let foreign = |range: &Range| range.kind.on_card() && range.card != card;
+        if !all.live.iter().any(|range| foreign(range)) {
+            return all;
+        }
+        let (elsewhere, live): (Vec<_>, Vec<_>) = all.live.iter().cloned().partition(|range| foreign(range));
+        let elsewhere = elsewhere.iter().map(|range| range.describe()).collect();
+        Arc::new(Allocations { live, freed: all.freed.clone(), elsewhere })
     }
 
     /// Replaces the snapshot by a changed copy. Launches that run keep the one they have.
@@ -279,7 +301,7 @@ impl WrittenMap {
         while at < end {
             let index = (at / PAGE) as usize;
             let stop = end.min((index as u64 + 1) * PAGE);
-            let whole = at % PAGE == 0 && stop - at == PAGE;
+            let whole = at.is_multiple_of(PAGE) && stop - at == PAGE;
             let made_full = whole && {
                 let entry = &self.pages[index];
                 entry.compare_exchange(null_mut(), Self::full(), Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -397,6 +419,19 @@ mod tests {
         registry.change(|memory| memory.remove(0x1000));
         assert!(launch.find(0x1000, 16).is_ok());
         assert!(registry.snapshot().find(0x1000, 16).is_err());
+    }
+
+    #[test]
+    fn a_card_reaches_its_own_memory_and_that_of_the_host() {
+        let registry = Registry::default();
+        registry.change(|memory| {
+            memory.insert(Range::new(0x1000, 16, 1, Kind::Device, 0));
+            memory.insert(Range::new(0x2000, 16, 2, Kind::Pinned, 0));
+        });
+        assert!(registry.of_card(0).find(0x1000, 16).is_ok());
+        let other = registry.of_card(1);
+        assert!(other.find(0x2000, 16).is_ok());
+        assert!(other.find(0x1000, 4).unwrap_err().to_string().ends_with("which is another card's"));
     }
 
     #[test]

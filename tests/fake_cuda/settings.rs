@@ -7,6 +7,7 @@
 //! | `FAKE_CUDA_DRIVER` | the CUDA version of the driver: `12.4` | `13.0`, or `12.4` in a build with `--cfg before_12_8` |
 //! | `FAKE_CUDA_EXECUTE` | `0`: launches do nothing and memory keeps what it has | `1` |
 //! | `FAKE_CUDA_STRICT` | `0`: races and reads of memory that nobody wrote are not looked for | `1` |
+//! | `FAKE_CUDA_LENIENT` | parts of names of kernels that strictness leaves alone | CubeCL's probes, see [`PROBES`] |
 //! | `FAKE_CUDA_ORDER` | `late`: work of streams that do not wait for each other is done as late as it can be | `issued` |
 //! | `FAKE_CUDA_THREADS` | how many threads execute blocks | as many as there are processors |
 //! | `FAKE_CUDA_FAULTS` | faults on demand, see [`Fault`] | none |
@@ -28,6 +29,7 @@ pub struct Settings {
     pub driver: u32,
     pub execute: bool,
     pub strict: bool,
+    pub lenient: Vec<String>,
     pub late: bool,
     pub threads: usize,
     pub faults: Vec<Fault>,
@@ -61,6 +63,10 @@ pub enum What {
 
 /// The oldest version at which `cuEventElapsedTime_v2` and the other functions of CUDA 12.8 are there.
 const FUNCTIONS_OF_12_8: u32 = 12_080;
+
+/// Kernels by which CubeCL measures what a card can do. They read memory that nobody wrote, and mean to: what comes of it is
+/// thrown away.
+const PROBES: &str = "launch_overhead,throughput";
 
 impl Settings {
     /// The settings in the environment. One that is wrong ends the process.
@@ -106,16 +112,17 @@ impl Settings {
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let faults = variable("FAKE_CUDA_FAULTS").unwrap_or_default();
-        let faults = faults.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let lenient = variable("FAKE_CUDA_LENIENT").unwrap_or_else(|| PROBES.to_owned());
         let path = |name| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         Ok(Self {
             cards,
             driver,
             execute: switch("FAKE_CUDA_EXECUTE")?,
             strict: switch("FAKE_CUDA_STRICT")?,
+            lenient: list(&lenient).map(str::to_owned).collect(),
             late,
             threads,
-            faults: faults.map(fault).collect::<Result<_, _>>()?,
+            faults: list(&faults).map(fault).collect::<Result<_, _>>()?,
             log: path("FAKE_CUDA_LOG"),
             counts: path("FAKE_CUDA_COUNTS"),
             state: path("FAKE_CUDA_STATE"),
@@ -123,12 +130,16 @@ impl Settings {
     }
 }
 
+/// What stands between commas.
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
 fn cards(text: &str) -> Result<Vec<Card>, String> {
     if text == "none" {
         return Ok(Vec::new());
     }
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names
+    list(text)
         .map(|name| {
             Card::named(name).ok_or_else(|| {
                 let known: Vec<&str> = crate::cards::TABLE.iter().map(|card| card.key).collect();

@@ -75,7 +75,7 @@ pub fn kernel(card: &Card, load: &Load) -> f64 {
     let warps_of_block = load.threads.div_ceil(u64::from(WARP)).max(1);
     let by_threads = u64::from(card.threads_per_multiprocessor) / (warps_of_block * u64::from(WARP));
     let shared = load.shared + u64::from(card.shared_reserved);
-    let by_shared = if shared == 0 { u64::MAX } else { u64::from(card.shared_per_multiprocessor) / shared };
+    let by_shared = u64::from(card.shared_per_multiprocessor).checked_div(shared).unwrap_or(u64::MAX);
     let resident = by_threads.min(by_shared).min(u64::from(card.blocks_per_multiprocessor)).max(1);
     let waves = load.blocks.div_ceil(multiprocessors * resident).max(1);
     let filled = load.blocks.max(1) as f64 / (waves * multiprocessors * resident) as f64;

@@ -165,7 +165,7 @@ fn fill(stream: &Arc<Stream>, fill: Fill) -> Answer {
     if fill.width == 0 || fill.height == 0 {
         return Ok(());
     }
-    if fill.address % fill.unit != 0 || fill.height > 1 && fill.width > fill.pitch {
+    if !fill.address.is_multiple_of(fill.unit) || fill.height > 1 && fill.width > fill.pitch {
         return Err(error::INVALID_VALUE);
     }
     refuse("a memset", fill.check(&driver().memory.snapshot()))?;

@@ -32,7 +32,7 @@ const BUS: usize = 0x4e;
 fn attribute(card: &Card, slot: usize, attribute: c_int) -> u32 {
     let yes = 1;
     match attribute {
-        1 | 2 | 3 => THREADS_PER_BLOCK,        // threads of a block, and its x and y
+        1..=3 => THREADS_PER_BLOCK,            // threads of a block, and its x and y
         4 => 64,                               // its z
         5 => i32::MAX as u32,                  // x of a grid
         6 | 7 => 65_535,                       // its y and z
@@ -57,7 +57,7 @@ fn attribute(card: &Card, slot: usize, attribute: c_int) -> u32 {
         51 => 32,                              // texture pitch alignment
         75 => card.sm / 10,                    // compute capability
         76 => card.sm % 10,                    //
-        78 | 79 | 80 => yes,                   // stream priorities, L1 for global and local memory
+        78..=80 => yes,                        // stream priorities, L1 for global and local memory
         81 => card.shared_per_multiprocessor,  //
         83 | 89 | 90 | 91 => yes,              // managed memory, at the same time as the host, preemption
         87 => {

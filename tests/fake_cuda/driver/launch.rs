@@ -212,7 +212,7 @@ impl Kernel {
             }
             None => {}
         }
-        let memory = driver.memory.snapshot();
+        let memory = driver.memory.of_card(self.function.board);
         for used in &self.uses {
             if memory.find(used.start, 1).is_err() {
                 driver
@@ -237,7 +237,7 @@ impl Kernel {
             dynamic_shared: self.shared,
             parameters: self.parameters.clone(),
             card: &board.card,
-            strict: driver.settings.strict,
+            strict: driver.settings.strict && !driver.settings.lenient.iter().any(|part| name.contains(part)),
         };
         match interpreter::execute(&launch, &memory, driver.settings.threads) {
             Ok(counts) => {
@@ -277,8 +277,8 @@ api! {
         config: *const Config, function: Handle, parameters: *mut *mut c_void, extra: *mut *mut c_void,
     ) {
         let config = config.as_ref().ok_or(error::INVALID_VALUE)?;
-        let attributes = (0..config.count as usize).map(|index| &*config.attributes.add(index));
-        let cluster = attributes.filter(|attribute| attribute.id == CLUSTER).last();
+        let mut attributes = (0..config.count as usize).map(|index| &*config.attributes.add(index));
+        let cluster = attributes.rfind(|attribute| attribute.id == CLUSTER);
         let cluster = cluster.map(|attribute| [attribute.value[0], attribute.value[1], attribute.value[2]]);
         let shape = Shape { grid: config.grid, block: config.block, shared: config.shared, cluster };
         launch(function, shape, config.stream, parameters, extra)

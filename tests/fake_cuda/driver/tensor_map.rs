@@ -46,7 +46,10 @@ impl Common {
         must(self.interleave != 2 || self.swizzle == 1, "an interleave of 32 bytes without a swizzle of 32")?;
         let align = if self.interleave == 2 { 32 } else { 16 };
         let base = self.base.expose_provenance() as u64;
-        must(base != 0 && base % align == 0, "an address that is not aligned to 16 bytes, or 32 if interleaved")?;
+        must(
+            base != 0 && base.is_multiple_of(align),
+            "an address that is not aligned to 16 bytes, or 32 if interleaved",
+        )?;
         let (mut size, mut stride, mut element_stride) = ([1; 5], [0; 5], [1; 5]);
         stride[0] = u64::from(element);
         for dimension in 0..rank {
@@ -61,7 +64,7 @@ impl Common {
             if dimension > 0 {
                 // SAFETY: as above.
                 let bytes = unsafe { self.strides.add(dimension - 1).read_unaligned() };
-                must(bytes % align == 0, "a stride that is not a multiple of 16 bytes, or 32 if interleaved")?;
+                must(bytes.is_multiple_of(align), "a stride that is not a multiple of 16 bytes, or 32 if interleaved")?;
                 must(bytes < 1 << 40, "a stride of 2^40 bytes or more")?;
                 stride[dimension] = bytes;
             }
