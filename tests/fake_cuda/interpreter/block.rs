@@ -25,6 +25,8 @@ pub struct Block<'a> {
     pub position: [u32; 3],
     memory: Rows,
     pub shared_bytes: u32,
+    /// Whether a read of global memory that nobody wrote is a fault.
+    pub unwritten: bool,
     /// Who accessed what, if the launch is strict.
     pub shadow: Option<Shadow>,
     /// The last picture of the addresses of each instruction that accesses memory.
@@ -127,6 +129,7 @@ impl<'a> Worker<'a> {
             position: [0; 3],
             memory: Rows::new(shared_bytes as usize + SHARED_ALIGN),
             shared_bytes,
+            unwritten: launch.strict && !launch.measures(),
             shadow,
             patterns: vec![Pattern::default(); program.patterns],
             counts: Counts::default(),

@@ -37,6 +37,13 @@ impl Counts {
         }
     }
 
+    /// Takes the counts of `part` for those of `whole`.
+    pub fn scale(&mut self, whole: u64, part: u64) {
+        if whole != part {
+            self.fields_mut().into_iter().for_each(|(_, value)| *value = value.saturating_mul(whole) / part);
+        }
+    }
+
     /// Every count with its name.
     pub fn fields(&self) -> [(&'static str, u64); 17] {
         self.clone().fields_mut().map(|(name, value)| (name, *value))

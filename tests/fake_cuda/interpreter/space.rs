@@ -326,7 +326,7 @@ impl Block<'_> {
     ) -> Found<()> {
         let together = length <= u64::from(access.bytes) * 64;
         if access.kind != Kind::Write {
-            if self.shadow.is_none() || together && range.is_written(first, length) {
+            if !self.unwritten || together && range.is_written(first, length) {
                 return Ok(());
             }
         } else if self.patterns[access.pattern].shape != Shape::Scattered {
@@ -343,7 +343,7 @@ impl Block<'_> {
         let bytes = access.bytes.into();
         if access.kind == Kind::Write {
             range.mark_written(address, bytes);
-        } else if self.shadow.is_some() && !range.is_written(address, bytes) {
+        } else if self.unwritten && !range.is_written(address, bytes) {
             let what = format!(
                 "a {} of {bytes} bytes of global memory that nobody wrote: offset {} of allocation {} ({} bytes)",
                 access.kind.name(),
@@ -380,7 +380,7 @@ impl Block<'_> {
             };
             if kind == Kind::Write {
                 range.mark_written(at, bytes);
-            } else if self.shadow.is_some() && !range.is_written(at, bytes) {
+            } else if self.unwritten && !range.is_written(at, bytes) {
                 let what = format!(
                     "a read of {bytes} bytes of global memory of which nobody wrote all: offset {} of allocation {}",
                     at - range.start,
