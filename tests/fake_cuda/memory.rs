@@ -172,7 +172,11 @@ impl Allocations {
             return AccessError::Elsewhere { address, bytes, there: *there };
         }
         let distance = |range: &Range| {
-            if address < range.start { range.start - address } else { address.saturating_add(1).saturating_sub(range.end()) }
+            if address < range.start {
+                range.start - address
+            } else {
+                address.saturating_add(1).saturating_sub(range.end())
+            }
         };
         match self.live.iter().min_by_key(|range| distance(range)) {
             Some(range) if distance(range) <= NEAR => {

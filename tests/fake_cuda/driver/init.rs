@@ -24,7 +24,7 @@ unsafe extern "C" {
 /// Open lazily, and only what is loaded already.
 const RTLD_LAZY_NOLOAD: c_int = 1 | 4;
 
-/// The bytes of a card's UUID: the first eight say that it is none of NVIDIA's, the last is its slot.
+/// The bytes of a card's UUID: a text that says that it is none of NVIDIA's, and its slot at the end.
 pub fn uuid(slot: usize) -> [u8; 16] {
     let mut bytes = *b"software-card-\0\0";
     bytes[15] = slot as u8;
