@@ -1,7 +1,6 @@
 //! Kernels written by hand, each with what it must give or which rule it breaks.
 
 mod arithmetic;
-mod bench;
 mod copies;
 mod matrices;
 mod rules;
@@ -83,6 +82,10 @@ impl Test {
 
     pub fn source(source: String) -> Self {
         Self { source, grid: [1; 3], block: [32, 1, 1], dynamic_shared: 0, strict: true, threads: 1 }
+    }
+
+    pub fn source_mut(&mut self) -> &mut String {
+        &mut self.source
     }
 
     pub fn block(self, threads: u32) -> Self {
