@@ -4,6 +4,7 @@
 use super::{
     decode::Address,
     lane::{ALL, LANES, lanes},
+    shadow::TOGETHER,
     warp::Warp,
 };
 use crate::memory::Range;
@@ -39,6 +40,9 @@ pub struct Pattern<'a> {
     pub shape: Shape,
     pub sectors: u64,
     pub conflicts: u64,
+    /// In shared memory, each address once: relative to the first lane's, with its lane, or [`TOGETHER`] if several lanes
+    /// have it.
+    pub readers: Vec<(i64, u32)>,
     /// The range in which the last access lay.
     pub range: Option<&'a Range>,
 }
@@ -57,6 +61,7 @@ impl Default for Pattern<'_> {
             shape,
             sectors: 0,
             conflicts: 0,
+            readers: Vec::new(),
             range: None,
         }
     }
@@ -114,9 +119,21 @@ impl Pattern<'_> {
         };
         if shared {
             self.conflicts = self.bank_conflicts();
+            self.draw_readers();
         } else {
             self.sectors = self.count_sectors();
         }
+    }
+
+    fn draw_readers(&mut self) {
+        self.readers.clear();
+        self.readers.extend(lanes(self.mask).map(|lane| (self.relative[lane], lane as u32)));
+        self.readers.sort_unstable();
+        self.readers.dedup_by(|(next, _), (kept, lane)| {
+            let same = next == kept;
+            *lane = if same { TOGETHER } else { *lane };
+            same
+        });
     }
 
     fn count_sectors(&self) -> u64 {

@@ -248,16 +248,15 @@ fn part(
     let active = std::mem::replace(&mut warp.active, 1 << lane);
     let mut start = Ok(std::ptr::null_mut());
     let base = super::access::addresses(warp, &source.address);
-    if base[lane] % u64::from(source.bytes) != 0 {
+    if !base[lane].is_multiple_of(source.bytes.into()) {
         let what = format!("a misaligned cp.async from {:#x}", base[lane]);
         start = Err(block.fault(warp, code::MISALIGNED_ADDRESS, lane, what));
     }
-    for index in (0..length).rev() {
+    for index in 0..length {
         if start.is_ok() {
             let byte = Access { bytes: 1, ..*source };
-            start = block
-                .locate_at(warp, &byte, base.map(|address| address + u64::from(index)))
-                .map(|found| found.pointers[lane]);
+            let found = block.locate_at(warp, &byte, base.map(|address| address + u64::from(index)));
+            start = found.map(|_| base[lane] as *mut u8);
         }
     }
     warp.active = active;
@@ -292,7 +291,7 @@ fn bulk(decoder: &mut Decoder) -> Decoded<Run> {
             let target = access(to, spaces[0], Kind::Write, to_pattern);
             let source = access(from, spaces[1], Kind::Read, from_pattern);
             let (targets, sources) = (super::access::addresses(warp, &to), super::access::addresses(warp, &from));
-            if bytes % 16 != 0 {
+            if !bytes.is_multiple_of(16) {
                 let what = format!("a bulk copy of {bytes} bytes: they must be a multiple of 16");
                 return Err(block.fault(warp, code::LAUNCH_FAILED, lane, what));
             }

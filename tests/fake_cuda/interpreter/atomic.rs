@@ -2,8 +2,8 @@
 
 use super::{
     Run,
-    arithmetic::{larger, smaller},
     decode::{Decoded, Decoder},
+    float::{larger, smaller},
     lane::{Row, Source, lanes},
     load_store,
     number::{Bf16, F16, Narrow},

@@ -55,7 +55,7 @@ impl State {
 impl Block<'_> {
     /// The barrier at an offset of shared memory.
     fn barrier(&mut self, warp: &Warp, lane: usize, at: u64) -> Result<*mut u64, Box<Fault>> {
-        if at % 8 != 0 || at.saturating_add(8) > self.shared_bytes.into() {
+        if !at.is_multiple_of(8) || at.saturating_add(8) > self.shared_bytes.into() {
             let what = format!("an mbarrier at {at} is misaligned or outside of shared memory");
             return Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, what));
         }

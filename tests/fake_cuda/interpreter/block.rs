@@ -5,6 +5,7 @@ use super::{
     access::Pattern,
     decode::{BLOCK_ROWS, WORD_ROW, lane_mask},
     lane::{ALL, LANES, lanes},
+    load_store::WIDEST,
     program::{Control, Program, ReductionKind},
     schedule::{self, Stop},
     shadow::Shadow,
@@ -25,8 +26,12 @@ pub struct Block<'a> {
     pub position: [u32; 3],
     memory: Rows,
     pub shared_bytes: u32,
-    /// Whether a read of global memory that nobody wrote is a fault.
+    /// Whether nobody looks at what the kernel computes.
+    pub measures: bool,
+    /// Whether reads of global memory that nobody wrote are looked for.
     pub unwritten: bool,
+    /// What a lane reads that nobody wrote.
+    pub poisoned: [[u8; WIDEST]; LANES],
     /// Who accessed what, if the launch is strict.
     pub shadow: Option<Shadow>,
     /// The last picture of the addresses of each instruction that accesses memory.
@@ -129,7 +134,9 @@ impl<'a> Worker<'a> {
             position: [0; 3],
             memory: Rows::new(shared_bytes as usize + SHARED_ALIGN),
             shared_bytes,
+            measures: launch.measures(),
             unwritten: launch.strict && !launch.measures(),
+            poisoned: [[0; WIDEST]; LANES],
             shadow,
             patterns: vec![Pattern::default(); program.patterns],
             counts: Counts::default(),

@@ -74,12 +74,12 @@ fn float<T: Lane>(name: &str, ab: [Source; 2], value: impl FloatOf<T>) -> Option
     }
     Some(match name {
         "eq" => comparison!(a, b, a == b),
-        "ne" => comparison!(a, b, a < b || a > b),
+        "ne" => comparison!(a, b, !nan(&a, &b) && a != b),
         "lt" => comparison!(a, b, a < b),
         "le" => comparison!(a, b, a <= b),
         "gt" => comparison!(a, b, a > b),
         "ge" => comparison!(a, b, a >= b),
-        "equ" => comparison!(a, b, !(a < b || a > b)),
+        "equ" => comparison!(a, b, nan(&a, &b) || a == b),
         "neu" => comparison!(a, b, a != b),
         "ltu" => comparison!(a, b, !(a >= b)),
         "leu" => comparison!(a, b, !(a > b)),
@@ -178,12 +178,12 @@ fn halves(decoder: &mut Decoder, first: usize, ty: Type) -> Decoded<ComparePair>
 fn test_of(name: &str) -> Option<fn(f32, f32) -> bool> {
     Some(match name {
         "eq" => |a, b| a == b,
-        "ne" => |a, b| a < b || a > b,
+        "ne" => |a, b| !a.is_nan() && !b.is_nan() && a != b,
         "lt" => |a, b| a < b,
         "le" => |a, b| a <= b,
         "gt" => |a, b| a > b,
         "ge" => |a, b| a >= b,
-        "equ" => |a, b| !(a < b || a > b),
+        "equ" => |a, b| a.is_nan() || b.is_nan() || a == b,
         "neu" => |a, b| a != b,
         "ltu" => |a, b| !(a >= b),
         "leu" => |a, b| !(a > b),
@@ -218,7 +218,7 @@ fn set(decoder: &mut Decoder) -> Decoded<Run> {
             let (low, high) = test(warp);
             let mut result = [0; LANES];
             for (lane, result) in result.iter_mut().enumerate() {
-                *result = one * (low >> lane & 1) | (one * (high >> lane & 1)) << 16;
+                *result = (one * (low >> lane & 1)) | ((one * (high >> lane & 1)) << 16);
             }
             warp.set(d, &result);
             Ok(())

@@ -2,8 +2,8 @@
 
 use super::{
     Run,
-    arithmetic::larger,
     decode::{Decoded, Decoder},
+    float::larger,
     lane::{Row, Source, binary, unary},
     number::{self, E2M1, E2M3, E3M2, E4M3, E5M2, Format, Rounding, double_to_single, round_to_tf32},
 };

@@ -1,5 +1,7 @@
 //! What a launch cost, counted as it ran.
 
+use crate::fault::Fault;
+
 /// Sums over the warps of a launch, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -26,6 +28,9 @@ pub struct Counts {
     pub divergent_branches: u64,
     /// Barriers, by warps that came to them.
     pub barriers: u64,
+    /// Reads of global memory that nobody wrote, and the first of them: see `unwritten.rs`.
+    pub unwritten_reads: u64,
+    pub unwritten: Option<Box<Fault>>,
 }
 
 impl Counts {
@@ -34,6 +39,9 @@ impl Counts {
         let values = other.fields();
         for ((_, mine), (_, value)) in self.fields_mut().into_iter().zip(values) {
             *mine += value;
+        }
+        if self.unwritten.is_none() {
+            self.unwritten.clone_from(&other.unwritten);
         }
     }
 
@@ -45,11 +53,11 @@ impl Counts {
     }
 
     /// Every count with its name.
-    pub fn fields(&self) -> [(&'static str, u64); 17] {
+    pub fn fields(&self) -> [(&'static str, u64); 18] {
         self.clone().fields_mut().map(|(name, value)| (name, *value))
     }
 
-    fn fields_mut(&mut self) -> [(&'static str, &mut u64); 17] {
+    fn fields_mut(&mut self) -> [(&'static str, &mut u64); 18] {
         [
             ("launches", &mut self.launches),
             ("blocks", &mut self.blocks),
@@ -68,6 +76,7 @@ impl Counts {
             ("branches", &mut self.branches),
             ("divergent_branches", &mut self.divergent_branches),
             ("barriers", &mut self.barriers),
+            ("unwritten_reads", &mut self.unwritten_reads),
         ]
     }
 }

@@ -214,11 +214,7 @@ impl<'a> Decoder<'a> {
         let offset = *self.constants.entry((wide.into(), bits)).or_insert_with(|| {
             let offset = all.len() as u32;
             for _ in 0..LANES {
-                all.extend_from_slice(
-                    if wide { bits.to_le_bytes() } else { bits.to_le_bytes() }
-                        .get(..if wide { 8 } else { 4 })
-                        .unwrap_or_default(),
-                );
+                all.extend_from_slice(&bits.to_le_bytes()[..if wide { 8 } else { 4 }]);
             }
             offset
         });

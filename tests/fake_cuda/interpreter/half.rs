@@ -5,8 +5,8 @@
 
 use super::{
     Run,
-    arithmetic::{larger, saturate, smaller, sum},
     decode::{Decoded, Decoder},
+    float::{larger, saturate, smaller, sum},
     lane::{Row, Source, binary, ternary, unary},
     number::{Bf16, F16, Narrow},
 };

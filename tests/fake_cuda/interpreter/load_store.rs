@@ -123,7 +123,8 @@ fn load_of<const B: usize>(access: Access, signed: bool, elements: Vec<Element>)
         for (index, element) in elements.iter().enumerate() {
             let offset = index * B;
             if element.wide {
-                let values = gather::<B>(&located, offset).map(|raw| widen::<B>(raw, signed));
+                let mut values = gather::<B>(&located, offset);
+                values.iter_mut().for_each(|raw| *raw = widen::<B>(*raw, signed));
                 warp.set(element.row, &values);
             } else if B == 4 && located.shape == Shape::Contiguous && elements.len() == 1 {
                 // SAFETY: 32 lanes of 4 bytes lie one behind the other from the first pointer on, and were found.
@@ -131,7 +132,11 @@ fn load_of<const B: usize>(access: Access, signed: bool, elements: Vec<Element>)
                 warp.set(element.row, &values);
             } else {
                 let keep = element.keep;
-                let values = gather::<B>(&located, offset).map(|raw| widen::<B>(raw, signed) as u32 & keep);
+                let raw = gather::<B>(&located, offset);
+                let mut values = [0; LANES];
+                for lane in 0..LANES {
+                    values[lane] = widen::<B>(raw[lane], signed) as u32 & keep;
+                }
                 warp.set(element.row, &values);
             }
         }
@@ -142,12 +147,17 @@ fn load_of<const B: usize>(access: Access, signed: bool, elements: Vec<Element>)
 /// One element of all lanes.
 #[inline(always)]
 fn gather<const B: usize>(located: &Located, offset: usize) -> [u64; LANES] {
+    let mut values = [0; LANES];
     if located.shape == Shape::Uniform {
         // SAFETY: the first lane's address is that of all, and was found.
-        return [unsafe { read::<B>(located.pointers[0].add(offset)) }; LANES];
+        values.fill(unsafe { read::<B>(located.pointers[0].add(offset)) });
+        return values;
     }
-    // SAFETY: every pointer is that of a lane that runs, or repeats one; they were found for all elements.
-    located.pointers.map(|pointer| unsafe { read::<B>(pointer.add(offset)) })
+    for (value, pointer) in values.iter_mut().zip(&located.pointers) {
+        // SAFETY: every pointer is that of a lane that runs, or repeats one; they were found for all elements.
+        *value = unsafe { read::<B>(pointer.add(offset)) };
+    }
+    values
 }
 
 /// A parameter: the same for all threads.

@@ -22,6 +22,7 @@ mod compare;
 mod convert;
 mod counts;
 mod decode;
+mod float;
 mod flow;
 mod half;
 mod inline;
@@ -35,10 +36,13 @@ mod schedule;
 mod shadow;
 mod shuffle;
 mod space;
+mod span;
 mod tensor_copy;
 #[cfg(test)]
 mod tests;
+mod unwritten;
 mod warp;
+mod write_table;
 
 pub use counts::Counts;
 
@@ -72,7 +76,7 @@ pub struct Launch<'a> {
     /// The parameters, each at the offset that [`Kernel::parameters`] says.
     pub parameters: Vec<u8>,
     pub card: &'a Card,
-    /// Whether reads of unwritten memory and races are faults. Bounds and alignment are always looked at.
+    /// Whether races are faults, and reads of memory that nobody wrote are looked for. Bounds and alignment are always looked at.
     pub strict: bool,
 }
 

@@ -189,7 +189,7 @@ fn together(warp: &mut Warp, block: &mut Block, operation: &Operation) -> Result
         return Err(block.fault(warp, code::LAUNCH_FAILED, lanes(outside).next().unwrap_or_default(), what));
     }
     let needed = mask & warp.alive();
-    if needed & !warp.active == 0 {
+    if needed & !warp.active == 0 || block.measures {
         return Ok(true);
     }
     if warp.others.is_empty() {

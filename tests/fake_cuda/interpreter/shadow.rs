@@ -6,11 +6,11 @@
 //! an mbarrier passes on what those had seen who arrived at it. Copies that run beside the threads (`cp.async.bulk`) are
 //! agents of their own, one for loads and one for stores.
 
-use super::program::Granules;
+use super::{program::Granules, write_table::Table};
 use std::collections::HashMap;
 
 /// A time; the shadow is emptied before it runs over.
-type Time = u32;
+pub type Time = u32;
 
 /// The time from which on a block begins with an empty shadow: the records keep 26 bits.
 const LATEST: Time = 1 << 25;
@@ -49,14 +49,14 @@ pub enum Conflict {
 
 /// The last write to a place: its time, who, and how.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Written(u64);
+pub struct Written(u64);
 
 impl Written {
     fn new(time: Time, by: Thread, mode: Mode) -> Self {
         Self(u64::from(time) << 32 | u64::from(by.agent) << 16 | u64::from(by.lane) << 8 | mode as u64)
     }
 
-    fn time(self) -> Time {
+    pub fn time(self) -> Time {
         (self.0 >> 32) as Time
     }
 
@@ -90,52 +90,6 @@ pub struct Shadow {
     seen: Vec<Time>,
     barriers: HashMap<u64, Passed>,
     global: Table,
-}
-
-/// Who wrote which global memory in this block, by address: a hash table with open addressing, whose entries end with
-/// their block.
-struct Table {
-    shift: u32,
-    entries: Vec<(u64, Written)>,
-    used: usize,
-    /// Where this block has written.
-    low: u64,
-    high: u64,
-}
-
-impl Table {
-    fn new(granule: u32) -> Self {
-        Self {
-            shift: granule.trailing_zeros(),
-            entries: vec![(0, Written::default()); 256],
-            used: 0,
-            low: u64::MAX,
-            high: 0,
-        }
-    }
-
-    fn start(&mut self) {
-        (self.used, self.low, self.high) = (0, u64::MAX, 0);
-    }
-
-    /// The entry of a place, or the free one where it belongs.
-    #[inline]
-    fn entry(&mut self, place: u64, start: Time) -> &mut (u64, Written) {
-        let mask = self.entries.len() - 1;
-        let mut at = (place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & mask;
-        while self.entries[at].0 != place && self.entries[at].1.time() >= start {
-            at = (at + 1) & mask;
-        }
-        &mut self.entries[at]
-    }
-
-    fn grow(&mut self, start: Time) {
-        let old = std::mem::take(&mut self.entries);
-        self.entries = vec![(0, Written::default()); old.len() * 4];
-        for (place, written) in old.into_iter().filter(|(_, written)| written.time() >= start) {
-            *self.entry(place, start) = (place, written);
-        }
-    }
 }
 
 impl Shadow {

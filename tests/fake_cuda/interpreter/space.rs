@@ -4,7 +4,7 @@ use super::{
     access::{Shape, addresses},
     block::Block,
     decode::{Address, window},
-    lane::{ALL, LANES, lanes},
+    lane::{LANES, lanes},
     shadow::{Conflict, Mode, Shadow, TOGETHER, Thread},
     warp::Warp,
 };
@@ -54,7 +54,8 @@ pub struct Located {
     pub space: Space,
 }
 
-type Found<T> = Result<T, Box<Fault>>;
+/// What was found, or what is wrong.
+pub type Found<T> = Result<T, Box<Fault>>;
 
 impl Block<'_> {
     /// Finds the memory of an access, and notes it if it reads.
@@ -146,41 +147,28 @@ impl Block<'_> {
             self.counts.shared_written_bytes += total;
         }
         self.counts.bank_conflicts += conflicts;
-        if self.shadow.is_some() && access.kind == Kind::Read {
-            self.note_reads(warp, access, &all, shape)?;
+        if self.shadow.is_some() && access.kind == Kind::Read && !access.strong {
+            self.note_reads(warp, access, base)?;
         }
         let start = self.shared();
-        let pointers = all.map(|address| start.wrapping_add(address as usize));
+        let mut pointers = [start; LANES];
+        for lane in 0..LANES {
+            pointers[lane] = start.wrapping_add(all[lane] as usize);
+        }
         Ok(Located { pointers, shape, addresses: all, space: Space::Shared })
     }
 
-    fn note_reads(&mut self, warp: &Warp, access: &Access, all: &[u64; LANES], shape: Shape) -> Found<()> {
+    fn note_reads(&mut self, warp: &Warp, access: &Access, base: u64) -> Found<()> {
         let Some(shadow) = &mut self.shadow else { return Ok(()) };
         let agent = warp.index as u32;
-        if access.strong {
-            return Ok(());
-        }
-        let mut result = Ok(());
-        let mut at = warp.first();
-        if shape == Shape::Uniform && warp.active.count_ones() > 1 {
-            result = shadow.read(Thread { agent, lane: TOGETHER }, all[at] as u32, access.bytes);
-        } else if warp.active == ALL {
-            for lane in 0..LANES {
-                if result.is_ok() {
-                    at = lane;
-                    result = shadow.read(Thread { agent, lane: lane as u32 }, all[lane] as u32, access.bytes);
-                }
-            }
-        } else {
-            for lane in lanes(warp.active) {
-                at = lane;
-                result = shadow.read(Thread { agent, lane: lane as u32 }, all[lane] as u32, access.bytes);
-                if result.is_err() {
-                    break;
-                }
+        for (relative, lane) in &self.patterns[access.pattern].readers {
+            let at = base.wrapping_add_signed(*relative);
+            if let Err(conflict) = shadow.read(Thread { agent, lane: *lane }, at as u32, access.bytes) {
+                let lane = if *lane == TOGETHER { warp.first() } else { *lane as usize };
+                return Err(self.race(warp, lane, conflict, "read", at, access.bytes));
             }
         }
-        result.map_err(|conflict| self.race(warp, at, conflict, "read", all[at], access.bytes))
+        Ok(())
     }
 
     /// Notes the write of a lane. `same` says whether it stores what is there already.
@@ -269,10 +257,10 @@ impl Block<'_> {
             first >= range.start && length <= range.bytes && first - range.start <= range.bytes - length
         });
         self.check_alignment(warp, access, &all, base | bits)?;
-        match known {
+        let poisoned = match known {
             Some(range) => self.check_written(warp, access, &all, range, first, length)?,
             None => self.find_ranges(warp, access, &all, first, length)?,
-        }
+        };
         let total = u64::from(warp.active.count_ones() * access.bytes);
         if access.kind == Kind::Read {
             self.counts.global_read_bytes += total;
@@ -285,35 +273,44 @@ impl Block<'_> {
             self.counts.global_written_bytes += total;
             self.counts.global_written_sectors += sectors;
         }
-        let pointers = all.map(|address| address as *mut u8);
-        Ok(Located { pointers, shape, addresses: all, space: Space::Global })
+        let mut pointers = [std::ptr::null_mut(); LANES];
+        for lane in 0..LANES {
+            pointers[lane] = all[lane] as *mut u8;
+        }
+        if poisoned == 0 {
+            return Ok(Located { pointers, shape, addresses: all, space: Space::Global });
+        }
+        lanes(poisoned).for_each(|lane| pointers[lane] = self.poisoned[lane].as_mut_ptr());
+        Ok(Located { pointers, shape: Shape::Scattered, addresses: all, space: Space::Global })
     }
 
-    /// Looks up the ranges of an access: mostly one for all lanes.
+    /// Looks up the ranges of an access: mostly one for all lanes. The rest is as for `check_written`.
     #[cold]
-    fn find_ranges(&mut self, warp: &Warp, access: &Access, all: &[u64; LANES], first: u64, length: u64) -> Found<()> {
+    fn find_ranges(&mut self, warp: &Warp, access: &Access, all: &[u64; LANES], first: u64, length: u64) -> Found<u32> {
         let allocations = self.allocations;
         if let Ok(range) = allocations.find(first, length) {
             self.patterns[access.pattern].range = Some(range);
             return self.check_written(warp, access, all, range, first, length);
         }
+        let mut poisoned = 0;
         for lane in lanes(warp.active) {
             let bytes = access.bytes.into();
             if self.launch.kernel.globals.holds(all[lane], bytes) {
                 continue;
             }
             match allocations.find(all[lane], bytes) {
-                Ok(range) => self.check_lane(warp, access, range, lane, all[lane])?,
+                Ok(range) => poisoned |= self.check_lane(warp, access, range, lane, all[lane])?,
                 Err(error) => {
                     let what = format!("a {} outside of memory: {error}", access.kind.name());
                     return Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, what));
                 }
             }
         }
-        Ok(())
+        Ok(poisoned)
     }
 
-    /// Checks that what is read was written, and notes what is written.
+    /// Checks that what is read was written, and notes what is written. The lanes that read what nobody wrote have their
+    /// bytes in `poisoned`.
     #[inline]
     fn check_written(
         &mut self,
@@ -323,37 +320,32 @@ impl Block<'_> {
         range: &Range,
         first: u64,
         length: u64,
-    ) -> Found<()> {
+    ) -> Found<u32> {
         let together = length <= u64::from(access.bytes) * 64;
         if access.kind != Kind::Write {
             if !self.unwritten || together && range.is_written(first, length) {
-                return Ok(());
+                return Ok(0);
             }
         } else if self.patterns[access.pattern].shape != Shape::Scattered {
             range.mark_written(first, length);
-            return Ok(());
+            return Ok(0);
         }
+        let mut poisoned = 0;
         for lane in lanes(warp.active) {
-            self.check_lane(warp, access, range, lane, all[lane])?;
+            poisoned |= self.check_lane(warp, access, range, lane, all[lane])?;
         }
-        Ok(())
+        Ok(poisoned)
     }
 
-    fn check_lane(&self, warp: &Warp, access: &Access, range: &Range, lane: usize, address: u64) -> Found<()> {
+    fn check_lane(&mut self, warp: &Warp, access: &Access, range: &Range, lane: usize, at: u64) -> Found<u32> {
         let bytes = access.bytes.into();
         if access.kind == Kind::Write {
-            range.mark_written(address, bytes);
-        } else if self.unwritten && !range.is_written(address, bytes) {
-            let what = format!(
-                "a {} of {bytes} bytes of global memory that nobody wrote: offset {} of allocation {} ({} bytes)",
-                access.kind.name(),
-                address - range.start,
-                range.id,
-                range.bytes
-            );
-            return Err(self.fault(warp, code::LAUNCH_FAILED, lane, what));
+            range.mark_written(at, bytes);
+        } else if self.unwritten && !range.is_written(at, bytes) {
+            self.read_unwritten(warp, access, range, lane, at)?;
+            return Ok(1 << lane);
         }
-        Ok(())
+        Ok(0)
     }
 
     #[cold]
@@ -366,88 +358,6 @@ impl Block<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Bytes of global memory that a copy or a whole warp accesses at once.
-    pub fn span(&mut self, warp: &Warp, lane: usize, at: u64, bytes: u64, kind: Kind) -> Found<*mut u8> {
-        if !self.launch.kernel.globals.holds(at, bytes) {
-            let range = match self.allocations.find(at, bytes) {
-                Ok(range) => range,
-                Err(error) => {
-                    let what = format!("a {} outside of memory: {error}", kind.name());
-                    return Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, what));
-                }
-            };
-            if kind == Kind::Write {
-                range.mark_written(at, bytes);
-            } else if self.unwritten && !range.is_written(at, bytes) {
-                let what = format!(
-                    "a read of {bytes} bytes of global memory of which nobody wrote all: offset {} of allocation {}",
-                    at - range.start,
-                    range.id
-                );
-                return Err(self.fault(warp, code::LAUNCH_FAILED, lane, what));
-            }
-        }
-        let sectors = (at + bytes).div_ceil(32) - at / 32;
-        if kind == Kind::Read {
-            self.counts.global_read_bytes += bytes;
-            self.counts.global_read_sectors += sectors;
-        } else {
-            self.counts.global_written_bytes += bytes;
-            self.counts.global_written_sectors += sectors;
-        }
-        Ok(at as *mut u8)
-    }
-
-    /// Bytes that a whole warp accesses together, in any space.
-    pub fn span_in(
-        &mut self,
-        warp: &Warp,
-        lane: usize,
-        space: Space,
-        at: u64,
-        bytes: u64,
-        kind: Kind,
-    ) -> Found<*mut u8> {
-        let (space, at) = match space {
-            Space::Generic => (space_of(at), at & !window::MASK),
-            space => (space, at),
-        };
-        let me = Thread { agent: warp.index as u32, lane: TOGETHER };
-        match space {
-            Space::Global => {
-                let pointer = self.span(warp, lane, at, bytes, kind)?;
-                let Some(shadow) = &mut self.shadow else { return Ok(pointer) };
-                let noted = match kind {
-                    Kind::Read if !shadow.touches_global(at, at + bytes) => Ok(()),
-                    Kind::Read => shadow.read_global(me, at, bytes as u32),
-                    _ => shadow.write_global(me, at, bytes as u32, Mode::Plain, false),
-                };
-                noted.map_err(|conflict| self.race(warp, lane, conflict, kind.name(), at, bytes as u32))?;
-                Ok(pointer)
-            }
-            Space::Shared => {
-                if at.saturating_add(bytes) > self.shared_bytes.into() {
-                    let what = format!("a {} of {bytes} bytes at {at} is outside of shared memory", kind.name());
-                    return Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, what));
-                }
-                if kind == Kind::Read {
-                    self.counts.shared_read_bytes += bytes;
-                } else {
-                    self.counts.shared_written_bytes += bytes;
-                }
-                if let Some(shadow) = &mut self.shadow {
-                    let noted = match kind {
-                        Kind::Read => shadow.read(me, at as u32, bytes as u32),
-                        _ => shadow.write(me, at as u32, bytes as u32, Mode::Plain, false),
-                    };
-                    noted.map_err(|conflict| self.race(warp, lane, conflict, kind.name(), at, bytes as u32))?;
-                }
-                Ok(self.shared().wrapping_add(at as usize))
-            }
-            _ => Err(self.fault(warp, code::ILLEGAL_ADDRESS, lane, "a matrix in local memory")),
-        }
     }
 
     fn locate_local(&mut self, warp: &mut Warp, access: &Access, all: [u64; LANES]) -> Found<Located> {
@@ -513,14 +423,14 @@ impl Block<'_> {
     #[cold]
     fn misaligned(&self, warp: &Warp, access: &Access, all: &[u64; LANES]) -> Box<Fault> {
         let bytes = u64::from(access.bytes);
-        let lane = lanes(warp.active).find(|lane| all[*lane] % bytes != 0).unwrap_or_default();
+        let lane = lanes(warp.active).find(|lane| !all[*lane].is_multiple_of(bytes)).unwrap_or_default();
         let what = format!("a misaligned {} of {bytes} bytes at {:#x}", access.kind.name(), all[lane]);
         self.fault(warp, code::MISALIGNED_ADDRESS, lane, what)
     }
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",

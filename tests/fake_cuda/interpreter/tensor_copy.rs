@@ -248,7 +248,9 @@ impl Transfer<'_, '_> {
             if self.loads {
                 // SAFETY: so many bytes were found.
                 let tensor = unsafe { std::slice::from_raw_parts(memory, bytes as usize) };
-                row[before as usize..][..bytes as usize].copy_from_slice(tensor);
+                let inside = &mut row[before as usize..][..bytes as usize];
+                inside.copy_from_slice(tensor);
+                self.block.poison_copy(self.warp, self.lane, address, inside);
                 self.convert(&mut row);
                 self.shared(&mut row)?;
             } else {

@@ -87,7 +87,7 @@ impl Transfer {
         let stride = u64::from(warp.lane::<u32>(self.stride, 0)) * self.bytes() as u64;
         let (lines, length) = if self.column_major { (self.columns, self.rows) } else { (self.rows, self.columns) };
         let length = length * self.bytes();
-        if base % 16 != 0 || stride % 16 != 0 && lines > 1 && length >= 16 {
+        if !base.is_multiple_of(16) || !stride.is_multiple_of(16) && lines > 1 && length >= 16 {
             let what = format!("a matrix at {base:#x} with {stride} bytes between its rows is misaligned");
             return Err(block.fault(warp, code::MISALIGNED_ADDRESS, 0, what));
         }
@@ -98,6 +98,7 @@ impl Transfer {
             let memory = unsafe { std::slice::from_raw_parts_mut(memory, length) };
             if kind == Kind::Read {
                 part.copy_from_slice(memory);
+                block.poison_copy(warp, 0, at, part);
             } else {
                 memory.copy_from_slice(part);
             }

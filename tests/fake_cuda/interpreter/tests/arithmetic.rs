@@ -13,7 +13,7 @@ fn lanes(inputs: [&[u32; 32]; 3], body: &str) -> Vec<u32> {
     let [a, b, c] = inputs.map(|input| Buffer::words(input));
     let mut out = Buffer::new(128);
     test.pass(&[&a, &b, &c, &out]);
-    out.to_words()
+    out.read_words()
 }
 
 /// Integers at the edges, and others.

@@ -27,7 +27,7 @@ fn cp_async_is_waited_for_by_group() {
     let (a, mut out) = (numbers(), Buffer::new(512));
     copied("cp.async.cg.shared.global [%r3], [%d1], 16; cp.async.commit_group; cp.async.wait_group 0;")
         .pass(&[&a, &out]);
-    assert_eq!(out.to_words(), (0..128).collect::<Vec<_>>());
+    assert_eq!(out.read_words(), (0..128).collect::<Vec<_>>());
     copied("cp.async.cg.shared.global [%r3], [%d1], 16; cp.async.wait_all;").pass(&[&a, &out]);
     let hasty = copied("cp.async.cg.shared.global [%r3], [%d1], 16; cp.async.commit_group; cp.async.wait_group 1;");
     hasty.fail(&[(&a, true), (&out, true)], &["that a cp.async of thread (0, 0, 0) may still be writing"]);
@@ -39,7 +39,7 @@ fn cp_async_is_waited_for_by_group() {
 fn cp_async_fills_the_rest_with_zeros() {
     let (a, mut out) = (numbers(), Buffer::new(512));
     copied("mov.u32 %r9, 8; cp.async.cg.shared.global [%r3], [%d1], 16, %r9; cp.async.wait_all;").pass(&[&a, &out]);
-    assert_eq!(out.to_words()[..8], [0, 1, 0, 0, 4, 5, 0, 0]);
+    assert_eq!(out.read_words()[..8], [0, 1, 0, 0, 4, 5, 0, 0]);
     let beyond = copied("cp.async.cg.shared.global [%r3], [%d1+496], 16; cp.async.wait_all;");
     beyond.fail(&[(&a, true), (&out, true)], &["a read outside of memory", "thread (1, 0, 0)"]);
     // With nothing to read, the address may point anywhere.
@@ -62,7 +62,7 @@ fn a_bulk_copy_is_waited_for_by_its_barrier() {
     let copy = "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r3], [%d1], 512, [%r4];";
     let (a, mut out) = (numbers(), Buffer::new(512));
     bulk(copy, true).pass(&[&a, &out]);
-    assert_eq!(out.to_words(), (0..128).collect::<Vec<_>>());
+    assert_eq!(out.read_words(), (0..128).collect::<Vec<_>>());
     bulk(copy, false).fail(&[(&a, true), (&out, true)], &["an asynchronous copy that nobody has waited for wrote"]);
     let unmade = copied("$wait: mbarrier.try_wait.parity.shared::cta.b64 %q2, [%r4], 0; @!%q2 bra $wait;");
     unmade.fail(&[(&a, true), (&out, true)], &["there is no mbarrier at 1024: nobody made one"]);
@@ -118,7 +118,7 @@ fn tensor(place: &str, swizzle: u8, mode: Option<Mode>) -> (Vec<u32>, u64) {
     parameters.extend_from_slice(&map.encode());
     let counts =
         test.run_with("kernel", &[(&matrix, true), (&out, true)], parameters).unwrap_or_else(|fault| panic!("{fault}"));
-    (out.to_words()[..32].to_vec(), counts.global_read_bytes)
+    (out.read_words()[..32].to_vec(), counts.global_read_bytes)
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn mma(k: usize, a: Element, b: Element) {
 
 fn compare(d: &mut Buffer, case: &Case, integer: bool, name: &str) {
     let found: Vec<_> =
-        if integer { d.to_words().into_iter().map(|word| word as i32 as f32).collect() } else { d.to_singles() };
+        if integer { d.read_words().into_iter().map(|word| word as i32 as f32).collect() } else { d.read_singles() };
     for (index, (found, expected)) in found.iter().zip(&case.d).enumerate() {
         assert!(found == expected, "{name}: element {index} is {found}, not {expected}");
     }
@@ -228,11 +228,11 @@ fn a_matrix_goes_through_shared_memory() {
         mul.wide.u32 %d0, %r1, 4; add.s64 %d1, %p0, %d0; st.global.b32 [%d1], %r7; st.global.b32 [%d1+128], %r8; st.global.b32 [%d1+256], %r9;";
     let mut out = Buffer::new(384);
     Test::new(1, ".shared .align 16 .b8 tile[128];", body).pass(&[&out]);
-    let words = out.to_words();
+    let words = out.read_words();
     for lane in 0..32_u32 {
         let (row, column) = (lane / 4, lane % 4 * 2);
-        assert_eq!(words[lane as usize], 2 * lane | (2 * lane + 1) << 16);
-        assert_eq!(words[32 + lane as usize], column * 8 + row | ((column + 1) * 8 + row) << 16);
+        assert_eq!(words[lane as usize], (2 * lane) | ((2 * lane + 1) << 16));
+        assert_eq!(words[32 + lane as usize], (column * 8 + row) | (((column + 1) * 8 + row) << 16));
         assert_eq!(words[64 + lane as usize], words[lane as usize]);
     }
 }

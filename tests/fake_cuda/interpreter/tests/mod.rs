@@ -47,12 +47,12 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts_mut(self.memory.as_mut_ptr().cast(), self.bytes as usize) }
     }
 
-    pub fn to_words(&mut self) -> Vec<u32> {
+    pub fn read_words(&mut self) -> Vec<u32> {
         self.slice().chunks_exact(4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap())).collect()
     }
 
-    pub fn to_singles(&mut self) -> Vec<f32> {
-        self.to_words().into_iter().map(f32::from_bits).collect()
+    pub fn read_singles(&mut self) -> Vec<f32> {
+        self.read_words().into_iter().map(f32::from_bits).collect()
     }
 }
 
