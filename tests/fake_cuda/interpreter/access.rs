@@ -138,37 +138,54 @@ impl Pattern<'_> {
 
     fn count_sectors(&self) -> u64 {
         let sector = |offset: i64| self.low.cast_signed().wrapping_add(offset).div_euclid(SECTOR as i64);
-        let mut sectors: Vec<_> = lanes(self.mask)
-            .flat_map(|lane| {
-                let first = sector(self.relative[lane]);
-                first
-                    ..=sector(self.relative[lane].wrapping_add(i64::from(self.bytes) - 1)).min(first.saturating_add(64))
-            })
-            .collect();
-        sectors.sort_unstable();
-        sectors.dedup();
-        sectors.len() as u64
+        let (lowest, last) = (sector(self.span.0), self.bytes as i64 - 1);
+        if sector(self.span.1.saturating_add(last)) - lowest < 64 {
+            let touched = lanes(self.mask).fold(0_u64, |touched, lane| {
+                let (first, end) = (sector(self.relative[lane]), sector(self.relative[lane] + last));
+                (first..=end).fold(touched, |touched, sector| touched | 1 << (sector - lowest))
+            });
+            return touched.count_ones().into();
+        }
+        // Far from each other: in order, those that begin where the one before ended count once.
+        let mut places = [i64::MAX; LANES];
+        lanes(self.mask).zip(&mut places).for_each(|(lane, place)| *place = self.relative[lane]);
+        let places = &mut places[..self.mask.count_ones() as usize];
+        places.sort_unstable();
+        let mut covered = i64::MIN;
+        let mut sectors = 0;
+        for place in places {
+            let (first, end) = (sector(*place).max(covered.saturating_add(1)), sector(place.wrapping_add(last)));
+            sectors += u64::try_from(end - first + 1).unwrap_or_default();
+            covered = covered.max(end);
+        }
+        sectors
     }
 
     /// The rounds beyond the first that each part of the warp needs: wide accesses go a half or a quarter at a time.
     fn bank_conflicts(&self) -> u64 {
         let words = (self.bytes / 4).max(1) as usize;
-        let together = LANES / words.min(LANES);
-        let rounds = (0..LANES).step_by(together.max(1)).map(|first| {
-            let mut touched: Vec<_> = (first..first + together)
-                .filter(|lane| self.mask >> lane & 1 != 0)
-                .flat_map(|lane| {
-                    let word = (self.low.cast_signed().wrapping_add(self.relative[lane])).div_euclid(4);
-                    (0..words as i64).map(move |index| word.wrapping_add(index))
-                })
-                .collect();
+        let together = (LANES / words.min(LANES)).max(1);
+        let mut rounds = 0;
+        for first in (0..LANES).step_by(together) {
+            let mut touched = [0_i64; LANES];
+            let mut count = 0;
+            for lane in (first..first + together).filter(|lane| self.mask >> lane & 1 != 0) {
+                let word = self.low.cast_signed().wrapping_add(self.relative[lane]).div_euclid(4);
+                for index in 0..words.min(LANES / together) {
+                    touched[count] = word.wrapping_add(index as i64);
+                    count += 1;
+                }
+            }
+            let touched = &mut touched[..count];
             touched.sort_unstable();
-            touched.dedup();
             let mut banks = [0_u64; BANKS];
-            touched.iter().for_each(|word| banks[word.rem_euclid(BANKS as i64) as usize] += 1);
-            banks.into_iter().max().unwrap_or_default().saturating_sub(1)
-        });
-        rounds.sum()
+            for (index, word) in touched.iter().enumerate() {
+                let again = index > 0 && touched[index - 1] == *word;
+                banks[word.rem_euclid(BANKS as i64) as usize] += u64::from(!again);
+            }
+            rounds += banks.into_iter().max().unwrap_or_default().saturating_sub(1);
+        }
+        rounds
     }
 }
 

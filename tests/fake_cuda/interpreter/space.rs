@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     fault::{Fault, code},
-    memory::Range,
+    memory::{Allocations, Range},
 };
 
 /// The space that an instruction names.
@@ -288,7 +288,7 @@ impl Block<'_> {
     #[cold]
     fn find_ranges(&mut self, warp: &Warp, access: &Access, all: &[u64; LANES], first: u64, length: u64) -> Found<u32> {
         let allocations = self.allocations;
-        if let Ok(range) = allocations.find(first, length) {
+        if let Some(range) = holding(allocations, first, length) {
             self.patterns[access.pattern].range = Some(range);
             return self.check_written(warp, access, all, range, first, length);
         }
@@ -437,6 +437,13 @@ impl Kind {
             Self::Atomic => "atomic access",
         }
     }
+}
+
+/// The range that holds these bytes. Lanes that are far apart have none, which needs no explanation.
+fn holding(allocations: &Allocations, at: u64, bytes: u64) -> Option<&Range> {
+    let after = allocations.live().partition_point(|range| range.start <= at);
+    let range = allocations.live().get(after.checked_sub(1)?)?;
+    (bytes <= range.bytes && at - range.start <= range.bytes - bytes).then_some(&**range)
 }
 
 /// The space of a generic address.

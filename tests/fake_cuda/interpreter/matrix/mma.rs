@@ -18,7 +18,12 @@ pub fn decode(decoder: &mut Decoder) -> Decoded<Run> {
     let unknown = || decoder.unknown();
     let shape = shape(at).ok_or_else(unknown)?;
     let types = types(at).ok_or_else(unknown)?;
-    let fits = shape.m == 16 && shape.n == 8 && !at.has("block_scale") && !at.has("sp") && !types.contains(&Type::F64);
+    let fits = shape.k <= 32
+        && shape.m == 16
+        && shape.n == 8
+        && !at.has("block_scale")
+        && !at.has("sp")
+        && !types.contains(&Type::F64);
     if !fits || at.has("b1") || types.contains(&Type::B8) {
         return Err(decoder.unknown());
     }

@@ -42,8 +42,8 @@ fn shape(at: &Instruction) -> Option<Shape> {
     })
 }
 
-/// The largest matrices: 32 × 64 elements.
-const LARGEST: usize = 32 * 64;
+/// The largest matrices have 32 × 16 elements, or 16 × 32.
+const LARGEST: usize = 32 * 16;
 
 /// Elements of matrices as singles, or as integers in their bits.
 struct Matrices {

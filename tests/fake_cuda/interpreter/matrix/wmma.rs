@@ -154,7 +154,8 @@ fn product(decoder: &mut Decoder) -> Decoded<Run> {
     let unknown = || decoder.unknown();
     let shape = shape(at).ok_or_else(unknown)?;
     let types = types(at).ok_or_else(unknown)?;
-    if types.contains(&Type::F64) || at.has("b1") {
+    let largest = (shape.m * shape.k).max(shape.k * shape.n).max(shape.m * shape.n);
+    if largest > super::LARGEST || types.contains(&Type::F64) || at.has("b1") {
         return Err(decoder.unknown());
     }
     let saturate = at.has("satfinite");
