@@ -10,6 +10,8 @@
 //!
 //! Every access to memory goes through `space.rs`, which knows bounds, alignment and who wrote what; `shadow.rs` knows the
 //! order of accesses within a block and finds races. What a kernel may not do ends the launch with a [`Fault`].
+//!
+//! Built for the processor that runs it (`-C target-cpu=native`) it is more than twice as fast: rows are vectors.
 
 mod access;
 mod arithmetic;

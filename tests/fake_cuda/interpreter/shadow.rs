@@ -245,11 +245,8 @@ impl Shadow {
             let (start, now) = (self.start, self.now);
             let (found, written) = *self.global.entry(place, start);
             let known = found == place && written.time() >= start;
-            if known
-                && !same
-                && !(mode == Mode::Atomic && written.is(Mode::Atomic))
-                && !self.ordered(me, written.time(), written.by())
-            {
+            let both_atomic = mode == Mode::Atomic && written.is(Mode::Atomic);
+            if known && !(same || both_atomic || self.ordered(me, written.time(), written.by())) {
                 return Err(Conflict::WrittenBy(written.by()));
             }
             self.global.used += usize::from(!known);
