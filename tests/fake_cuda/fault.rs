@@ -4,6 +4,7 @@ use std::fmt;
 
 /// `CUresult` values that a kernel can leave a context with.
 pub mod code {
+    pub const INVALID_VALUE: i32 = 1;
     pub const INVALID_PTX: i32 = 218;
     pub const ILLEGAL_ADDRESS: i32 = 700;
     pub const LAUNCH_TIMEOUT: i32 = 702;

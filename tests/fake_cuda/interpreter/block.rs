@@ -191,6 +191,7 @@ impl<'a> Worker<'a> {
                 Special::Nctaid(axis) => launch.grid[usize::from(*axis)],
                 Special::Warps => warps,
                 Special::SharedDynamic => launch.dynamic_shared,
+                Special::Multiprocessors => launch.card.multiprocessors,
                 _ => self.block.shared_bytes,
             };
             // SAFETY: there is a row for each of these, and no warp runs at the moment.

@@ -34,7 +34,7 @@ pub mod window {
 }
 
 /// The rows of each special register that is the same for all warps of a block.
-pub const BLOCK_ROWS: [Special; 12] = [
+pub const BLOCK_ROWS: [Special; 13] = [
     Special::Ctaid(0),
     Special::Ctaid(1),
     Special::Ctaid(2),
@@ -47,6 +47,7 @@ pub const BLOCK_ROWS: [Special; 12] = [
     Special::Warps,
     Special::SharedDynamic,
     Special::SharedTotal,
+    Special::Multiprocessors,
 ];
 
 /// Bytes of a row of words.

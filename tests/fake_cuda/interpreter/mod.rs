@@ -119,6 +119,7 @@ impl Launch<'_> {
 /// # Errors
 /// The first fault ends the launch; what blocks have written by then stays written, as on a card.
 pub fn execute(launch: &Launch, allocations: &Allocations, threads: usize) -> Result<Counts, Fault> {
+    fits(launch)?;
     let program = Program::of(launch.kernel).map_err(|error| refused(launch, error))?;
     let blocks = if launch.measures() { launch.blocks().min(MEASURED) } else { launch.blocks() };
     let next = AtomicU64::new(0);
@@ -153,6 +154,27 @@ pub fn execute(launch: &Launch, allocations: &Allocations, threads: usize) -> Re
     counts.scale(launch.blocks(), blocks.max(1));
     counts.launches = 1;
     Ok(counts)
+}
+
+/// Whether the launch gives the kernel what it asks for.
+fn fits(launch: &Launch) -> Result<(), Fault> {
+    let kernel = launch.kernel;
+    let threads = launch.threads();
+    let most = kernel.max_threads.map_or(u32::MAX, |size| size.iter().product());
+    let given = launch.parameters.len();
+    let what = match () {
+        () if given < kernel.parameter_bytes as usize => {
+            format!("a launch with {given} bytes of parameters of a kernel that takes {}", kernel.parameter_bytes)
+        }
+        () if threads > most => format!("a launch with {threads} threads in a block of a kernel for {most} at most"),
+        () if kernel.required_threads.is_some_and(|size| size != launch.block) => {
+            format!("a launch with blocks of {:?} threads of a kernel for {:?}", launch.block, kernel.required_threads)
+        }
+        () => return Ok(()),
+    };
+    let line = kernel.function.line;
+    let (code, name) = (code::INVALID_VALUE, kernel.name.clone());
+    Err(Fault { code, what, kernel: name, line, ptx: kernel.line(line).to_owned(), block: None, thread: None })
 }
 
 fn refused(launch: &Launch, error: &decode::Unknown) -> Fault {

@@ -232,7 +232,6 @@ pub fn double_to_single(value: f64, rounding: Rounding) -> f32 {
 
 /// A bfloat16 or half, as arithmetic sees it.
 pub trait Narrow: Copy + Send + Sync + 'static {
-    const FORMAT: Format;
     fn new(bits: u16) -> Self;
     fn bits(self) -> u16;
     fn single(self) -> f32;
@@ -240,7 +239,6 @@ pub trait Narrow: Copy + Send + Sync + 'static {
 }
 
 impl Narrow for F16 {
-    const FORMAT: Format = HALF;
     fn new(bits: u16) -> Self {
         Self(bits)
     }
@@ -258,7 +256,6 @@ impl Narrow for F16 {
 }
 
 impl Narrow for Bf16 {
-    const FORMAT: Format = BFLOAT;
     fn new(bits: u16) -> Self {
         Self(bits)
     }

@@ -1,6 +1,6 @@
 //! A warp: the registers of 32 threads, which of them run, and where the others wait.
 
-use super::lane::{ALL, Bank, LANES, Row, Slot, Source};
+use super::lane::{ALL, LANES, Row, Slot, Source};
 
 /// Threads of a warp that wait at another instruction than those that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +40,10 @@ impl Rows {
 
 /// One warp of a block.
 pub struct Warp {
-    /// Where the rows of each [`Bank`] begin.
+    /// Where the rows of each [`Bank`](super::lane::Bank) begin.
     banks: [*mut u8; 3],
     /// Keeps the registers alive: `banks` points into it.
-    registers: Rows,
+    _registers: Rows,
     /// The lanes of the instruction that runs: those of the group for which its guard holds.
     pub active: u32,
     /// The lanes of the group that runs.
@@ -76,7 +76,7 @@ impl Warp {
         let mut registers = Rows::new(bytes);
         Self {
             banks: [registers.pointer(), constants, block],
-            registers,
+            _registers: registers,
             active: 0,
             mask: 0,
             pc: 0,
@@ -170,9 +170,4 @@ impl Warp {
     pub fn alive(&self) -> u32 {
         self.threads & !self.exited
     }
-}
-
-impl Bank {
-    /// How many there are.
-    pub const COUNT: usize = 3;
 }

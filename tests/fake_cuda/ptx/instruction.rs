@@ -105,6 +105,7 @@ pub enum Special {
     GlobalTimer,
     SharedDynamic,
     SharedTotal,
+    Multiprocessors,
     /// A value that every thread of this card sees the same of.
     Constant(u32),
 }

@@ -78,11 +78,6 @@ impl Globals {
         self.memory.as_ptr() as u64
     }
 
-    /// How many bytes there are.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Whether these bytes lie in it.
     pub fn holds(&self, address: u64, bytes: u64) -> bool {
         address >= self.start() && address - self.start() + bytes <= self.bytes
@@ -96,14 +91,10 @@ pub struct Kernel {
     pub parameters: Vec<Parameter>,
     /// How many bytes the parameters take together.
     pub parameter_bytes: u32,
-    /// Shared memory that is declared with a size.
-    pub static_shared: u32,
-    /// Local memory of a thread.
+    /// Local memory of a thread, without that of the functions it calls.
     pub local_bytes: u32,
     pub max_threads: Option<[u32; 3]>,
     pub required_threads: Option<[u32; 3]>,
-    /// `.target`, such as `sm_90a`.
-    pub target: String,
     /// The tree, and those of the functions that it may call.
     pub function: Arc<Function>,
     pub functions: Arc<BTreeMap<String, Arc<Function>>>,
@@ -132,10 +123,6 @@ impl Kernel {
 /// A module: what one text of PTX holds.
 #[derive(Debug)]
 pub struct Module {
-    /// Of `.version`, as major and minor.
-    pub version: (u32, u32),
-    /// `.target`, such as `sm_90a`.
-    pub target: String,
     pub globals: Arc<Globals>,
     pub variables: Arc<Vec<Variable>>,
     kernels: BTreeMap<String, Arc<Kernel>>,
@@ -154,16 +141,13 @@ impl Module {
         let source: Arc<str> = source.into();
         let kernels = parsed.entries.into_iter().map(|entry| {
             let last = entry.parameters.last();
-            let space = |space| extent(variables.iter().chain(&entry.variables), space);
             let kernel = Kernel {
                 name: entry.name.clone(),
                 parameters: entry.parameters.clone(),
                 parameter_bytes: last.map_or(0, |parameter| parameter.offset + parameter.bytes),
-                static_shared: space(Space::Shared),
-                local_bytes: space(Space::Local),
+                local_bytes: layout(entry.variables.iter(), Space::Local).1,
                 max_threads: entry.max_threads,
                 required_threads: entry.required_threads,
-                target: parsed.target.clone(),
                 function: entry,
                 functions: Arc::clone(&functions),
                 variables: Arc::clone(&variables),
@@ -174,17 +158,12 @@ impl Module {
             (kernel.name.clone(), Arc::new(kernel))
         });
         let kernels = kernels.collect();
-        Ok(Self { version: parsed.version, target: parsed.target, globals, variables, kernels })
+        Ok(Self { globals, variables, kernels })
     }
 
     /// The kernel of this name.
     pub fn kernel(&self, name: &str) -> Option<Arc<Kernel>> {
         self.kernels.get(name).cloned()
-    }
-
-    /// All kernels, by name.
-    pub fn kernels(&self) -> impl Iterator<Item = &Arc<Kernel>> {
-        self.kernels.values()
     }
 
     /// The address and the size of a variable, as `cuModuleGetGlobal` gives them.
@@ -213,10 +192,6 @@ fn end_aligned(end: u32, align: u32) -> u32 {
     end.next_multiple_of(align.max(1))
 }
 
-fn extent<'a>(variables: impl Iterator<Item = &'a Variable>, space: Space) -> u32 {
-    layout(variables, space).1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,11 +217,12 @@ mod tests {
     #[test]
     fn a_module_knows_its_kernels_and_its_variables() {
         let module = Module::parse(SOURCE).unwrap();
-        assert_eq!((module.version, module.target.as_str()), ((8, 8), "sm_90a"));
         let kernel = module.kernel("kernel").unwrap();
         let offsets: Vec<_> = kernel.parameters.iter().map(|parameter| (parameter.offset, parameter.bytes)).collect();
         assert_eq!((offsets, kernel.parameter_bytes), (vec![(0, 8), (8, 12), (24, 8)], 32));
-        assert_eq!((kernel.static_shared, kernel.max_threads), (64 + 20, Some([256, 1, 1])));
+        assert_eq!(kernel.max_threads, Some([256, 1, 1]));
+        let (offsets, end) = layout(module.variables.iter().chain(&kernel.function.variables), Space::Shared);
+        assert_eq!((offsets.last(), end), (Some(&64), 64 + 20));
         assert_eq!(kernel.line(14), "ld.param.u32 %r1, [kernel_param_1+4];");
         let (address, bytes) = module.global("table").unwrap();
         assert_eq!((bytes, module.globals.holds(address, 8), module.globals.holds(address + 12, 8)), (8, true, false));

@@ -188,3 +188,13 @@ fn an_unknown_instruction_is_named() {
         .fail(&[(&buffer, true)], &["the instruction tex.1d.v4.s32.s32 is unknown", "(error 218)"]);
     kernel("trap;").fail(&[(&buffer, true)], &["the kernel traps", "(error 715)"]);
 }
+
+#[test]
+fn a_launch_must_fit_its_kernel() {
+    let buffer = Buffer::new(128);
+    let mut small = kernel("");
+    let source = small.source_mut();
+    *source = source.replace(".param .u64 p0)", ".param .u64 p0) .maxntid 16, 1, 1");
+    small.fail(&[(&buffer, true)], &["a launch with 32 threads in a block of a kernel for 16 at most", "(error 1)"]);
+    kernel("").fail(&[], &["a launch with 0 bytes of parameters of a kernel that takes 8"]);
+}

@@ -18,7 +18,6 @@ use std::{
 #[derive(Default)]
 pub struct Parsed {
     pub version: (u32, u32),
-    pub target: String,
     pub variables: Vec<Variable>,
     pub entries: Vec<Arc<Function>>,
     pub functions: BTreeMap<String, Arc<Function>>,
@@ -79,7 +78,6 @@ impl<'a> Parser<'a> {
                 }
                 ".target" => {
                     self.at += 1;
-                    self.parsed.target = self.next()?.text.to_owned();
                     self.skip_line(token.line);
                 }
                 ".address_size" | ".file" | ".loc" => self.skip_line(token.line),
