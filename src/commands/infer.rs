@@ -86,20 +86,32 @@ impl Execute for Infer {
             return Ok(code);
         }
         let answers = predictor.answers(inputs, usize::from(self.top))?;
+        self.print(&predictor, &answers, checkpoint.is_none())?;
+        // The answers are there, whatever becomes of the file.
         if let Some(path) = &self.logits {
             infer::write_logits(path, &answers)?;
         }
+        Ok(code)
+    }
+}
+
+impl Infer {
+    /// Prints the answers; those of made-up weights are called so.
+    fn print(&self, predictor: &Predictor, answers: &[Answer], made_up: bool) -> Result<(), Failure> {
         if self.json.json {
-            for answer in &answers {
+            for answer in answers {
                 output::print(&(serde_json::to_string(answer)? + "\n"));
             }
-            return Ok(code);
+            return Ok(());
         }
         let tables: Vec<_> = answers.iter().map(table).collect();
-        let made_up = "The weights are made up, and so are the answers: --weights FILE loads real ones.\n";
-        let note = if checkpoint.is_none() { made_up } else { "" };
+        let note = if made_up {
+            "The weights are made up, and so are the answers: --weights FILE loads real ones.\n"
+        } else {
+            ""
+        };
         output::print(&format!("{}\n{note}\n{}", predictor.title(), tables.join("\n")));
-        Ok(code)
+        Ok(())
     }
 }
 

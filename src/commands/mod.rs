@@ -146,6 +146,7 @@ impl Cli {
         if self.quiet {
             output::be_quiet();
         }
+        output::survive_file_limits();
         let global = Global { log: self.log, command_line: command_line() };
         let code = match self.command {
             None => self.live.execute(global.log.as_deref()),

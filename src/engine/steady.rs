@@ -3,8 +3,6 @@
 use crate::{analysis::stats::median, event::WarmUp};
 use std::{collections::VecDeque, time::Duration};
 
-/// Bound on the relative standard error of the latency's median.
-pub const ERROR_BOUND: f64 = 0.02;
 /// Difference of the window's halves, relative, that is not taken for drift.
 const DRIFT_BOUND: f64 = 0.01;
 /// Batches below which nothing is judged.
@@ -41,7 +39,7 @@ impl Convergence {
         }
         let (error, still) = self.judge();
         let enough = self.latencies.len() >= LEAST_BATCHES && self.elapsed >= LEAST_TIME;
-        let converged = enough && still && error <= ERROR_BOUND;
+        let converged = enough && still && 100.0 * error <= WarmUp::CONVERGED_PERCENT;
         let timed_out = self.elapsed >= TIMEOUT && self.latencies.len() >= TIMEOUT_BATCHES;
         (converged || timed_out).then_some(WarmUp {
             seconds: self.elapsed.as_secs_f64(),

@@ -43,6 +43,11 @@ pub struct WarmUp {
     pub converged: bool,
 }
 
+impl WarmUp {
+    /// Largest standard error of the latency's median with which a warm-up has converged, %.
+    pub const CONVERGED_PERCENT: f64 = 2.0;
+}
+
 /// Whether the kernel launches of a run are replayed as one captured graph, why, and what was measured for the decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graph {

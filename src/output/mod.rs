@@ -10,6 +10,13 @@ mod file;
 mod stream;
 mod target;
 
+/// Has a file that reaches the limit of `ulimit -f` be an error of the write, as a full disk is, and no signal that ends the process
+/// in the middle of a measurement.
+pub fn survive_file_limits() {
+    // SAFETY: the call changes what one signal does, before there is another thread.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 pub use compress::{Compressed, Compression};
 pub use file::{NewFile, sync, write};
 pub use stream::{StandardError, StandardOutput, be_quiet, failure, is_quiet, print, say, warn};

@@ -8,11 +8,22 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, Args)]
 pub struct EngineArgs {
     /// Memory the engine may take on the CPU, such as 4GiB; by default 90 % of what is available
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = memory_limit)]
     pub memory_limit: Option<u64>,
     /// Whether batch norms are folded.
     #[command(flatten)]
     pub fold: Fold,
+}
+
+/// Memory that an engine takes before it has a network, bytes.
+const LEAST_MEMORY: u64 = 64 << 20;
+
+/// Parser of a limit of an engine's memory.
+fn memory_limit(s: &str) -> Result<u64, String> {
+    match bytes(s)? {
+        limit if limit < LEAST_MEMORY => Err("an engine takes 64MiB before it has a network".to_owned()),
+        limit => Ok(limit),
+    }
 }
 
 /// Whether batch norms are folded into the layer before them.

@@ -20,8 +20,11 @@ pub struct Seconds {
 /// Parser of a time: seconds, or a number with a unit, or minutes and seconds, or hours too: `90`, `500ms`, `1:30`, `1:00:00`.
 pub fn time(s: &str) -> Result<Duration, String> {
     let seconds = if s.contains(':') { clock(s) } else { with_unit(s)? };
-    let seconds = seconds.filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("a time of at most a year, {TIMES}"))
+    match seconds {
+        Some(seconds) if (0.0..=MOST_SECONDS).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Some(seconds) if seconds > MOST_SECONDS => Err(format!("a time of at most a year, {TIMES}")),
+        _ => Err(format!("a time, {TIMES}")),
+    }
 }
 
 /// Parser of a time that is not zero.

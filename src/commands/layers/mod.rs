@@ -48,7 +48,7 @@ Exit status:
   0    everything was measured
   1    something failed; the rest is measured all the same
   2    bad usage
-  130  Ctrl-C; what was measured until then is printed
+  130  Ctrl-C; the results that were complete until then are printed
 
 assets/layers.schema.json describes the objects of --json, one a line for each batch size and precision.";
 

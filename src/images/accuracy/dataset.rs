@@ -106,6 +106,9 @@ pub enum DatasetError {
         /// How many classes there are.
         classes: usize,
     },
+    /// A label file without a label of an image.
+    #[error("{}: no labels of images", .0.display())]
+    NoLabels(PathBuf),
     /// Nothing to measure.
     #[error("{}: no images", .0.display())]
     Empty(PathBuf),
@@ -123,7 +126,10 @@ impl Dataset {
             None => Self { samples: folders(folder, classes)?, ..Self::default() },
         };
         if dataset.samples.is_empty() {
-            return Err(DatasetError::Empty(folder.to_owned()));
+            return Err(match labels {
+                Some((file, _)) => DatasetError::NoLabels(file.to_owned()),
+                None => DatasetError::Empty(folder.to_owned()),
+            });
         }
         dataset.samples.sort_by_cached_key(|sample| <[u8; 32]>::from(Sha256::digest(&sample.name)));
         Ok(dataset)

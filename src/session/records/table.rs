@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     analysis::stats::TOO_FEW,
+    event::WarmUp,
     format::{bytes, duration, percent, significant},
     session::run::CROWD,
     table::Table,
@@ -149,6 +150,7 @@ fn footer(records: &[Record]) -> String {
         }
         if let Some(warm_up) = figures.warm_up.filter(|_| !figures.is_steady()) {
             let error = match warm_up.error_percent {
+                error if error.is_finite() && error <= WarmUp::CONVERGED_PERCENT => " (it still drifted)".to_owned(),
                 error if error.is_finite() => format!(" (its error was still {} %)", percent(error)),
                 _ => String::new(),
             };
