@@ -22,7 +22,7 @@ PyTorch's result in double precision (38 logits, which are built in) and f32 on 
 Bounds, and how each was set: the largest errors of all 21 networks on a CPU are 8.6e-6 in f32, 5.3e-3 in f16 and 4.2e-2 in \
 bf16, with Burn's own kernels 9.0e-3 and 4.5e-2 (VGG-19 each time). f32 may be off by 1e-4, which leaves room for another \
 order of summation; f16 by 1e-2; bf16 by 5e-2, and with --no-fold by 2e-1, for every batch norm of Burn's then rounds once more \
-(1.1e-1 in Inception-v3). tf32 keeps 10 bits of a fraction and may be off by 1.2e-1: where a kernel does not round its \
+(1.1e-1 in Inception-v3). tf32 keeps 10 bits of a fraction and may be off by 1e-1: where a kernel does not round its \
 operands, a tensor core cuts them towards zero, which is off by 9.4e-2 in Inception-v4 if all products do it, and by 5.2e-3 \
 if all are rounded (tests/parity/tf32.py).
 

@@ -255,7 +255,7 @@ fn every_command_that_takes_a_network_takes_every_name_of_the_option() {
         let engine = find("on").is_some() && find("batch").is_some();
         assert!(!engine || find("memory-limit").is_some(), "{}", command.get_name());
     }
-    assert_eq!(seen.len(), 7 + 5 + 7 + 7, "{seen:?}");
+    assert_eq!(seen.len(), 8 + 6 + 8 + 8, "{seen:?}");
 }
 
 #[test]

@@ -40,12 +40,12 @@ fn times_are_read_as_people_write_them() {
     ] {
         assert_eq!(time(text), seconds(s), "{text}");
     }
-    for text in ["", "x", "-1", "1:2:3:4", "1:60", ":", "1:", "1:-1", "1:+1", "nan", "1:inf", "400d:0"] {
+    for text in ["", "x", "-1", "1:2:3:4", "1:60", ":", "1:", "1:-1", "1:+1", "nan", "inf", "1:inf", "400d:0"] {
         let said = Err("a time, such as 90 (seconds), 500ms, 2min, 1.5h or 1:30".to_owned());
         assert_eq!(time(text), said, "{text}");
     }
     assert_eq!(time("5m").unwrap_err(), "unknown unit 'm': ms, s, min or h; none is seconds");
-    for long in ["9000h", "inf", "1e300"] {
+    for long in ["9000h", "1e300"] {
         assert!(time(long).unwrap_err().contains("at most a year"), "{long}");
     }
     assert!(time_above_zero("0.0000000001").unwrap_err().contains("above 0"));

@@ -73,7 +73,7 @@ impl Reference {
 pub const fn bound(precision: Precision, fold: bool) -> f64 {
     match precision {
         Precision::F32 => 1e-4,
-        Precision::Tf32 => 1.2e-1,
+        Precision::Tf32 => 1e-1,
         Precision::F16 => 1e-2,
         Precision::Bf16 if fold => 5e-2,
         Precision::Bf16 => 2e-1,
