@@ -128,7 +128,7 @@ impl Execute for Accuracy {
         let outcome = outcome?;
         let figure = outcome.accuracy.as_ref().filter(|_| outcome.complete && outcome.unkept.is_none());
         let kept = figure.map_or(Ok(()), keep);
-        match (Report::of(&outcome), &outcome.accuracy) {
+        match (Report::of(&outcome, &dataset), &outcome.accuracy) {
             (Some(report), _) if self.json.json => output::print(&(serde_json::to_string(&report)? + "\n")),
             (_, Some(accuracy)) => output::print(&text(&predictor, accuracy, &dataset)),
             _ => {}
@@ -222,15 +222,22 @@ struct Report<'a> {
     #[serde(flatten)]
     accuracy: &'a Measured,
     complete: bool,
+    /// Images that could not be read, with the reason.
     unreadable: Vec<String>,
+    /// Images of the folder that have no label, and were left out.
+    unlabelled: usize,
+    /// Images that have several labels, and what was done with them.
+    doubled: Vec<String>,
 }
 
 impl<'a> Report<'a> {
     /// The report of an outcome; none without a figure.
-    fn of(outcome: &'a Outcome) -> Option<Self> {
+    fn of(outcome: &'a Outcome, dataset: &Dataset) -> Option<Self> {
         let unreadable = outcome.unreadable.iter().map(ToString::to_string).collect();
+        let doubled = dataset.doubled.iter().map(ToString::to_string).collect();
         let accuracy = outcome.accuracy.as_ref()?;
-        Some(Self { schema: SCHEMA, accuracy, complete: outcome.complete, unreadable })
+        let (complete, unlabelled) = (outcome.complete, dataset.unlabelled);
+        Some(Self { schema: SCHEMA, accuracy, complete, unreadable, unlabelled, doubled })
     }
 }
 
@@ -278,7 +285,30 @@ fn complaints(outcome: &Outcome, dataset: &Dataset) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::{ImageFault, accuracy::dataset::Doubled};
+    use crate::{
+        event::{Precision, Share, Weights},
+        images::{ImageFault, accuracy::dataset::Doubled},
+    };
+
+    #[test]
+    fn the_report_for_programs_has_what_was_left_out() {
+        let share = Share { percent: 50.0, low: 20.0, high: 80.0 };
+        let accuracy = Measured {
+            network: "resnet18".to_owned(),
+            weights: Weights::Seed { seed: 1 },
+            device: "cpu".to_owned(),
+            precision: Precision::F32,
+            images: 4,
+            top1: share,
+            top5: share,
+        };
+        let outcome = Outcome { accuracy: Some(accuracy), unreadable: Vec::new(), complete: true, unkept: None };
+        let doubled = vec![Doubled { name: "a.jpg".to_owned(), lines: (1, 7), agree: false }];
+        let dataset = Dataset { unlabelled: 2, doubled, ..Dataset::default() };
+        let report = serde_json::to_value(Report::of(&outcome, &dataset)).unwrap();
+        assert_eq!((report["images"].as_u64(), report["unlabelled"].as_u64()), (Some(4), Some(2)));
+        assert!(report["doubled"][0].as_str().unwrap().ends_with("of different classes: left out"), "{report}");
+    }
 
     #[test]
     fn what_was_left_out_is_said_with_the_reason() {
