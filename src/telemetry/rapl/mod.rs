@@ -87,7 +87,12 @@ impl Source for Rapl {
                 self.register(&zone.device, vec![zone.reopened()], out);
             }
         }
-        if !packages.is_empty() {
+        if packages.is_empty() {
+            // A part of the processor does not stand for it.
+            let names: Vec<&str> = others.iter().map(|zone| zone.name.as_str()).collect();
+            let reason = format!("RAPL shows no package here, but {}", names.join(", "));
+            out.register_absent(SensorBuilder::new("cpu", Quantity::PowerInstant, "RAPL"), reason);
+        } else {
             self.register("cpu", packages, out);
         }
         for zone in others {

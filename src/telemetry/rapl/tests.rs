@@ -128,6 +128,17 @@ fn a_missing_tree_is_absent_with_a_reason() {
 }
 
 #[test]
+fn cores_alone_do_not_stand_for_the_processor_and_are_named() {
+    let tree = Tree::new();
+    tree.zone("intel-rapl:0:0", "core", 500);
+    let mut harness = tree.harness();
+    assert_eq!(harness.open(), Opened::Sampling);
+    assert!(harness.present(Quantity::PowerInstant).all(|sensor| sensor.device != "cpu"));
+    let reason = harness.absent(Quantity::PowerInstant)[0].clone();
+    assert!(reason.starts_with("RAPL shows no package here, but ") && reason.contains("core"), "{reason}");
+}
+
+#[test]
 fn a_counter_that_vanishes_is_lost() {
     let tree = Tree::new();
     tree.zone("intel-rapl:0", "package-0", 0);
