@@ -308,14 +308,17 @@ mod tests {
         assert!(available <= total && total > 0);
     }
 
+    /// Writes a file below a folder.
+    fn put(folder: &Path, name: &str, text: &str) {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
     #[test]
     fn shares_of_host_and_engine() {
         let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
+        let write = |name: &str, text: &str| put(dir.path(), name, text);
         write("stat", STAT);
         write("meminfo", MEMINFO);
         write("7/stat", &stat_of(10, 0, 100));
@@ -354,11 +357,7 @@ mod tests {
     #[test]
     fn a_limit_of_processor_time_says_how_often_it_ran_out() {
         let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
+        let write = |name: &str, text: &str| put(dir.path(), name, text);
         write("stat", STAT);
         write("meminfo", MEMINFO);
         let groups = dir.path().join("groups");

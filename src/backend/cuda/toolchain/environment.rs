@@ -2,15 +2,13 @@
 //! and takes its headers from `CUDA_PATH`. The loader reads its path when a process starts, so the process that works on a card is
 //! started in that environment.
 
-use super::{kit::Toolchain, nvrtc};
+use super::{cached, kit::Toolchain, nvrtc};
 use crate::backend::cuda::{absent::CudaAbsent, version::Version};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use sha2::{Digest, Sha256};
 use std::{
     env,
     ffi::OsString,
     fs, io,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -70,9 +68,7 @@ fn folder(nvrtc: &Path, cache: Option<&Path>) -> Result<PathBuf, CudaAbsent> {
     }
     let unlinked = |why: String| CudaAbsent::Unopened { nvrtc: nvrtc.display().to_string(), error: why };
     let cache = cache.ok_or_else(|| unlinked(format!("no folder of the user's for a link called {NAME}")))?;
-    let hash = Sha256::digest(nvrtc.as_os_str().as_encoded_bytes());
-    let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let folder = cache.join("cuda-nvrtc").join(name);
+    let folder = cache.join("cuda-nvrtc").join(cached::name([nvrtc.as_os_str().as_encoded_bytes()]));
     links(nvrtc, &folder).map_err(|error| unlinked(format!("{}: {error}", folder.display())))?;
     Ok(folder)
 }
@@ -86,19 +82,5 @@ fn links(nvrtc: &Path, folder: &Path) -> io::Result<()> {
         let name = path.file_name()?.to_owned();
         name.to_string_lossy().starts_with("libnvrtc-builtins").then(|| (path, folder.join(name)))
     });
-    for (path, here) in builtins.chain([(nvrtc.to_owned(), folder.join(NAME))]) {
-        if fs::read_link(&here).is_ok_and(|linked| linked == path) {
-            continue;
-        }
-        match fs::remove_file(&here) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        match symlink(&path, &here) {
-            // Another process makes the same links.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
-        }
-    }
-    Ok(())
+    builtins.chain([(nvrtc.to_owned(), folder.join(NAME))]).try_for_each(|(path, here)| cached::link(&path, &here))
 }

@@ -1,12 +1,10 @@
 //! The headers that kernels include, in one folder: where they lie in several, links to them are put into a folder of the
 //! user's cache, because CubeCL takes one folder.
 
-use super::{candidate::Candidate, places::Place};
+use super::{cached, candidate::Candidate, places::Place};
 use crate::backend::cuda::{absent::CudaAbsent, version::Version};
-use sha2::{Digest, Sha256};
 use std::{
     fs, io,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -66,9 +64,7 @@ fn joined(folders: &[&Path], cache: Option<&Path>) -> Result<PathBuf, CudaAbsent
     if let Some(root) = whole.filter(|folder| folder.ends_with("include")).and_then(|folder| folder.parent()) {
         return Ok(root.to_owned());
     }
-    let mut hash = Sha256::new();
-    folders.iter().for_each(|folder| hash.update(folder.as_os_str().as_encoded_bytes()));
-    let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = cached::name(folders.iter().map(|folder| folder.as_os_str().as_encoded_bytes()));
     let nowhere =
         || CudaAbsent::Links { folder: "the user's cache folder".to_owned(), error: "there is none".to_owned() };
     let folder = cache.ok_or_else(nowhere)?.join("cuda-headers").join(name);
@@ -96,17 +92,10 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
             }
             // The header of a folder that came before, or of a wheel that is gone.
             Ok(linked) if linked.exists() => continue,
-            Ok(_) => {
-                fs::remove_file(&here)?;
-                symlink(&path, &here)?;
-            }
+            Ok(_) => cached::link(&path, &here)?,
             Err(_) if here.is_dir() && path.is_dir() => link(&path, &here)?,
             Err(_) if here.exists() => continue,
-            Err(_) => match symlink(&path, &here) {
-                // Another process makes the same links.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => made?,
-            },
+            Err(_) => cached::link(&path, &here)?,
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! What compiles kernels at run time: NVRTC and the CUDA headers that kernels include, found wherever they are installed, and
 //! chosen so that the driver takes what NVRTC emits.
 
+mod cached;
 mod candidate;
 mod environment;
 mod headers;

@@ -1,9 +1,8 @@
 //! A kernel that includes what CubeCL's kernels include, compiled once for a toolchain: a header that includes one which is
 //! missing shows here, and not as hundreds of kernels that silently give way to slower ones.
 
-use super::{kit::Toolchain, nvrtc};
+use super::{cached, kit::Toolchain, nvrtc};
 use crate::{backend::cuda::absent::CudaAbsent, output};
-use sha2::{Digest, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -64,15 +63,18 @@ pub fn try_it(toolchain: &Toolchain, architecture: u32, cache: Option<&Path>) ->
 
 /// The file that says that this toolchain compiled the kernel. It depends on when the library and the headers were installed.
 fn kept(toolchain: &Toolchain, architecture: u32, cache: &Path) -> PathBuf {
-    let mut hash = Sha256::new();
-    for path in [&toolchain.nvrtc, &toolchain.root.join("include")] {
+    let changed = |path: &Path| {
         let changed = fs::metadata(path).and_then(|data| data.modified()).ok();
-        let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-        hash.update(path.as_os_str().as_encoded_bytes());
-        hash.update(changed.as_nanos().to_le_bytes());
-    }
-    hash.update(SOURCE);
-    hash.update(architecture.to_le_bytes());
-    let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default().as_nanos().to_le_bytes()
+    };
+    let (nvrtc, include) = (&toolchain.nvrtc, &toolchain.root.join("include"));
+    let name = cached::name([
+        nvrtc.as_os_str().as_encoded_bytes(),
+        &changed(nvrtc),
+        include.as_os_str().as_encoded_bytes(),
+        &changed(include),
+        SOURCE.as_bytes(),
+        &architecture.to_le_bytes(),
+    ]);
     cache.join("cuda-probes").join(name)
 }
