@@ -8,7 +8,7 @@
 mod card;
 
 use card::{Library, Machine};
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 #[test]
 fn cards_are_listed_as_the_driver_tells_them() {
@@ -125,10 +125,9 @@ fn a_program_on_the_old_driver_is_not_told_of_a_new_one() {
 fn the_cards_own_tests_pass() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("tests");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_cuda/lib.rs");
-    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.args(["--edition", "2024", "--test", "-C", "opt-level=1", "--check-cfg", "cfg(before_12_8, test)"]);
-    assert!(rustc.arg(source).arg("-o").arg(&program).status().unwrap().success());
+    let options = ["--test", "-C", "opt-level=1", "--check-cfg", "cfg(before_12_8, test)"];
+    let mut rustc = card::library::rustc("tests/fake_cuda/lib.rs", &options);
+    assert!(rustc.arg("-o").arg(&program).status().unwrap().success());
     let output = Command::new(program).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
+#[path = "support/library.rs"]
+mod library;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -25,21 +28,8 @@ const LONG: Duration = Duration::from_secs(20);
 fn library(old: bool) -> &'static Path {
     static BUILT: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
     BUILT[usize::from(old)].get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let library = directory.join(if old { "fake_nvml_old.so" } else { "fake_nvml.so" });
-        // Another run of the same tests may be copying the previous one: it is replaced atomically.
-        let built = tempfile::Builder::new().tempdir_in(directory).unwrap();
-        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--crate-name", "fake_nvml", "-O"]);
-        rustc.args(["--check-cfg", "cfg(old)"]);
-        if old {
-            rustc.args(["--cfg", "old"]);
-        }
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_nvml/lib.rs");
-        let status = rustc.arg(source).arg("-o").arg(built.path().join("nvml.so")).status().unwrap();
-        assert!(status.success(), "the fake NVML does not build");
-        fs::rename(built.path().join("nvml.so"), &library).unwrap();
-        library
+        let (name, cfg): (_, &[&str]) = if old { ("fake_nvml_old", &["--cfg", "old"]) } else { ("fake_nvml", &[]) };
+        library::build(name, "tests/fake_nvml/lib.rs", &[&["-O", "--check-cfg", "cfg(old)"], cfg].concat())
     })
 }
 

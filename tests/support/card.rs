@@ -1,5 +1,8 @@
 //! A machine whose cards are made of software (`tests/fake_cuda`), and the program on it.
 
+#[path = "library.rs"]
+pub mod library;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -47,19 +50,8 @@ fn library(which: Library) -> &'static Path {
         Library::Nvrtc => ("fake_nvrtc", "tests/fake_cuda/nvrtc/lib.rs", &[]),
     };
     BUILT[which as usize].get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let library = directory.join(format!("{name}.so"));
-        // Another run of the same tests may be copying the previous one: it is replaced atomically.
-        let built = tempfile::Builder::new().tempdir_in(directory).unwrap();
-        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         // Where no kernel is executed, what is not optimised is built sooner.
-        rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--check-cfg", "cfg(before_12_8, test)"]);
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
-        let new = built.path().join("new.so");
-        let status = rustc.args(["--crate-name", name]).args(options).arg(source).arg("-o").arg(&new).status().unwrap();
-        assert!(status.success(), "{name} does not build");
-        fs::rename(new, &library).unwrap();
-        library
+        library::build(name, source, &[&["--check-cfg", "cfg(before_12_8, test)"], options].concat())
     })
 }
 
